@@ -1,0 +1,83 @@
+// A byte stream: TCP, TLS, an in-memory pipe or a connection handed over after an HTTP upgrade. Handlers never see Asio or OpenSSL.
+#pragma once
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "async/async.h"
+#include "base/result.h"
+
+namespace k8lite::net {
+
+using async::Task;
+
+// Who is at the other end. The certificate fields are set only after its chain was verified.
+struct Peer {
+  std::string address;  // numeric, without port
+  int port = 0;
+  bool tls = false;
+  bool has_certificate = false;
+  std::string common_name;                 // CN
+  std::vector<std::string> organizations;  // O
+};
+
+class Stream {
+ public:
+  virtual ~Stream() = default;
+  // Reads at least one byte; 0 means the other end closed its side.
+  virtual Task<Result<size_t>> read_some(std::span<char> buffer) = 0;
+  // Writes all of data, which must stay alive until then. One write at a time.
+  virtual Task<Result<>> write_all(std::string_view data) = 0;
+  virtual void shutdown_write() = 0;           // half close (TLS: close_notify)
+  virtual void close() = 0;                    // idempotent, any thread; pending reads and writes fail
+  virtual void set_timeout(Duration idle) = 0; // for each later read and write; 0 = none
+  virtual const Peer& peer() const = 0;
+};
+using StreamPtr = std::shared_ptr<Stream>;
+
+// Two connected in-memory ends, for tests and in-process connections.
+std::pair<StreamPtr, StreamPtr> stream_pipe();
+
+// Copies both ways until both sides have ended or one failed, then closes both.
+Task<void> splice(StreamPtr a, StreamPtr b);
+
+// What a TLS server shows and whom it believes. PEM texts.
+struct TlsServerConfig {
+  std::string certificate_pem, key_pem;  // chain first
+  std::string client_ca_pem;             // client certificates are asked for (not required) and verified against this
+};
+struct TlsClientConfig {
+  std::string ca_pem;                     // empty: the system's bundle
+  bool insecure_skip_verify = false;
+  std::string certificate_pem, key_pem;   // optional client certificate
+  std::string server_name;                // empty: the host dialled
+};
+class TlsServerContext;  // opaque, shared by connections; replace() swaps certificates while running
+class TlsClientContext;
+Result<std::shared_ptr<TlsServerContext>> make_tls_server(const TlsServerConfig& config);
+Result<std::shared_ptr<TlsClientContext>> make_tls_client(const TlsClientConfig& config);
+
+// Connects to a name or address (c-ares; no NSS). `tls` null: plain TCP. `unix:/path` hosts are Unix sockets.
+Task<Result<StreamPtr>> dial(async::Loop& loop, std::string host, int port, std::shared_ptr<TlsClientContext> tls, Duration timeout);
+
+// Listens; each accepted (and handshaken) stream goes to `on_stream` on the loop. Bounded: at most `max_connections` at once.
+struct ListenOptions {
+  std::string address = "::";  // numeric; "::" also takes IPv4
+  int port = 0;                // 0: any free one, see Listener::port()
+  std::shared_ptr<TlsServerContext> tls;
+  size_t max_connections = 4096;
+  Duration handshake_timeout = seconds(10);
+};
+class Listener {
+ public:
+  virtual ~Listener() = default;
+  virtual int port() const = 0;
+  virtual void close() = 0;  // stops accepting; open streams go on
+};
+Result<std::unique_ptr<Listener>> listen(async::Loop& loop, ListenOptions options, std::function<void(StreamPtr)> on_stream);
+
+}  // namespace k8lite::net

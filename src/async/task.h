@@ -78,20 +78,18 @@ class [[nodiscard]] Task {
     if (handle_) handle_.destroy();
   }
 
-  auto operator co_await() && noexcept {
-    struct Awaiter {
-      Handle handle;
-      bool await_ready() noexcept { return false; }
-      template <class P>
-      std::coroutine_handle<> await_suspend(std::coroutine_handle<P> parent) noexcept {
-        handle.promise().awaiter = parent;
-        handle.promise().executor = parent.promise().executor;
-        return handle;
-      }
-      T await_resume() { return handle.promise().take(); }
-    };
-    return Awaiter{handle_};
-  }
+  struct Awaiter {
+    Handle handle;
+    bool await_ready() noexcept { return false; }
+    template <class P>
+    std::coroutine_handle<> await_suspend(std::coroutine_handle<P> parent) noexcept {
+      handle.promise().awaiter = parent;
+      handle.promise().executor = parent.promise().executor;
+      return handle;
+    }
+    T await_resume() { return handle.promise().take(); }
+  };
+  Awaiter operator co_await() && noexcept { return Awaiter{handle_}; }
 
   Handle handle() const { return handle_; }
 

@@ -1,0 +1,23 @@
+#!/bin/sh
+# Installs every Debian 12 package that building and testing k8lite needs. Run as root; does nothing where all are there.
+set -eu
+
+packages="clang-16 lld-16 libclang-rt-16-dev ccache cmake ninja-build python3
+  libboost1.81-dev libsqlite3-dev libssl-dev zlib1g-dev libzstd-dev libyaml-cpp-dev rapidjson-dev
+  libseccomp-dev libre2-dev libc-ares-dev libnghttp2-dev catch2
+  iptables iproute2 busybox-static ca-certificates"
+
+missing=""
+for p in $packages; do
+  dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q 'install ok installed' || missing="$missing $p"
+done
+[ -z "$missing" ] && exit 0
+
+if [ "$(id -u)" != 0 ]; then
+  echo "deps.sh: these packages are missing, run as root to install them:$missing" >&2
+  exit 1
+fi
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -q
+# shellcheck disable=SC2086
+apt-get install -y -q --no-install-recommends $missing

@@ -1,0 +1,12 @@
+#!/bin/sh
+# Installs what tests need, builds everything and runs every test. Ends in ctest's summary. Run as root: tests tagged [root] make
+# namespaces and load iptables rules inside them.
+set -eu
+cd "$(dirname "$0")/.."
+
+scripts/deps.sh
+cmake --preset release
+cmake --build --preset release
+python3 scripts/layers.py
+python3 scripts/tidy.py
+ctest --test-dir build/release --output-on-failure --no-tests=error "$@"

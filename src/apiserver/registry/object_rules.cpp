@@ -1,0 +1,222 @@
+#include "apiserver/registry/object_rules.h"
+
+#include "base/strings.h"
+
+namespace k8lite::apiserver {
+namespace {
+
+using json::Node;
+
+constexpr size_t kMaxGeneratedPrefix = 58;  // leaves room for the five characters of the suffix in a label
+
+Status invalid(const ObjectKind& kind, const std::string& name, Cause cause) {
+  std::string qualified = kind.kind + (kind.group.empty() ? "" : "." + kind.group);
+  Status s(Reason::Invalid, qualified + " \"" + name + "\" is invalid: " + cause.field + ": " + cause.message);
+  StatusDetails d;
+  d.name = name;
+  d.group = kind.group;
+  d.kind = kind.kind;
+  d.causes.push_back(std::move(cause));
+  s.set_details(std::move(d));
+  return s;
+}
+
+Status invalid_value(const ObjectKind& kind, const std::string& name, std::string field, const std::string& value, std::string why) {
+  return invalid(kind, name, {"FieldValueInvalid", "Invalid value: " + json::quoted(value) + ": " + why, std::move(field)});
+}
+
+Result<> check_name(const ObjectKind& kind, const std::string& name) {
+  if (name.empty()) return invalid(kind, name, {"FieldValueRequired", "Required value: name or generateName is required", "metadata.name"});
+  if (kind.name_is_path_segment) {
+    if (name == "." || name == ".." || name.find_first_of("/%") != name.npos)
+      return invalid_value(kind, name, "metadata.name", name, "may not be '.' or '..' and may not contain '/' or '%'");
+    return {};
+  }
+  if (kind.name_is_label && !is_dns_label(name))
+    return invalid_value(kind, name, "metadata.name", name,
+                         "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an "
+                         "alphanumeric character, at most 63 characters");
+  if (!is_dns_subdomain(name))
+    return invalid_value(kind, name, "metadata.name", name,
+                         "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end "
+                         "with an alphanumeric character, at most 253 characters");
+  return {};
+}
+
+Result<> check_maps(const ObjectKind& kind, const Node& metadata) {
+  std::string name = metadata.get("name").str();
+  for (const auto& [key, value] : metadata.get("labels").members()) {
+    if (!is_qualified_name(key)) return invalid_value(kind, name, "metadata.labels", key, "a label key is a name of at most 63 characters, with an optional DNS subdomain prefix and '/'");
+    if (!value.is_string() || !is_label_value(value.str()))
+      return invalid_value(kind, name, "metadata.labels", value.is_string() ? value.str() : value.dump(), "a label value is at most 63 alphanumeric characters, '-', '_' or '.', and starts and ends with an alphanumeric character");
+  }
+  size_t total = 0;
+  for (const auto& [key, value] : metadata.get("annotations").members()) {
+    if (!is_qualified_name(lower(key))) return invalid_value(kind, name, "metadata.annotations", key, "an annotation key is a name of at most 63 characters, with an optional DNS subdomain prefix and '/'");
+    total += key.size() + value.str().size();
+  }
+  constexpr size_t kMaxAnnotations = 256 * 1024;
+  if (total > kMaxAnnotations)
+    return invalid(kind, name, {"FieldValueTooLong", "Too long: may not be more than 262144 bytes", "metadata.annotations"});
+  return {};
+}
+
+// Fields a client may send but only the server decides.
+void drop_server_fields(Node& metadata) {
+  for (auto* f : {"resourceVersion", "selfLink", "uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds"})
+    metadata.erase(f);
+}
+
+void keep(Node& metadata, json::Value old, std::string_view field) {
+  if (old[field]) metadata.set(field, old[field].to_node());
+  else metadata.erase(field);
+}
+
+bool same_spec(const Node& a, json::Value old_root) {
+  // Everything but metadata and status is "spec" for generation: kinds like ConfigMap have no spec and no generation.
+  return a.get("spec") == old_root["spec"].to_node() || (!a.get("spec").exists() && !old_root["spec"]);
+}
+
+Result<> check_preconditions(json::Value metadata, int64_t revision, const ObjectKind& kind, const std::string& uid, const std::string& rv) {
+  std::string name = metadata["name"].str();
+  if (!uid.empty() && !metadata["uid"].equals(uid))
+    return conflict_object(kind.group, kind.resource, name, "Precondition failed: UID in precondition: " + uid + ", UID in object meta: " + metadata["uid"].str());
+  if (!rv.empty() && rv != std::to_string(revision))
+    return conflict_object(kind.group, kind.resource, name);
+  return {};
+}
+
+}  // namespace
+
+std::string api_version(const ObjectKind& kind) { return kind.group.empty() ? kind.version : kind.group + "/" + kind.version; }
+
+Result<> prepare_create(Node& object, const ObjectKind& kind, const CreateContext& context) {
+  if (!object.is_object()) return bad_request("the body is not a JSON object");
+  Node& metadata = object["metadata"];
+  if (metadata.is_null()) metadata = Node::object();
+  if (!metadata.is_object()) return bad_request("metadata: not an object");
+  if (!metadata.get("resourceVersion").str().empty()) return bad_request("resourceVersion should not be set on objects to be created");
+  drop_server_fields(metadata);
+
+  std::string body_ns = metadata.get("namespace").str();
+  if (kind.namespaced) {
+    if (!body_ns.empty() && body_ns != context.ns) return bad_request("the namespace of the provided object does not match the namespace sent on the request");
+    metadata.set("namespace", context.ns);
+  } else {
+    if (!body_ns.empty()) return bad_request(kind.resource + " are not namespaced: metadata.namespace must be empty");
+    metadata.erase("namespace");
+  }
+  if (metadata.get("name").str().empty() && !metadata.get("generateName").str().empty())
+    metadata.set("name", metadata.get("generateName").str().substr(0, kMaxGeneratedPrefix) + context.suffix);
+  TRY_OK(check_name(kind, metadata.get("name").str()));
+  TRY_OK(check_maps(kind, metadata));
+  metadata.set("uid", context.uid);
+  metadata.set("creationTimestamp", rfc3339(context.now));
+  if (kind.counts_generation && object.find("spec")) metadata.set("generation", 1);
+  if (kind.has_status) object.erase("status");
+  object.erase("apiVersion");
+  object.erase("kind");
+  return {};
+}
+
+Result<> prepare_update(Node& object, const json::Doc& old, int64_t old_revision, const ObjectKind& kind, std::string_view subresource) {
+  if (!object.is_object()) return bad_request("the body is not a JSON object");
+  json::Value old_meta = old["metadata"];
+  Node& metadata = object["metadata"];
+  if (!metadata.is_object()) return bad_request("metadata: not an object");
+  std::string name = old_meta["name"].str();
+  if (metadata.get("name").str() != name)
+    return bad_request("the name of the object (" + metadata.get("name").str() + ") does not match the name on the URL (" + name + ")");
+  if (std::string ns = metadata.get("namespace").str(); !ns.empty() && !old_meta["namespace"].equals(ns))
+    return bad_request("the namespace of the object (" + ns + ") does not match the namespace on the request (" + old_meta["namespace"].str() + ")");
+  TRY_OK(check_preconditions(old_meta, old_revision, kind, metadata.get("uid").str(), metadata.get("resourceVersion").str()));
+
+  if (subresource == "status") {
+    // Only status (and, of metadata, nothing) comes from the body.
+    Node status = object.get("status").exists() ? object.get("status") : Node();
+    object = old.to_node();
+    if (status.is_null()) object.erase("status");
+    else object.set("status", std::move(status));
+    return {};
+  }
+  metadata.erase("resourceVersion");
+  metadata.erase("selfLink");
+  for (auto* f : {"namespace", "uid", "creationTimestamp", "generateName", "generation", "deletionTimestamp", "deletionGracePeriodSeconds"})
+    keep(metadata, old_meta, f);
+  if (kind.has_status) {
+    if (old["status"]) object.set("status", old["status"].to_node());
+    else object.erase("status");
+  }
+  object.erase("apiVersion");
+  object.erase("kind");
+  TRY_OK(check_maps(kind, metadata));
+  if (old_meta["deletionTimestamp"])
+    for (const auto& f : metadata.get("finalizers").items()) {
+      bool had = false;
+      for (json::Value o : old_meta["finalizers"].items()) had |= o.equals(f.str());
+      if (!had)
+        return invalid(kind, name, {"FieldValueForbidden", "Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers []string{" + json::quoted(f.str()) + "}", "metadata.finalizers"});
+    }
+  if (kind.counts_generation && object.find("spec") && !same_spec(object, old.root()))
+    metadata.set("generation", old_meta["generation"].int_or(0) + 1);
+  return {};
+}
+
+Result<DeletePlan> plan_delete(const json::Doc& old, int64_t old_revision, const ObjectKind& kind, const DeleteRequest& request,
+                               int64_t default_grace, Instant now) {
+  json::Value meta = old["metadata"];
+  if (!request.propagation.empty() && request.propagation != "Background" && request.propagation != "Foreground" && request.propagation != "Orphan")
+    return bad_request("propagationPolicy: invalid value \"" + request.propagation + "\": must be Background, Foreground or Orphan");
+  if (request.grace_seconds && *request.grace_seconds < 0) return bad_request("gracePeriodSeconds: must be at least 0");
+  TRY_OK(check_preconditions(meta, old_revision, kind, request.uid, request.resource_version));
+
+  Node object = old.to_node();
+  Node& metadata = object["metadata"];
+  std::vector<Node> finalizers = metadata.get("finalizers").items();
+  auto add = [&finalizers](const char* name) {
+    for (const auto& f : finalizers)
+      if (f.str() == name) return;
+    finalizers.emplace_back(name);
+  };
+  std::erase_if(finalizers, [&request](const Node& f) {
+    return !request.propagation.empty() && (f.str() == "foregroundDeletion" || f.str() == "orphan");
+  });
+  if (request.propagation == "Foreground") add("foregroundDeletion");
+  if (request.propagation == "Orphan") add("orphan");
+
+  int64_t grace = request.grace_seconds.value_or(default_grace);
+  bool deleting = static_cast<bool>(meta["deletionTimestamp"]);
+  if (deleting) grace = std::min(grace, meta["deletionGracePeriodSeconds"].int_or(0));  // it can only get shorter
+  if (finalizers.empty() && grace == 0) return DeletePlan{DeletePlan::Step::Remove, {}};
+
+  if (finalizers.empty()) metadata.erase("finalizers");
+  else metadata["finalizers"] = Node::array(), metadata["finalizers"].items() = finalizers;
+  if (!deleting || grace < meta["deletionGracePeriodSeconds"].int_or(0)) {
+    metadata.set("deletionTimestamp", rfc3339(now + seconds(grace)));
+    metadata.set("deletionGracePeriodSeconds", grace);
+    if (!deleting && kind.counts_generation && metadata.get("generation").exists())
+      metadata.set("generation", metadata.get("generation").int_or(0) + 1);
+  }
+  if (object == old.to_node()) return DeletePlan{DeletePlan::Step::Nothing, std::move(object)};
+  return DeletePlan{DeletePlan::Step::Update, std::move(object)};
+}
+
+bool is_finished(const Node& object) {
+  const Node& m = object.get("metadata");
+  return m.get("deletionTimestamp").exists() && m.get("finalizers").empty() && m.get("deletionGracePeriodSeconds").int_or(0) == 0;
+}
+
+std::string served(const json::Doc& doc, int64_t revision, const ObjectKind& kind) {
+  std::string_view bytes = doc.bytes();
+  std::string out;
+  out.reserve(bytes.size() + 128);
+  out.append("{\"kind\":").append(json::quoted(kind.kind)).append(",\"apiVersion\":").append(json::quoted(api_version(kind)));
+  std::string_view metadata = doc["metadata"].raw();
+  if (metadata.size() < 2) return out.append("}");
+  size_t inside = static_cast<size_t>(metadata.data() - bytes.data()) + 1;
+  out.append(",").append(bytes.substr(1, inside - 1)).append("\"resourceVersion\":\"").append(std::to_string(revision)).append("\"");
+  if (metadata.size() > 2) out += ',';
+  return out.append(bytes.substr(inside));
+}
+
+}  // namespace k8lite::apiserver

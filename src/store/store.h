@@ -31,8 +31,7 @@ enum class Durability : unsigned char {
   Volatile,  // Events, heartbeats: flushed inside the next durable transaction, at a clean stop and every 15 minutes at most
 };
 
-// `make` gets the revision the write will have, so that the caller may put metadata.resourceVersion into the document or leave
-// it out (the API server adds it while serving).
+// One write. Documents are stored without their revision: the API server puts metadata.resourceVersion in while serving.
 struct Write {
   enum class Op : unsigned char { Create, Update, Remove };
   Op op = Op::Create;
@@ -116,26 +115,26 @@ struct Change {
   bool removed = false;
 };
 
-// Durable state below the cache. One thread calls commit() at a time.
+// Durable state below the cache: decides writes, assigns revisions, keeps bytes. One thread uses it at a time.
 class Backend {
  public:
   virtual ~Backend() = default;
   struct Entry {
     Write::Op op;
     std::string key, bytes;
-    Revision expected;  // as in Write
+    Revision expected = 0;  // as in Write
+    Durability durability = Durability::Durable;
     std::vector<Write::Guard> guards;
     int group = 0;
-    Revision assigned = 0;  // out: the revision given
+    Revision assigned = 0;        // out: the revision given, when outcome is Ok
     Reason outcome = Reason::Ok;  // out: Ok, Conflict, NotFound, AlreadyExists
   };
   // Everything now stored, in key order, and the revision to go on from (past any that may have been handed out before a crash).
   virtual Result<Revision> load(std::function<void(Change)> each) = 0;
-  // One transaction; decides each entry and assigns revisions. `volatile_rows` were published before and only need to be kept.
-  virtual Status commit(std::vector<Entry>& entries, const std::vector<Change>& volatile_rows) = 0;
-  // Changes by other writers since the last call (shared backends); empty for SQLite.
-  virtual Result<std::vector<Change>> foreign_changes() = 0;
-  virtual Status close() = 0;
+  // Decides each entry in order and assigns revisions. Returns when durable entries are on disk, together with every volatile
+  // entry before them; volatile entries alone stay in memory. On an error nothing of this call has happened.
+  virtual Status commit(std::vector<Entry>& entries) = 0;
+  virtual Status flush() = 0;  // volatile entries to disk
 };
 std::unique_ptr<Backend> memory_backend();
 // Errors name the file: read-only, full, from a newer version ("schema 3, this k8lite knows 1"), damaged.

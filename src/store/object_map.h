@@ -1,0 +1,43 @@
+// A persistent (copy-on-write) sorted map from key to object: a treap whose priorities are hashes of the keys. Copies are one
+// pointer, so a list or a continue token can pin a snapshot while writers go on. Insert and erase copy one path.
+#pragma once
+#include <functional>
+#include <memory>
+#include <string_view>
+
+#include "store/store.h"
+
+namespace k8lite::store {
+
+class ObjectMap {
+ public:
+  ObjectPtr find(std::string_view key) const;
+  void insert(ObjectPtr object);  // or replace
+  void erase(std::string_view key);
+  size_t size() const { return root_ ? root_->size : 0; }
+  size_t count_before(std::string_view key) const;  // keys < key
+  // In order from the first key >= from, until fn returns false.
+  void each_from(std::string_view from, const std::function<bool(const ObjectPtr&)>& fn) const { walk(root_.get(), from, fn); }
+
+ private:
+  struct Node;
+  using Link = std::shared_ptr<const Node>;
+  struct Node {
+    ObjectPtr object;
+    uint64_t priority;
+    size_t size;
+    Link left, right;
+  };
+  static Link make(ObjectPtr object, uint64_t priority, Link left, Link right);
+  static std::pair<Link, Link> split(const Link& n, std::string_view key);  // < key, >= key
+  static Link merge(const Link& a, const Link& b);
+  static Link put(const Link& n, const ObjectPtr& object, uint64_t priority);
+  static Link drop(const Link& n, std::string_view key);
+  static bool walk(const Node* n, std::string_view from, const std::function<bool(const ObjectPtr&)>& fn);
+  Link root_;
+};
+
+// The first key behind every key that starts with `prefix`; "" when there is no such key.
+std::string prefix_end(std::string_view prefix);
+
+}  // namespace k8lite::store

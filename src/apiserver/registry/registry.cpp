@@ -1,0 +1,149 @@
+#include "apiserver/registry/registry.h"
+
+#include "base/strings.h"
+
+namespace k8lite::apiserver {
+namespace {
+
+using store::ObjectPtr;
+using store::Write;
+
+constexpr int kMaxUpdateAttempts = 8;  // other writers may win this often before a client hears of it
+
+// The store speaks of keys; clients are told of objects.
+Status worded(const Status& s, const ObjectKind& kind, const std::string& name) {
+  switch (s.reason()) {
+    case Reason::NotFound: return not_found_object(kind.group, kind.resource, name);
+    case Reason::AlreadyExists: return already_exists_object(kind.group, kind.resource, name);
+    case Reason::Conflict: return conflict_object(kind.group, kind.resource, name);
+    default: return s;
+  }
+}
+
+std::string encode_token(int64_t revision, std::string_view next_key) {
+  return base64url_encode(json::Node::obj({{"v", "k8lite/v1"}, {"rv", revision}, {"next", next_key}}).dump());
+}
+
+struct Token {
+  int64_t revision = 0;
+  std::string next_key;
+};
+
+Result<Token> decode_token(const std::string& text, std::string_view prefix) {
+  Status bad = bad_request("continue key is not valid: it was not made by this server for this list");
+  auto bytes = base64_decode(text);
+  if (!bytes) return bad;
+  auto node = json::Node::parse(*bytes);
+  if (!node.ok() || node->get("v").str() != "k8lite/v1") return bad;
+  Token t{node->get("rv").int_or(0), node->get("next").str()};
+  if (t.revision <= 0 || !std::string_view(t.next_key).starts_with(prefix)) return bad;
+  return t;
+}
+
+}  // namespace
+
+std::string storage_key(const ObjectKind& kind, std::string_view ns, std::string_view name) {
+  std::string key = "/registry/" + (kind.group.empty() ? "core" : kind.group) + "/" + kind.resource + "/";
+  if (kind.namespaced && !ns.empty()) key.append(ns).append("/");
+  return key.append(name);
+}
+
+async::Task<Result<ObjectPtr>> Registry::write(Write write) {
+  std::vector<Write> one;
+  one.push_back(std::move(write));
+  auto results = co_await store_.submit(std::move(one));
+  co_return std::move(results.at(0));
+}
+
+async::Task<Result<ObjectPtr>> Registry::create(ObjectKind kind, std::string ns, json::Node object, RegistryOptions options) {
+  CreateContext context{ns, clock_.now(), new_uuid(random_), random_suffix(random_)};
+  CO_TRY_OK(prepare_create(object, kind, context));
+  std::string name = object.path("metadata.name").str();
+  std::string key = storage_key(kind, ns, name);
+  if (options.dry_run) {
+    if (store_.get(key).ok()) co_return already_exists_object(kind.group, kind.resource, name);
+    co_return std::make_shared<const store::Object>(store::Object{key, json::Doc::from(object), 0});
+  }
+  Write w;
+  w.op = Write::Op::Create;
+  w.key = std::move(key);
+  w.doc = json::Doc::from(object);
+  w.durability = options.durability;
+  auto r = co_await write(std::move(w));
+  if (!r.ok()) co_return worded(r.status(), kind, name);
+  co_return std::move(r);
+}
+
+Result<ObjectPtr> Registry::get(const ObjectKind& kind, const std::string& ns, const std::string& name) const {
+  auto r = store_.get(storage_key(kind, ns, name));
+  if (!r.ok()) return worded(r.status(), kind, name);
+  return r;
+}
+
+Result<RegistryList> Registry::list(const ObjectKind& kind, const RegistryListOptions& options) const {
+  std::string prefix = storage_key(kind, options.ns, "");
+  store::Store::ListOptions lo;
+  lo.limit = options.limit;
+  if (!options.continue_token.empty()) {
+    TRY(Token token, decode_token(options.continue_token, prefix));
+    lo.start_key = token.next_key;
+    lo.at = token.revision;
+  }
+  TRY(auto got, store_.list(prefix, lo));
+  RegistryList out;
+  out.items = std::move(got.items);
+  out.revision = got.revision;
+  if (!got.next_key.empty()) {
+    out.continue_token = encode_token(got.revision, got.next_key);
+    out.remaining = got.remaining;
+  }
+  return out;
+}
+
+async::Task<Result<ObjectPtr>> Registry::update(ObjectKind kind, std::string ns, std::string name, std::string subresource, Change change,
+                                                RegistryOptions options) {
+  std::string key = storage_key(kind, ns, name);
+  for (int attempt = 1;; ++attempt) {
+    auto current = store_.get(key);
+    if (!current.ok()) co_return worded(current.status(), kind, name);
+    const ObjectPtr old = *current;
+    CO_TRY(json::Node object, change(*old));
+    bool pinned = !object.path("metadata.resourceVersion").str().empty();
+    CO_TRY_OK(prepare_update(object, old->doc, old->revision, kind, subresource));
+    if (object == old->doc.to_node()) co_return old;
+    Write w;
+    w.op = is_finished(object) ? Write::Op::Remove : Write::Op::Update;
+    w.key = key;
+    w.doc = json::Doc::from(object);
+    w.expected = old->revision;
+    w.durability = options.durability;
+    if (options.dry_run) co_return std::make_shared<const store::Object>(store::Object{key, w.doc, old->revision});
+    auto r = co_await write(std::move(w));
+    if (r.ok()) co_return std::move(r);
+    if (!r.status().is(Reason::Conflict) || pinned || attempt == kMaxUpdateAttempts) co_return worded(r.status(), kind, name);
+  }
+}
+
+async::Task<Result<Registry::Deleted>> Registry::remove(ObjectKind kind, std::string ns, std::string name, DeleteRequest request,
+                                                        int64_t default_grace, RegistryOptions options) {
+  std::string key = storage_key(kind, ns, name);
+  for (int attempt = 1;; ++attempt) {
+    auto current = store_.get(key);
+    if (!current.ok()) co_return worded(current.status(), kind, name);
+    const ObjectPtr old = *current;
+    CO_TRY(DeletePlan plan, plan_delete(old->doc, old->revision, kind, request, default_grace, clock_.now()));
+    bool removes = plan.step == DeletePlan::Step::Remove;
+    if (plan.step == DeletePlan::Step::Nothing || options.dry_run) co_return Deleted{old, removes};
+    Write w;
+    w.op = removes ? Write::Op::Remove : Write::Op::Update;
+    w.key = key;
+    if (!removes) w.doc = json::Doc::from(plan.object);
+    w.expected = old->revision;
+    w.durability = options.durability;
+    auto r = co_await write(std::move(w));
+    if (r.ok()) co_return Deleted{*r, removes};
+    if (!r.status().is(Reason::Conflict) || attempt == kMaxUpdateAttempts) co_return worded(r.status(), kind, name);
+  }
+}
+
+}  // namespace k8lite::apiserver

@@ -1,0 +1,60 @@
+// Generic REST over the store: create, get, list, update, delete of any kind by the rules of object_rules.h. One instance serves
+// every kind; what a kind adds (decoding, defaults, validation, admission) is done to the body before it comes here.
+// Methods are coroutines because they wait for the store's group commit; they run on the caller's executor.
+#pragma once
+#include "apiserver/registry/object_rules.h"
+#include "async/async.h"
+#include "base/random.h"
+#include "store/store.h"
+
+namespace k8lite::apiserver {
+
+struct RegistryOptions {
+  bool dry_run = false;  // decide everything, write nothing
+  store::Durability durability = store::Durability::Durable;
+};
+
+struct RegistryListOptions {
+  std::string ns;  // "" : all
+  size_t limit = 0;
+  std::string continue_token;
+};
+struct RegistryList {
+  std::vector<store::ObjectPtr> items;
+  int64_t revision = 0;
+  std::string continue_token;
+  int64_t remaining = 0;  // known only with a limit
+};
+
+class Registry {
+ public:
+  Registry(store::Store& store, const Clock& clock, Random& random) : store_(store), clock_(clock), random_(random) {}
+
+  async::Task<Result<store::ObjectPtr>> create(ObjectKind kind, std::string ns, json::Node object, RegistryOptions options);
+  Result<store::ObjectPtr> get(const ObjectKind& kind, const std::string& ns, const std::string& name) const;
+  Result<RegistryList> list(const ObjectKind& kind, const RegistryListOptions& options) const;
+
+  // `change` turns the current object into the wanted one. It is called again with the newer object when another writer came
+  // first, unless the result itself names a resourceVersion. A result equal to the stored object writes nothing.
+  using Change = std::function<Result<json::Node>(const store::Object& current)>;
+  async::Task<Result<store::ObjectPtr>> update(ObjectKind kind, std::string ns, std::string name, std::string subresource, Change change,
+                                               RegistryOptions options);
+  // The object as it was removed, or as it now waits for its grace period or finalizers.
+  struct Deleted {
+    store::ObjectPtr object;
+    bool removed = false;
+  };
+  async::Task<Result<Deleted>> remove(ObjectKind kind, std::string ns, std::string name, DeleteRequest request, int64_t default_grace,
+                                      RegistryOptions options);
+
+ private:
+  async::Task<Result<store::ObjectPtr>> write(store::Write write);
+  store::Store& store_;
+  const Clock& clock_;
+  Random& random_;
+};
+
+// "/registry/<group or core>/<resource>/[<namespace>/]<name>"; with an empty name the prefix of a list.
+std::string storage_key(const ObjectKind& kind, std::string_view ns, std::string_view name);
+
+}  // namespace k8lite::apiserver

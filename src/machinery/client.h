@@ -1,5 +1,5 @@
 // The one way to talk to the API: controllers, scheduler, node agent and kubectl hold a Client and do not know whether it is the
-// in-process one (src/apiserver) or HTTP (http_client.h). Thread-safe. Blocking calls must not be made on an event loop's thread.
+// in-process one of src/apiserver or one over HTTP. Thread-safe. Blocking calls must not be made on an event loop's thread.
 #pragma once
 #include <functional>
 #include <memory>
@@ -80,5 +80,4 @@ class Client {
   virtual std::vector<Result<json::Doc>> submit(std::vector<Operation> operations) = 0;
 };
 
-// A Client over HTTP for agents and kubectl (http_client.cpp). `token` or the TLS context's client certificate identify the caller.
 }  // namespace k8lite::machinery

@@ -1,4 +1,4 @@
-// The backend without a disk, for tests and `--datastore memory` clusters: revisions in a map.
+// The backend without a disk, for tests: revisions in a map.
 #include <map>
 
 #include "store/decide.h"

@@ -1,0 +1,63 @@
+// The kinds table: one row drives routes, discovery, RBAC names, storage path, OpenAPI, kubectl's columns and short names, and the
+// status and scale subresources. Custom resources become rows of the same shape at run time.
+#pragma once
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/schema/schema.h"
+#include "base/clock.h"
+
+namespace k8lite::api {
+
+// A printed column of `kubectl get` (metav1.TableColumnDefinition); priority 1 shows with -o wide only.
+struct Column {
+  std::string name, type = "string", format, description;
+  int priority = 0;
+};
+
+// What a kind adds to the generic rules. Any of these may be empty. All pure.
+struct Rules {
+  // Fills what upstream's defaulting fills and the schema cannot say (strategy of a Deployment, protocol of ports, pull policy from the tag).
+  std::function<void(json::Node& object)> defaults;
+  // Causes for 422; `old` is null on create. Field paths as Kubernetes prints them.
+  std::function<void(const json::Node& object, const json::Node* old, std::vector<Cause>& causes)> validate;
+  // Cells of the kind's columns for one object.
+  std::function<std::vector<json::Node>(json::Value object, Instant now)> cells;
+};
+
+struct KindRow {
+  std::string group, version, kind, plural, singular;
+  std::vector<std::string> short_names, categories;
+  bool namespaced = true;
+  std::vector<std::string> verbs;   // create delete deletecollection get list patch update watch
+  bool status = false;              // has /status
+  bool scale = false;               // has /scale
+  std::vector<std::string> subresources;  // others: log exec attach portforward proxy binding eviction token approval finalize resize ephemeralcontainers
+  bool counts_generation = false;   // a change of spec bumps metadata.generation
+  bool name_is_label = false;       // names are DNS labels
+  bool name_is_path_segment = false;  // RBAC kinds
+  std::string storage_group;        // where objects of several groups share one storage ("" group: events); normally = group
+  const schema::Type* type = nullptr;
+  std::vector<Column> columns;      // the first is Name; the last usually Age
+  Rules rules;
+  std::vector<std::string> field_selectors;  // besides metadata.name and metadata.namespace
+};
+using KindPtr = std::shared_ptr<const KindRow>;
+
+// The built-in kinds, in discovery order.
+const std::vector<KindPtr>& builtin_kinds();
+KindPtr find_builtin(std::string_view group, std::string_view version, std::string_view plural);
+
+// Strategic merge patch (Kubernetes' strategicpatch package): merge keys, $patch: delete|replace|merge, $retainKeys,
+// $deleteFromPrimitiveList/x, $setElementOrder/x. `type` null or raw parts: plain merge patch. BadRequest for a malformed patch.
+Result<json::Node> apply_strategic_merge(json::Node document, const json::Node& patch, const schema::Type* type);
+
+// The OpenAPI v3 document of one group version, and the v2 document of all; both with x-kubernetes-* extensions and paths.
+json::Node openapi_v3(std::string_view group, std::string_view version, const std::vector<KindPtr>& kinds);
+json::Node openapi_v2(const std::vector<KindPtr>& kinds);
+
+}  // namespace k8lite::api

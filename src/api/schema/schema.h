@@ -1,0 +1,65 @@
+// What is known of every type's fields, as data: read once from the compact text files of embedded/schema and walked by one set of
+// functions (decode and prune, strict checks, defaults, strategic merge, OpenAPI, explain). Pure; immutable after loading.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/json.h"
+#include "base/result.h"
+
+namespace k8lite::api::schema {
+
+enum class Base : unsigned char {
+  String, Bool, Int32, Int64, Double, Bytes,      // scalars (Bytes: base64 text)
+  Quantity, IntOrString, Time, MicroTime, Duration,  // scalars with a text form of their own
+  Object,    // `type` names its fields
+  Raw,       // any JSON (RawExtension, JSONSchemaProps' JSON, managedFields)
+};
+enum class Shape : unsigned char { Single, List, Map };  // Map: string keys
+enum class ListType : unsigned char { Atomic, Set, Map };
+
+struct Type;
+
+struct Field {
+  std::string_view name;
+  uint16_t proto = 0;          // wire number; 0: none
+  Base base = Base::String;
+  Shape shape = Shape::Single;
+  const Type* type = nullptr;  // Base::Object
+  bool required = false;
+  bool nullable = false;
+  bool granular = true;        // false: a struct or map replaced as a whole (x-kubernetes-map-type atomic)
+  ListType list_type = ListType::Atomic;
+  std::vector<std::string_view> list_map_keys;
+  std::string_view merge_key;         // strategic merge patch
+  bool merge = false;                 // patchStrategy contains merge
+  bool retain_keys = false;           // patchStrategy contains retainKeys
+  std::string_view default_json;      // "" : none
+  std::vector<std::string_view> enum_values;
+  std::string_view description;       // our own words; "" when there are none yet
+};
+
+struct Type {
+  std::string_view name;         // "apps/v1.Deployment", "core/v1.PodSpec", "meta/v1.ObjectMeta"
+  std::string_view description;
+  std::vector<Field> fields;     // sorted by name
+  const Field* find(std::string_view name) const;
+};
+
+const Type* find_type(std::string_view name);
+std::vector<const Type*> all_types();
+
+// Brings a body into shape: drops unknown fields (each reported as `unknown field "spec.replica"` in `issues`, when given), drops nulls,
+// and refuses ill-typed values: BadRequest worded as Kubernetes does (`Deployment in version "v1" cannot be handled as a Deployment:
+// json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32`).
+Result<> decode(json::Node& object, const Type& type, std::vector<std::string>* issues = nullptr);
+
+// Puts in the constant defaults of the schema, at every depth, where a field is absent.
+void apply_defaults(json::Node& object, const Type& type);
+
+// Required fields and enums, at every depth. Paths as Kubernetes prints them (spec.containers[0].name).
+void check_required(const json::Node& object, const Type& type, std::vector<Cause>& causes);
+
+}  // namespace k8lite::api::schema

@@ -21,6 +21,7 @@ struct Peer {
   int port = 0;
   bool tls = false;
   bool has_certificate = false;
+  bool bad_certificate = false;            // one was shown, and it is not signed by the CA or not valid now
   std::string common_name;                 // CN
   std::vector<std::string> organizations;  // O
 };
@@ -60,6 +61,15 @@ class TlsServerContext;  // opaque, shared by connections; replace() swaps certi
 class TlsClientContext;
 Result<std::shared_ptr<TlsServerContext>> make_tls_server(const TlsServerConfig& config);
 Result<std::shared_ptr<TlsClientContext>> make_tls_client(const TlsClientConfig& config);
+
+// Numeric addresses of a host name (or the address itself); blocking work on a thread of its own.
+Task<Result<std::vector<std::string>>> resolve(std::string host);
+
+// The TLS session over a connected stream; `host` is checked against the certificate unless the config names another one.
+Task<Result<StreamPtr>> tls_handshake_client(StreamPtr raw, std::shared_ptr<TlsClientContext> context, std::string host);
+Task<Result<StreamPtr>> tls_handshake_server(StreamPtr raw, std::shared_ptr<TlsServerContext> context);
+// New certificates for connections accepted from now on.
+Result<> replace_certificates(TlsServerContext& context, const TlsServerConfig& config);
 
 // Connects to a name or address (c-ares; no NSS). `tls` null: plain TCP. `unix:/path` hosts are Unix sockets.
 Task<Result<StreamPtr>> dial(async::Loop& loop, std::string host, int port, std::shared_ptr<TlsClientContext> tls, Duration timeout);

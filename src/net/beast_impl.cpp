@@ -1,0 +1,2 @@
+// Beast's compiled part, once.
+#include <boost/beast/src.hpp>

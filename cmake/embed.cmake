@@ -28,7 +28,7 @@ ${rows}  };
 }
 }
 " @ONLY)
-  set_source_files_properties(${asm} PROPERTIES OBJECT_DEPENDS "${E_FILES};${E_DEPENDS}" LANGUAGE C)
+  set_source_files_properties(${asm} PROPERTIES OBJECT_DEPENDS "${E_FILES};${E_DEPENDS}" LANGUAGE ASM)
   add_library(${target} STATIC ${asm} ${cpp})
   target_include_directories(${target} PUBLIC ${CMAKE_SOURCE_DIR}/src)
 endfunction()

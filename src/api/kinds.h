@@ -36,7 +36,11 @@ struct KindRow {
   std::vector<std::string> verbs;   // create delete deletecollection get list patch update watch
   bool status = false;              // has /status
   bool scale = false;               // has /scale
-  std::vector<std::string> subresources;  // others: log exec attach portforward proxy binding eviction token approval finalize resize ephemeralcontainers
+  struct Subresource {
+    std::string name, group, version, kind;  // "scale", "autoscaling", "v1", "Scale"; group and version "" : those of the row
+    std::vector<std::string> verbs;
+  };
+  std::vector<Subresource> subresources;  // all of them, status and scale too
   bool counts_generation = false;   // a change of spec bumps metadata.generation
   bool name_is_label = false;       // names are DNS labels
   bool name_is_path_segment = false;  // RBAC kinds
@@ -51,6 +55,19 @@ using KindPtr = std::shared_ptr<const KindRow>;
 // The built-in kinds, in discovery order.
 const std::vector<KindPtr>& builtin_kinds();
 KindPtr find_builtin(std::string_view group, std::string_view version, std::string_view plural);
+
+// The columns and rules of a built-in kind (src/api/columns.cpp, src/api/rules/); Name and Age, no rules, where it has none.
+struct Printing {
+  std::vector<Column> columns;
+  std::function<std::vector<json::Node>(json::Value object, Instant now)> cells;
+};
+Printing printing_of(std::string_view group, std::string_view plural);
+Rules rules_of(std::string_view group, std::string_view plural);
+
+// Fills an object that is about to be stored: the kind's defaults, then the schema's.
+void apply_defaults(const KindRow& kind, json::Node& object);
+// Everything wrong with it, each mistake once; `old` is null on create.
+std::vector<Cause> validate(const KindRow& kind, const json::Node& object, const json::Node* old);
 
 // Strategic merge patch (Kubernetes' strategicpatch package): merge keys, $patch: delete|replace|merge, $retainKeys,
 // $deleteFromPrimitiveList/x, $setElementOrder/x. `type` null or raw parts: plain merge patch. BadRequest for a malformed patch.

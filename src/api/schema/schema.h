@@ -12,10 +12,10 @@
 namespace k8lite::api::schema {
 
 enum class Base : unsigned char {
-  String, Bool, Int32, Int64, Double, Bytes,      // scalars (Bytes: base64 text)
-  Quantity, IntOrString, Time, MicroTime, Duration,  // scalars with a text form of their own
-  Object,    // `type` names its fields
-  Raw,       // any JSON (RawExtension, JSONSchemaProps' JSON, managedFields)
+  String, Bool, Int32, Int64, Double, Bytes,  // scalars (Bytes: base64 text)
+  Quantity, IntOrString, Time, MicroTime,     // scalars with a text form of their own
+  Object,  // `type` names its fields
+  Raw,     // any JSON (RawExtension, JSONSchemaProps' JSON, managedFields)
 };
 enum class Shape : unsigned char { Single, List, Map };  // Map: string keys
 enum class ListType : unsigned char { Atomic, Set, Map };
@@ -29,7 +29,6 @@ struct Field {
   Shape shape = Shape::Single;
   const Type* type = nullptr;  // Base::Object
   bool required = false;
-  bool nullable = false;
   bool granular = true;        // false: a struct or map replaced as a whole (x-kubernetes-map-type atomic)
   ListType list_type = ListType::Atomic;
   std::vector<std::string_view> list_map_keys;
@@ -37,18 +36,19 @@ struct Field {
   bool merge = false;                 // patchStrategy contains merge
   bool retain_keys = false;           // patchStrategy contains retainKeys
   std::string_view default_json;      // "" : none
-  std::vector<std::string_view> enum_values;
-  std::string_view description;       // our own words; "" when there are none yet
 };
 
 struct Type {
   std::string_view name;         // "apps/v1.Deployment", "core/v1.PodSpec", "meta/v1.ObjectMeta"
-  std::string_view description;
+  std::string_view gvk;          // "apps/v1/Deployment" where the type is one kind's
+  bool atomic = false;           // replaced as a whole wherever it stands
   std::vector<Field> fields;     // sorted by name
   const Field* find(std::string_view name) const;
 };
 
 const Type* find_type(std::string_view name);
+// The OpenAPI name: "io.k8s.api.apps.v1.Deployment".
+std::string openapi_name(std::string_view type_name);
 std::vector<const Type*> all_types();
 
 // Brings a body into shape: drops unknown fields (each reported as `unknown field "spec.replica"` in `issues`, when given), drops nulls,
@@ -59,7 +59,7 @@ Result<> decode(json::Node& object, const Type& type, std::vector<std::string>* 
 // Puts in the constant defaults of the schema, at every depth, where a field is absent.
 void apply_defaults(json::Node& object, const Type& type);
 
-// Required fields and enums, at every depth. Paths as Kubernetes prints them (spec.containers[0].name).
+// Required fields, at every depth. Paths as Kubernetes prints them (spec.containers[0].name).
 void check_required(const json::Node& object, const Type& type, std::vector<Cause>& causes);
 
 }  // namespace k8lite::api::schema

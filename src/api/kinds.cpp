@@ -1,0 +1,128 @@
+// Reads embedded/schema/kinds.txt into rows and joins them with their types, columns and rules.
+#include "api/kinds.h"
+
+#include <algorithm>
+
+#include "base/embedded.h"
+#include "base/strings.h"
+
+namespace k8lite::embedded_schema {
+std::span<const k8lite::EmbeddedFile> files();
+}
+
+namespace k8lite::api {
+namespace {
+
+const std::vector<std::string> kAllVerbs = {"create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"};
+
+// "scale:autoscaling/v1/Scale=get+patch+update"
+KindRow::Subresource read_subresource(std::string_view text) {
+  KindRow::Subresource out;
+  size_t colon = text.find(':'), equals = text.find('=');
+  out.name = text.substr(0, colon);
+  auto kind = split(text.substr(colon + 1, equals - colon - 1), '/');
+  out.kind = kind.back();
+  if (kind.size() == 3) {
+    out.group = kind[0] == "core" ? "" : kind[0];
+    out.version = kind[1];
+  }
+  out.verbs = split_strings(text.substr(equals + 1), '+');
+  return out;
+}
+
+void read_attribute(KindRow& row, std::string_view word) {
+  auto after = [&word](std::string_view prefix) { return word.substr(prefix.size()); };
+  if (word.starts_with("type=")) row.type = schema::find_type(after("type="));
+  else if (word == "verbs=all") row.verbs = kAllVerbs;
+  else if (word.starts_with("verbs=")) row.verbs = split_strings(after("verbs="), ',');
+  else if (word.starts_with("short=")) row.short_names = split_strings(after("short="), ',');
+  else if (word.starts_with("categories=")) row.categories = split_strings(after("categories="), ',');
+  else if (word == "generation") row.counts_generation = true;
+  else if (word == "names=label") row.name_is_label = true;
+  else if (word == "names=segment") row.name_is_path_segment = true;
+  else if (word.starts_with("sub=")) {
+    for (auto piece : split(after("sub="), ',')) {
+      row.subresources.push_back(read_subresource(piece));
+      row.status |= row.subresources.back().name == "status";
+      row.scale |= row.subresources.back().name == "scale";
+    }
+  }
+}
+
+std::vector<std::string> field_selectors_of(const KindRow& row) {
+  struct Entry {
+    std::string_view group, plural, fields;
+  };
+  static constexpr Entry kEntries[] = {
+      {"", "pods", "spec.nodeName spec.restartPolicy spec.schedulerName spec.serviceAccountName spec.hostNetwork status.phase status.podIP status.nominatedNodeName"},
+      {"", "nodes", "spec.unschedulable"},
+      {"", "secrets", "type"},
+      {"", "namespaces", "status.phase"},
+      {"", "services", "spec.clusterIP spec.type"},
+      {"", "replicationcontrollers", "status.replicas"},
+      {"apps", "replicasets", "status.replicas"},
+      {"batch", "jobs", "status.successful"},
+      {"certificates.k8s.io", "certificatesigningrequests", "spec.signerName"},
+      {"", "events", "involvedObject.kind involvedObject.namespace involvedObject.name involvedObject.uid involvedObject.apiVersion "
+                     "involvedObject.resourceVersion involvedObject.fieldPath reason reportingComponent source type"},
+  };
+  for (const Entry& e : kEntries)
+    if (e.group == row.group && e.plural == row.plural) return split_strings(e.fields, ' ');
+  return {};
+}
+
+std::vector<KindPtr> load_kinds() {
+  std::vector<KindPtr> out;
+  std::string_view text;
+  for (const EmbeddedFile& f : embedded_schema::files())
+    if (f.path == "kinds.txt") text = f.content;
+  for (std::string_view line : split(text, '\n')) {
+    if (line.empty() || line[0] == '#') continue;
+    auto words = split(line, ' ');
+    auto row = std::make_shared<KindRow>();
+    row->group = words[0] == "core" ? "" : words[0];
+    row->version = words[1];
+    row->kind = words[2];
+    row->plural = words[3];
+    row->singular = words[4];
+    row->namespaced = words[5] == "namespaced";
+    row->storage_group = row->group;
+    for (size_t i = 6; i < words.size(); ++i) read_attribute(*row, words[i]);
+    auto printing = printing_of(row->group, row->plural);
+    row->columns = std::move(printing.columns);
+    row->rules = rules_of(row->group, row->plural);
+    row->rules.cells = std::move(printing.cells);
+    row->field_selectors = field_selectors_of(*row);
+    out.push_back(std::move(row));
+  }
+  return out;
+}
+
+}  // namespace
+
+const std::vector<KindPtr>& builtin_kinds() {
+  static const std::vector<KindPtr> rows = load_kinds();
+  return rows;
+}
+
+KindPtr find_builtin(std::string_view group, std::string_view version, std::string_view plural) {
+  for (const KindPtr& row : builtin_kinds())
+    if (row->group == group && row->version == version && row->plural == plural) return row;
+  return nullptr;
+}
+
+void apply_defaults(const KindRow& kind, json::Node& object) {
+  if (kind.rules.defaults) kind.rules.defaults(object);
+  if (kind.type) schema::apply_defaults(object, *kind.type);
+}
+
+std::vector<Cause> validate(const KindRow& kind, const json::Node& object, const json::Node* old) {
+  std::vector<Cause> all, out;
+  if (kind.type) schema::check_required(object, *kind.type, all);
+  if (kind.rules.validate) kind.rules.validate(object, old, all);
+  for (Cause& c : all)
+    if (std::find(out.begin(), out.end(), c) == out.end()) out.push_back(std::move(c));
+  return out;
+}
+
+}  // namespace k8lite::api

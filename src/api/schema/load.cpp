@@ -1,0 +1,164 @@
+// Reads embedded/schema/*.txt into Types, once, at first use. The form, one line each:
+//   type core/v1.PodSpec [atomic] [kind=group/version/Kind]
+//    <field> <wire number> <type>[suffix] [flags]
+// A type is a scalar's name or @<type>; the suffix [] makes a list, {} a map with string keys. Flags: required, list=set,
+// list=atomic, list=map:<keys>, merge[=<key>], mergekey=<key>, retainKeys, atomic. `inline` lines describe the wire only.
+#include <algorithm>
+#include <memory>
+#include <unordered_map>
+
+#include "api/schema/schema.h"
+#include "base/embedded.h"
+#include "base/log.h"
+#include "base/strings.h"
+
+namespace k8lite::embedded_schema {
+std::span<const k8lite::EmbeddedFile> files();
+}
+
+namespace k8lite::api::schema {
+namespace {
+
+struct Registry {
+  std::unordered_map<std::string_view, std::unique_ptr<Type>> types;
+
+  Type* named(std::string_view name) {
+    auto& slot = types[name];
+    if (!slot) {
+      slot = std::make_unique<Type>();
+      slot->name = name;
+    }
+    return slot.get();
+  }
+};
+
+Base base_named(std::string_view text) {
+  static constexpr std::pair<std::string_view, Base> kNames[] = {
+      {"string", Base::String},     {"bool", Base::Bool},         {"int32", Base::Int32},
+      {"int64", Base::Int64},       {"double", Base::Double},     {"bytes", Base::Bytes},
+      {"quantity", Base::Quantity}, {"int-or-string", Base::IntOrString}, {"time", Base::Time},
+      {"microtime", Base::MicroTime},
+  };
+  for (const auto& [name, base] : kNames)
+    if (name == text) return base;
+  return Base::Raw;
+}
+
+void read_type_of(Field& field, std::string_view text, Registry& registry) {
+  if (text.ends_with("[]{}")) {  // a map of lists: rare, and no one looks inside
+    field.shape = Shape::Map;
+    field.base = Base::Raw;
+    return;
+  }
+  if (text.ends_with("[]")) field.shape = Shape::List;
+  if (text.ends_with("{}")) field.shape = Shape::Map;
+  if (field.shape != Shape::Single) text.remove_suffix(2);
+  if (text.starts_with('@')) {
+    field.base = Base::Object;
+    field.type = registry.named(text.substr(1));
+  } else {
+    field.base = base_named(text);
+  }
+}
+
+void read_flag(Field& field, std::string_view flag) {
+  auto value = [&flag](std::string_view prefix) { return flag.substr(prefix.size()); };
+  if (flag == "required") field.required = true;
+  else if (flag == "list=set") field.list_type = ListType::Set;
+  else if (flag.starts_with("list=map:")) {
+    field.list_type = ListType::Map;
+    field.list_map_keys = split(value("list=map:"), ',');
+  } else if (flag == "merge") field.merge = true;
+  else if (flag.starts_with("merge=")) {
+    field.merge = true;
+    field.merge_key = value("merge=");
+  } else if (flag.starts_with("mergekey=")) field.merge_key = value("mergekey=");
+  else if (flag == "retainKeys") field.retain_keys = true;
+  else if (flag == "atomic") field.granular = false;
+}
+
+void read_types(std::string_view text, Registry& registry) {
+  Type* type = nullptr;
+  for (std::string_view line : split(text, '\n')) {
+    if (line.empty() || line[0] == '#') continue;
+    auto words = split(line[0] == ' ' ? line.substr(1) : line, ' ');
+    if (line[0] != ' ') {
+      type = registry.named(words[1]);
+      for (size_t i = 2; i < words.size(); ++i) {
+        if (words[i] == "atomic") type->atomic = true;
+        if (words[i].starts_with("kind=")) type->gvk = words[i].substr(5);
+      }
+    } else if (type && words[0] != "inline" && words.size() >= 3) {
+      Field field;
+      field.name = words[0];
+      field.proto = static_cast<uint16_t>(parse_int(words[1]).value_or(0));
+      read_type_of(field, words[2], registry);
+      for (size_t i = 3; i < words.size(); ++i) read_flag(field, words[i]);
+      type->fields.push_back(std::move(field));
+    }
+  }
+}
+
+void read_defaults(std::string_view text, Registry& registry) {
+  for (std::string_view line : split(text, '\n')) {
+    if (line.empty() || line[0] == '#') continue;
+    size_t a = line.find(' '), b = line.find(' ', a + 1);
+    Type* type = registry.named(line.substr(0, a));
+    for (Field& f : type->fields)
+      if (f.name == line.substr(a + 1, b - a - 1)) f.default_json = line.substr(b + 1);
+  }
+}
+
+Registry load() {
+  Registry registry;
+  std::string_view defaults;
+  for (const EmbeddedFile& file : embedded_schema::files()) {
+    if (file.path == "defaults.txt") defaults = file.content;
+    else if (file.path != "kinds.txt") read_types(file.content, registry);
+  }
+  read_defaults(defaults, registry);
+  for (auto& [name, type] : registry.types) {
+    std::sort(type->fields.begin(), type->fields.end(), [](const Field& a, const Field& b) { return a.name < b.name; });
+    type->fields.shrink_to_fit();
+    for (Field& f : type->fields)
+      if (f.type && f.type->atomic) f.granular = false;
+  }
+  return registry;
+}
+
+const Registry& registry() {
+  static const Registry instance = load();
+  return instance;
+}
+
+}  // namespace
+
+const Field* Type::find(std::string_view field) const {
+  auto it = std::lower_bound(fields.begin(), fields.end(), field, [](const Field& f, std::string_view n) { return f.name < n; });
+  return it != fields.end() && it->name == field ? &*it : nullptr;
+}
+
+const Type* find_type(std::string_view name) {
+  const auto& types = registry().types;
+  auto it = types.find(name);
+  return it == types.end() ? nullptr : it->second.get();
+}
+
+std::vector<const Type*> all_types() {
+  std::vector<const Type*> out;
+  for (const auto& [name, type] : registry().types) out.push_back(type.get());
+  std::sort(out.begin(), out.end(), [](const Type* a, const Type* b) { return a->name < b->name; });
+  return out;
+}
+
+std::string openapi_name(std::string_view type_name) {
+  size_t slash = type_name.find('/');
+  std::string group(type_name.substr(0, slash)), rest(type_name.substr(slash + 1));
+  if (type_name == "meta/v1.Info") return "io.k8s.apimachinery.pkg.version.Info";
+  if (group == "meta") return "io.k8s.apimachinery.pkg.apis.meta." + rest;
+  if (group == "apiextensions") return "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions." + rest;
+  if (group == "apiregistration") return "io.k8s.kube-aggregator.pkg.apis.apiregistration." + rest;
+  return "io.k8s.api." + group + "." + rest;
+}
+
+}  // namespace k8lite::api::schema

@@ -1,0 +1,296 @@
+#include "base/yaml.h"
+
+#include <yaml-cpp/eventhandler.h>
+#include <yaml-cpp/exceptions.h>
+#include <yaml-cpp/parser.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <sstream>
+
+#include "base/strings.h"
+
+namespace k8lite {
+namespace {
+
+using json::Node;
+
+constexpr size_t kMaxDepth = 512;
+constexpr size_t kAliasGrowth = 16;
+constexpr size_t kAliasFloor = 1 << 20;
+
+bool one_of(std::string_view text, std::initializer_list<std::string_view> list) { return std::find(list.begin(), list.end(), text) != list.end(); }
+
+std::optional<Node> as_number(std::string_view text) {
+  std::string digits;
+  for (char c : text)
+    if (c != '_') digits += c;
+  bool negative = !digits.empty() && digits[0] == '-';
+  std::string_view body = digits;
+  if (!body.empty() && (body[0] == '-' || body[0] == '+')) body.remove_prefix(1);
+  if (body.empty()) return {};
+  int base = 10;
+  if (body.starts_with("0x") || body.starts_with("0X")) base = 16, body.remove_prefix(2);
+  else if (body.starts_with("0o")) base = 8, body.remove_prefix(2);
+  else if (body.starts_with("0b")) base = 2, body.remove_prefix(2);
+  else if (body.size() > 1 && body[0] == '0' && body.find_first_not_of("01234567") == body.npos) base = 8, body.remove_prefix(1);  // YAML 1.1
+  if (body.empty()) return {};
+  std::string_view allowed = base == 16 ? "0123456789abcdefABCDEF" : base == 10 ? "0123456789" : base == 8 ? "01234567" : "01";
+  if (body.find_first_not_of(allowed) == body.npos) {
+    errno = 0;
+    char* end = nullptr;
+    long long v = std::strtoll(((negative ? "-" : "") + std::string(body)).c_str(), &end, base);
+    if (errno == 0) return Node(v);
+    if (base != 10) return {};
+  }
+  if (base != 10) return {};
+  if (one_of(body, {".inf", ".Inf", ".INF", ".nan", ".NaN", ".NAN"})) return {};  // no JSON value: stays a text
+  if (body.find_first_not_of("0123456789.eE+-") != body.npos || body.find_first_of("0123456789") == body.npos) return {};
+  if (!std::isdigit(static_cast<unsigned char>(body[0])) && body[0] != '.') return {};
+  char* end = nullptr;
+  double d = std::strtod(digits.c_str(), &end);
+  if (*end || !std::isfinite(d)) return {};
+  return Node(d);
+}
+
+Node resolve_plain(const std::string& text) {
+  if (one_of(text, {"", "~", "null", "Null", "NULL"})) return Node();
+  if (one_of(text, {"true", "True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON"})) return Node(true);
+  if (one_of(text, {"false", "False", "FALSE", "no", "No", "NO", "off", "Off", "OFF"})) return Node(false);
+  if (auto n = as_number(text)) return *n;
+  return Node(text);
+}
+
+struct Refused {
+  std::string why;
+  YAML::Mark mark;
+};
+
+// Builds a Node from the parser's events.
+class Builder : public YAML::EventHandler {
+ public:
+  explicit Builder(size_t budget) : budget_(budget) {}
+
+  void OnDocumentStart(const YAML::Mark& mark) override { line_ = mark.line + 1; }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override { value(mark, anchor, Node()); }
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
+    auto it = anchors_.find(anchor);
+    if (it == anchors_.end()) throw Refused{"an alias inside of its own anchor", mark};
+    size_t size = it->second.dump().size();
+    if (size > budget_) throw Refused{"aliases blow the document up beyond its limit", mark};
+    budget_ -= size;
+    value(mark, 0, it->second);
+  }
+  void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, const std::string& text) override {
+    bool plain = tag == "?" || tag.empty();
+    if (wants_key()) {
+      frames_.back().key = text;
+      frames_.back().has_key = true;
+      frames_.back().merge = plain && text == "<<";
+      if (anchor) anchors_[anchor] = Node(text);
+      return;
+    }
+    if (tag == "tag:yaml.org,2002:str" || tag == "!") return value(mark, anchor, Node(text));
+    if (tag == "tag:yaml.org,2002:binary") return value(mark, anchor, Node(text));
+    value(mark, anchor, resolve_plain(text));
+  }
+  void OnSequenceStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor, YAML::EmitterStyle::value) override { open(mark, anchor, Node::array()); }
+  void OnSequenceEnd() override { close(); }
+  void OnMapStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor, YAML::EmitterStyle::value) override { open(mark, anchor, Node::object()); }
+  void OnMapEnd() override { close(); }
+
+  YamlDocument take() { return {std::move(root_), std::move(duplicates_), line_}; }
+
+ private:
+  struct Frame {
+    Node node;
+    YAML::anchor_t anchor;
+    YAML::Mark mark;
+    std::string key;
+    bool has_key = false, merge = false;
+    std::vector<std::string> merged = {};  // keys that came from a merge key: the mapping's own win over them
+    bool came_by_merge(const std::string& k) const { return std::find(merged.begin(), merged.end(), k) != merged.end(); }
+  };
+  bool wants_key() const { return !frames_.empty() && frames_.back().node.is_object() && !frames_.back().has_key; }
+
+  void open(const YAML::Mark& mark, YAML::anchor_t anchor, Node node) {
+    if (frames_.size() >= kMaxDepth) throw Refused{"nested deeper than " + std::to_string(kMaxDepth) + " levels", mark};
+    if (wants_key()) throw Refused{"a mapping key must be a text", mark};
+    frames_.push_back({std::move(node), anchor, mark, {}, false, false});
+  }
+  void close() {
+    Frame f = std::move(frames_.back());
+    frames_.pop_back();
+    value(f.mark, f.anchor, std::move(f.node));
+  }
+  std::string path(const std::string& key) const {
+    std::string out;
+    for (const Frame& f : frames_) {
+      if (&f == &frames_.back()) break;
+      if (f.node.is_object()) out += f.key + ".";
+      else if (!out.empty()) out.back() = '[', out += std::to_string(f.node.size()) + "].";
+    }
+    return out + key;
+  }
+  void value(const YAML::Mark& mark, YAML::anchor_t anchor, Node node) {
+    if (anchor) anchors_[anchor] = node;
+    if (frames_.empty()) {
+      root_ = std::move(node);
+      return;
+    }
+    Frame& f = frames_.back();
+    if (f.node.is_array()) {
+      f.node.append(std::move(node));
+      return;
+    }
+    if (!f.has_key) throw Refused{"a mapping key must be a text", mark};
+    f.has_key = false;
+    if (f.merge) return merge(f, node, mark);
+    if (f.node.find(f.key) && !f.came_by_merge(f.key)) duplicates_.push_back(path(f.key));
+    f.node.set(f.key, std::move(node));
+  }
+  static void merge(Frame& f, const Node& node, const YAML::Mark& mark) {
+    if (node.is_array()) {
+      for (const Node& n : node.items()) merge(f, n, mark);
+      return;
+    }
+    if (!node.is_object()) throw Refused{"a merge key (<<) wants a mapping", mark};
+    for (const auto& [k, v] : node.members())
+      if (!f.node.find(k)) f.node.set(k, v), f.merged.push_back(k);
+  }
+
+  size_t budget_;
+  int line_ = 1;
+  Node root_;
+  std::vector<Frame> frames_;
+  std::map<YAML::anchor_t, Node> anchors_;
+  std::vector<std::string> duplicates_;
+};
+
+Status located(std::string_view name, const YAML::Mark& mark, std::string why) {
+  std::string out(name);
+  if (!mark.is_null()) out += ": line " + std::to_string(mark.line + 1) + ", column " + std::to_string(mark.column + 1);
+  return bad_request(out + ": " + why);
+}
+
+// ---- printing ----
+
+bool needs_quotes(const std::string& s) {
+  if (s.empty() || !resolve_plain(s).is_string()) return true;
+  if (std::isspace(static_cast<unsigned char>(s.front())) || std::isspace(static_cast<unsigned char>(s.back()))) return true;
+  if (std::string_view("-?:,[]{}#&*!|>'\"%@`=").find(s.front()) != std::string_view::npos) {
+    bool safe_start = (s.front() == '-' || s.front() == '?' || s.front() == ':') && s.size() > 1 && s[1] != ' ';
+    if (!safe_start || s == "---") return true;
+  }
+  if (s.find(": ") != s.npos || s.find(" #") != s.npos || s.back() == ':') return true;
+  if (one_of(s, {"y", "Y", "n", "N", "<<"})) return true;
+  // Dates would be read as timestamps by YAML 1.1 tools.
+  if (s.size() >= 10 && std::isdigit(static_cast<unsigned char>(s[0])) && s[4] == '-' && s[7] == '-') return true;
+  return std::any_of(s.begin(), s.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+}
+
+bool plain_lines(const std::string& s) {
+  if (s.find('\n') == s.npos) return false;
+  if (s.front() == ' ' || s.front() == '\n') return false;
+  return std::none_of(s.begin(), s.end(), [](char c) { return (static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\t') || c == 0x7f; });
+}
+
+void emit(const Node& n, size_t indent, std::string& out);
+
+void emit_string(const std::string& s, size_t indent, std::string& out) {
+  if (plain_lines(s)) {
+    size_t trailing = s.size() - (s.find_last_not_of('\n') + 1);
+    out += trailing == 0 ? "|-" : trailing == 1 ? "|" : "|+";
+    out += '\n';
+    std::string_view body(s);
+    if (trailing >= 1) body.remove_suffix(1);
+    for (auto line : split(body, '\n')) {
+      if (!line.empty()) out.append(indent, ' ').append(line);
+      out += '\n';
+    }
+    out.pop_back();
+  } else if (!needs_quotes(s)) {
+    out += s;
+  } else if (std::none_of(s.begin(), s.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }) && (!resolve_plain(s).is_string() || one_of(s, {"y", "Y", "n", "N"}))) {
+    out += json::quoted(s);
+  } else if (std::any_of(s.begin(), s.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; })) {
+    out += json::quoted(s);
+  } else {
+    out += "'" + replace_all(s, "'", "''") + "'";
+  }
+}
+
+// A value behind "key:" or "- ".
+void emit_inline_or_block(const Node& n, size_t indent, bool after_key, std::string& out) {
+  if (n.is_object() && n.size()) {
+    if (after_key) out += '\n', out.append(indent + 2, ' ');
+    emit(n, indent + 2, out);
+  } else if (n.is_array() && n.size()) {
+    if (after_key) out += '\n', out.append(indent, ' ');
+    emit(n, after_key ? indent : indent + 2, out);
+  } else {
+    if (after_key) out += ' ';
+    emit(n, indent + 2, out);
+  }
+}
+
+// Starts at the current column, which is `indent`; ends without a line break.
+void emit(const Node& n, size_t indent, std::string& out) {
+  if (n.is_object() && n.size()) {
+    std::vector<const Node::Member*> sorted;
+    for (const auto& m : n.members()) sorted.push_back(&m);
+    std::stable_sort(sorted.begin(), sorted.end(), [](auto* a, auto* b) { return a->first < b->first; });
+    bool first = true;
+    for (const auto* m : sorted) {
+      if (!first) out += '\n', out.append(indent, ' ');
+      first = false;
+      emit_string(m->first, indent + 2, out);
+      out += ':';
+      emit_inline_or_block(m->second, indent, true, out);
+    }
+  } else if (n.is_array() && n.size()) {
+    bool first = true;
+    for (const Node& item : n.items()) {
+      if (!first) out += '\n', out.append(indent, ' ');
+      first = false;
+      out += "- ";
+      emit_inline_or_block(item, indent, false, out);
+    }
+  } else if (n.is_string()) {
+    emit_string(n.str(), indent, out);
+  } else {
+    out += n.is_object() ? "{}" : n.is_array() ? "[]" : n.dump();
+  }
+}
+
+}  // namespace
+
+Result<std::vector<YamlDocument>> parse_yaml(std::string_view text, std::string_view name) {
+  std::vector<YamlDocument> out;
+  try {
+    std::istringstream in{std::string(text)};
+    YAML::Parser parser(in);
+    for (;;) {
+      Builder builder(text.size() * kAliasGrowth + kAliasFloor);
+      if (!parser.HandleNextDocument(builder)) break;
+      out.push_back(builder.take());
+    }
+  } catch (const Refused& e) {
+    return located(name, e.mark, e.why);
+  } catch (const YAML::Exception& e) {
+    return located(name, e.mark, e.msg);
+  } catch (const std::exception& e) {
+    return bad_request(std::string(name) + ": " + e.what());
+  }
+  return out;
+}
+
+std::string dump_yaml(const Node& value) {
+  std::string out;
+  emit(value, 0, out);
+  return out + "\n";
+}
+
+}  // namespace k8lite

@@ -3,6 +3,8 @@
 #include <cstdio>
 #include <string_view>
 
+#include "app/server.h"
+
 namespace {
 
 struct Face {
@@ -17,7 +19,7 @@ int version(int, char**) {
 
 constexpr Face kFaces[] = {
     {"version", "print the version", version},
-    {"server", "run a cluster: API server, controllers, scheduler and a node", nullptr},
+    {"server", "run a cluster: API server, controllers, scheduler and a node", k8lite::app::run_server},
     {"agent", "run a node that joins a server", nullptr},
     {"kubectl", "drive a cluster", nullptr},
 };

@@ -88,7 +88,14 @@ void read_types(std::string_view text, Registry& registry) {
         if (words[i] == "atomic") type->atomic = true;
         if (words[i].starts_with("kind=")) type->gvk = words[i].substr(5);
       }
-    } else if (type && words[0] != "inline" && words.size() >= 3) {
+    } else if (type && words[0] == "inline" && words.size() == 4) {
+      Inlined inlined{static_cast<uint16_t>(parse_int(words[2]).value_or(0)), {}};
+      for (auto piece : split(words[3], ',')) {
+        size_t colon = piece.find(':');
+        inlined.fields.emplace_back(piece.substr(0, colon), static_cast<uint16_t>(parse_int(piece.substr(colon + 1)).value_or(0)));
+      }
+      type->inlined.push_back(std::move(inlined));
+    } else if (type && words.size() >= 3) {
       Field field;
       field.name = words[0];
       field.proto = static_cast<uint16_t>(parse_int(words[1]).value_or(0));
@@ -120,8 +127,12 @@ Registry load() {
   for (auto& [name, type] : registry.types) {
     std::sort(type->fields.begin(), type->fields.end(), [](const Field& a, const Field& b) { return a.name < b.name; });
     type->fields.shrink_to_fit();
-    for (Field& f : type->fields)
+    for (Field& f : type->fields) {
       if (f.type && f.type->atomic) f.granular = false;
+      for (const Inlined& i : type->inlined)
+        for (const auto& [inner, number] : i.fields)
+          if (inner == f.name) f.proto = 0;
+    }
   }
   return registry;
 }
@@ -142,6 +153,13 @@ const Type* find_type(std::string_view name) {
   const auto& types = registry().types;
   auto it = types.find(name);
   return it == types.end() ? nullptr : it->second.get();
+}
+
+const Type* find_type_of_kind(std::string_view group, std::string_view version, std::string_view kind) {
+  std::string gvk = std::string(group).append("/").append(version).append("/").append(kind);
+  for (const auto& [name, type] : registry().types)
+    if (type->gvk == gvk) return type.get();
+  return find_type("meta/v1." + std::string(kind));
 }
 
 std::vector<const Type*> all_types() {

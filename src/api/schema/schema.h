@@ -38,15 +38,24 @@ struct Field {
   std::string_view default_json;      // "" : none
 };
 
+// Fields that stand inline in JSON but form a message of their own on the wire.
+struct Inlined {
+  uint16_t proto = 0;
+  std::vector<std::pair<std::string_view, uint16_t>> fields;  // name, number inside
+};
+
 struct Type {
   std::string_view name;         // "apps/v1.Deployment", "core/v1.PodSpec", "meta/v1.ObjectMeta"
   std::string_view gvk;          // "apps/v1/Deployment" where the type is one kind's
   bool atomic = false;           // replaced as a whole wherever it stands
   std::vector<Field> fields;     // sorted by name
+  std::vector<Inlined> inlined;
   const Field* find(std::string_view name) const;
 };
 
 const Type* find_type(std::string_view name);
+// By group, version and kind: ("apps", "v1", "Deployment"); options and other common kinds are found in any group.
+const Type* find_type_of_kind(std::string_view group, std::string_view version, std::string_view kind);
 // The OpenAPI name: "io.k8s.api.apps.v1.Deployment".
 std::string openapi_name(std::string_view type_name);
 std::vector<const Type*> all_types();

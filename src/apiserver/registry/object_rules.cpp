@@ -143,7 +143,7 @@ Result<> prepare_update(Node& object, const json::Doc& old, int64_t old_revision
   metadata.erase("selfLink");
   for (auto* f : {"namespace", "uid", "creationTimestamp", "generateName", "generation", "deletionTimestamp", "deletionGracePeriodSeconds"})
     keep(metadata, old_meta, f);
-  if (kind.has_status) {
+  if (kind.has_status && subresource != "binding") {  // a binding also sets the condition PodScheduled, in the same write
     if (old["status"]) object.set("status", old["status"].to_node());
     else object.erase("status");
   }
@@ -187,7 +187,9 @@ Result<DeletePlan> plan_delete(const json::Doc& old, int64_t old_revision, const
   int64_t grace = request.grace_seconds.value_or(default_grace);
   bool deleting = static_cast<bool>(meta["deletionTimestamp"]);
   if (deleting) grace = std::min(grace, meta["deletionGracePeriodSeconds"].int_or(0));  // it can only get shorter
-  if (finalizers.empty() && grace == 0) return DeletePlan{DeletePlan::Step::Remove, {}};
+  bool content_remains = !object.get("spec").get("finalizers").empty() && kind.kind == "Namespace";
+  if (finalizers.empty() && grace == 0 && !content_remains) return DeletePlan{DeletePlan::Step::Remove, {}};
+  if (content_remains) object["status"].set("phase", "Terminating");
 
   if (finalizers.empty()) metadata.erase("finalizers");
   else metadata["finalizers"] = Node::array(), metadata["finalizers"].items() = finalizers;
@@ -203,7 +205,9 @@ Result<DeletePlan> plan_delete(const json::Doc& old, int64_t old_revision, const
 
 bool is_finished(const Node& object) {
   const Node& m = object.get("metadata");
-  return m.get("deletionTimestamp").exists() && m.get("finalizers").empty() && m.get("deletionGracePeriodSeconds").int_or(0) == 0;
+  // A namespace's own finalizers stand in its spec.
+  return m.get("deletionTimestamp").exists() && m.get("finalizers").empty() && m.get("deletionGracePeriodSeconds").int_or(0) == 0 &&
+         object.get("spec").get("finalizers").empty();
 }
 
 std::string served(const json::Doc& doc, int64_t revision, const ObjectKind& kind) {

@@ -58,6 +58,7 @@ async::Task<Result<ObjectPtr>> Registry::write(Write write) {
 async::Task<Result<ObjectPtr>> Registry::create(ObjectKind kind, std::string ns, json::Node object, RegistryOptions options) {
   CreateContext context{ns, clock_.now(), new_uuid(random_), random_suffix(random_)};
   CO_TRY_OK(prepare_create(object, kind, context));
+  if (options.finish) CO_TRY_OK(options.finish(object, nullptr));
   std::string name = object.path("metadata.name").str();
   std::string key = storage_key(kind, ns, name);
   if (options.dry_run) {
@@ -110,6 +111,7 @@ async::Task<Result<ObjectPtr>> Registry::update(ObjectKind kind, std::string ns,
     CO_TRY(json::Node object, change(*old));
     bool pinned = !object.path("metadata.resourceVersion").str().empty();
     CO_TRY_OK(prepare_update(object, old->doc, old->revision, kind, subresource));
+    if (options.finish) CO_TRY_OK(options.finish(object, &old->doc));
     if (object == old->doc.to_node()) co_return old;
     Write w;
     w.op = is_finished(object) ? Write::Op::Remove : Write::Op::Update;

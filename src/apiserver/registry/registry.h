@@ -12,6 +12,8 @@ namespace k8lite::apiserver {
 struct RegistryOptions {
   bool dry_run = false;  // decide everything, write nothing
   store::Durability durability = store::Durability::Durable;
+  // Defaults, admission and validation of the kind: called when the generic rules are through, with the old object on updates.
+  std::function<Result<>(json::Node& object, const json::Doc* old)> finish;
 };
 
 struct RegistryListOptions {

@@ -1,0 +1,155 @@
+// OpenAPI documents from the schema and the kinds: enough for kubectl explain, kubectl apply's checks and client generators: every type
+// with its fields, list and patch extensions, and a path entry for each verb.
+#include <set>
+
+#include "api/kinds.h"
+#include "base/strings.h"
+
+namespace k8lite::api {
+namespace {
+
+using json::Node;
+using schema::Base;
+using schema::Field;
+using schema::Shape;
+using schema::Type;
+
+struct Dialect {
+  std::string ref_prefix;  // "#/components/schemas/" or "#/definitions/"
+  bool v3;
+};
+
+Node scalar(Base base) {
+  switch (base) {
+    case Base::Bool: return Node::obj({{"type", "boolean"}});
+    case Base::Int32: return Node::obj({{"type", "integer"}, {"format", "int32"}});
+    case Base::Int64: return Node::obj({{"type", "integer"}, {"format", "int64"}});
+    case Base::Double: return Node::obj({{"type", "number"}, {"format", "double"}});
+    case Base::Bytes: return Node::obj({{"type", "string"}, {"format", "byte"}});
+    case Base::IntOrString: return Node::obj({{"type", "string"}, {"format", "int-or-string"}});
+    case Base::Time:
+    case Base::MicroTime: return Node::obj({{"type", "string"}, {"format", "date-time"}});
+    case Base::Raw: return Node::obj({{"type", "object"}});
+    default: return Node::obj({{"type", "string"}});
+  }
+}
+
+Node item_schema(const Field& f, const Dialect& d) {
+  if (f.base != Base::Object) return scalar(f.base);
+  Node ref = Node::obj({{"$ref", d.ref_prefix + schema::openapi_name(f.type->name)}});
+  // In v3 a reference stands in allOf, so that a default may stand beside it.
+  if (d.v3 && f.shape == Shape::Single) return Node::obj({{"allOf", Node::arr({std::move(ref)})}, {"default", Node::object()}});
+  return ref;
+}
+
+Node field_schema(const Field& f, const Dialect& d) {
+  Node n;
+  if (f.shape == Shape::Single) n = item_schema(f, d);
+  else if (f.shape == Shape::List) n = Node::obj({{"type", "array"}, {"items", item_schema(f, d)}});
+  else n = Node::obj({{"type", "object"}, {"additionalProperties", item_schema(f, d)}});
+  if (f.shape == Shape::List) {
+    n.set("x-kubernetes-list-type", f.list_type == schema::ListType::Map ? "map" : f.list_type == schema::ListType::Set ? "set" : "atomic");
+    for (auto key : f.list_map_keys) n["x-kubernetes-list-map-keys"].append(std::string(key));
+  }
+  if (!f.merge_key.empty()) n.set("x-kubernetes-patch-merge-key", std::string(f.merge_key));
+  if (f.merge || f.retain_keys) n.set("x-kubernetes-patch-strategy", f.merge && f.retain_keys ? "merge,retainKeys" : f.merge ? "merge" : "retainKeys");
+  if (!f.default_json.empty() && f.base != Base::Object) n.set("default", Node::parse(f.default_json).value());
+  return n;
+}
+
+Node kind_extension(std::string_view group, std::string_view version, std::string_view kind) {
+  return Node::obj({{"group", std::string(group)}, {"kind", std::string(kind)}, {"version", std::string(version)}});
+}
+
+Node type_schema(const Type& type, const Dialect& d) {
+  Node n = Node::obj({{"type", "object"}});
+  for (const Field& f : type.fields) {
+    n["properties"].set(f.name, field_schema(f, d));
+    if (f.required) n["required"].append(std::string(f.name));
+  }
+  if (type.atomic) n.set("x-kubernetes-map-type", "atomic");
+  if (!type.gvk.empty()) {
+    auto parts = split(type.gvk, '/');
+    n["x-kubernetes-group-version-kind"].append(kind_extension(parts[0], parts[1], parts[2]));
+  }
+  return n;
+}
+
+void collect(const Type* type, std::set<const Type*>& seen) {
+  if (!type || !seen.insert(type).second) return;
+  for (const Field& f : type->fields) collect(f.type, seen);
+}
+
+Node parameter(const char* name, const char* type, const Dialect& d) {
+  Node p = Node::obj({{"name", name}, {"in", "query"}});
+  if (d.v3) p["schema"] = Node::obj({{"type", type}, {"uniqueItems", true}});
+  else p.set("type", type), p.set("uniqueItems", true);
+  return p;
+}
+
+Node operation(const KindRow& row, const char* action, const char* verb, const Dialect& d, std::string_view ref) {
+  Node op = Node::obj({{"operationId", std::string(verb) + row.group + row.version + row.kind}});
+  op.set("x-kubernetes-action", action);
+  op.set("x-kubernetes-group-version-kind", kind_extension(row.group, row.version, row.kind));
+  bool writes = std::string_view(action) == "post" || std::string_view(action) == "put" || std::string_view(action) == "patch";
+  if (writes)
+    for (const char* p : {"dryRun", "fieldManager", "fieldValidation"}) op["parameters"].append(parameter(p, "string", d));
+  if (std::string_view(action) == "patch") op["parameters"].append(parameter("force", "boolean", d));
+  Node schema_ref = Node::obj({{"$ref", d.ref_prefix + std::string(ref)}});
+  if (d.v3) op["responses"]["200"] = Node::obj({{"description", "OK"}, {"content", Node::obj({{"application/json", Node::obj({{"schema", schema_ref}})}})}});
+  else op["responses"]["200"] = Node::obj({{"description", "OK"}, {"schema", schema_ref}});
+  return op;
+}
+
+void add_paths(Node& paths, const KindRow& row, const Dialect& d) {
+  std::string base = (row.group.empty() ? "/api/" : "/apis/" + row.group + "/") + row.version + "/" + (row.namespaced ? "namespaces/{namespace}/" : "") + row.plural;
+  std::string ref = schema::openapi_name(row.type->name);
+  auto has = [&row](std::string_view verb) { return std::find(row.verbs.begin(), row.verbs.end(), verb) != row.verbs.end(); };
+  if (has("list")) paths[base].set("get", operation(row, "list", "list", d, ref + "List"));
+  if (has("create")) paths[base].set("post", operation(row, "post", "create", d, ref));
+  if (has("deletecollection")) paths[base].set("delete", operation(row, "deletecollection", "deletecollection", d, ref));
+  std::string one = base + "/{name}";
+  if (has("get")) paths[one].set("get", operation(row, "get", "read", d, ref));
+  if (has("update")) paths[one].set("put", operation(row, "put", "replace", d, ref));
+  if (has("patch")) paths[one].set("patch", operation(row, "patch", "patch", d, ref));
+  if (has("delete")) paths[one].set("delete", operation(row, "delete", "delete", d, ref));
+}
+
+Node info() { return Node::obj({{"title", "Kubernetes"}, {"version", "v1.36.0"}}); }
+
+void add_kind(std::set<const Type*>& types, const KindRow& row) {
+  collect(row.type, types);
+  std::string list = std::string(row.type->name) + "List";
+  collect(schema::find_type(list), types);
+  for (const char* common : {"meta/v1.DeleteOptions", "meta/v1.Status"}) collect(schema::find_type(common), types);
+}
+
+}  // namespace
+
+Node openapi_v3(std::string_view group, std::string_view version, const std::vector<KindPtr>& kinds) {
+  Dialect d{"#/components/schemas/", true};
+  Node paths = Node::object(), schemas = Node::object();
+  std::set<const Type*> types;
+  for (const KindPtr& row : kinds) {
+    if (row->group != group || row->version != version || !row->type) continue;
+    add_kind(types, *row);
+    add_paths(paths, *row, d);
+  }
+  for (const Type* t : types) schemas.set(schema::openapi_name(t->name), type_schema(*t, d));
+  return Node::obj({{"openapi", "3.0.0"}, {"info", info()}, {"paths", std::move(paths)}, {"components", Node::obj({{"schemas", std::move(schemas)}})}});
+}
+
+Node openapi_v2(const std::vector<KindPtr>& kinds) {
+  Dialect d{"#/definitions/", false};
+  Node paths = Node::object(), definitions = Node::object();
+  std::set<const Type*> types;
+  for (const KindPtr& row : kinds) {
+    if (!row->type) continue;
+    add_kind(types, *row);
+    add_paths(paths, *row, d);
+  }
+  for (const Type* t : types) definitions.set(schema::openapi_name(t->name), type_schema(*t, d));
+  return Node::obj({{"swagger", "2.0"}, {"info", info()}, {"paths", std::move(paths)}, {"definitions", std::move(definitions)}});
+}
+
+}  // namespace k8lite::api

@@ -1,0 +1,154 @@
+// Puts the API server together, and writes what every cluster starts with.
+#include "apiserver/api_server.h"
+
+#include "apiserver/http/front.h"
+#include "base/embedded.h"
+#include "base/log.h"
+#include "base/strings.h"
+#include "base/yaml.h"
+#include "pki/jwt.h"
+
+namespace k8lite::embedded_manifests {
+std::span<const k8lite::EmbeddedFile> files();
+}
+
+namespace k8lite::apiserver {
+namespace {
+
+using json::Node;
+using machinery::Operation;
+using machinery::Path;
+
+constexpr std::string_view kNamespaces[] = {"default", "kube-system", "kube-public", "kube-node-lease"};
+
+Node object(std::string_view api_version, std::string_view kind, std::string_view ns, std::string_view name) {
+  Node n = Node::obj({{"apiVersion", std::string(api_version)}, {"kind", std::string(kind)}});
+  n["metadata"].set("name", std::string(name));
+  if (!ns.empty()) n["metadata"].set("namespace", std::string(ns));
+  return n;
+}
+
+class Impl : public ApiServer {
+ public:
+  Impl(async::Loop& loop, store::Store& store, const Clock& clock, Random& random, ApiServerOptions options, std::unique_ptr<authz::Authorizer> authorizer, std::unique_ptr<ServiceAddresses> addresses, std::string public_key)
+      : loop_(loop), options_(std::move(options)), authorizer_(std::move(authorizer)), addresses_(std::move(addresses)),
+        rest_(store, clock, random, types_, *authorizer_, *addresses_, {options_.service_account_key_pem, issuer()}),
+        authenticator_(clock, authenticator_options(std::move(public_key))), front_(loop, rest_, *authorizer_, authenticator_, clock, options_) {
+    rest_.set_authenticator(&authenticator_);
+  }
+
+  Result<> bootstrap() override {
+    authn::Identity admin{{"system:apiserver", {"system:masters"}}, {}, {}};
+    auto client = this->client(admin, "k8lite");
+    std::vector<Operation> missing;
+    auto want = [&](Path path, Node body) {
+      if (!client->get(path).ok()) missing.push_back({Operation::Kind::Create, path, json::Doc::from(body), {}, {}, {}, {}});
+    };
+    for (auto ns : kNamespaces) want({"", "v1", "namespaces", "", std::string(ns), ""}, object("v1", "Namespace", "", ns));
+    TRY_OK(submit(*client, std::move(missing)));
+    missing.clear();
+    TRY_OK(roles(want));
+    TRY_OK(submit(*client, std::move(missing)));
+    return kubernetes_service(*client);
+  }
+
+  net::Handler handler() override {
+    return [this](net::Request& q, net::ResponseWriter& r) { return front_.handle(q, r); };
+  }
+  std::unique_ptr<machinery::Client> client(authn::Identity identity, std::string manager) override {
+    return make_local_client(loop_, rest_, *authorizer_, std::move(identity), std::move(manager));
+  }
+  Rest& rest() override { return rest_; }
+  void add_handler(Extra extra) override { front_.extra.push_back(std::move(extra)); }
+  void set_ready(bool ready) override { front_.ready = ready; }
+
+ private:
+  std::string issuer() const { return "https://kubernetes.default.svc." + options_.cluster_domain; }
+
+  authn::AuthenticatorOptions authenticator_options(std::string public_key) {
+    authn::AuthenticatorOptions o;
+    o.tokens = options_.tokens;
+    o.service_account_keys = {std::move(public_key)};
+    o.issuer = issuer();
+    o.audiences = {issuer(), "k8lite"};
+    o.lookup = [this](std::string_view resource, std::string_view ns, std::string_view name) { return rest_.admission().find("", resource, ns, name); };
+    return o;
+  }
+
+  static Result<> submit(machinery::Client& client, std::vector<Operation> operations) {
+    std::vector<std::string> names;
+    for (const auto& o : operations) names.push_back(o.path.url());
+    auto results = client.submit(std::move(operations));
+    for (size_t i = 0; i < results.size(); ++i)
+      if (!results[i].ok() && !results[i].status().is(Reason::AlreadyExists)) return results[i].status().within("bootstrap " + names[i]);
+    return {};
+  }
+
+  template <class Want>
+  Result<> roles(Want want) {
+    for (const EmbeddedFile& f : embedded_manifests::files()) {
+      if (f.path != "rbac.yaml") continue;
+      TRY(auto documents, parse_yaml(f.content, "rbac.yaml"));
+      for (auto& d : documents) {
+        Node& body = d.value;
+        if (!body.is_object()) continue;
+        body["metadata"]["labels"].set("kubernetes.io/bootstrapping", "rbac-defaults");
+        body["metadata"]["annotations"].set("rbac.authorization.kubernetes.io/autoupdate", "true");
+        std::string plural = body.get("kind").str() == "ClusterRole" ? "clusterroles" : "clusterrolebindings";
+        want({"rbac.authorization.k8s.io", "v1", plural, "", body.path("metadata.name").str(), ""}, body);
+      }
+    }
+    return {};
+  }
+
+  Result<> kubernetes_service(machinery::Client& client) {
+    Node service = object("v1", "Service", "default", "kubernetes");
+    service["metadata"]["labels"] = Node::obj({{"component", "apiserver"}, {"provider", "kubernetes"}});
+    service["spec"] = Node::obj({{"type", "ClusterIP"}, {"clusterIP", addresses_->first()}, {"ports", Node::arr({Node::obj({{"name", "https"}, {"protocol", "TCP"}, {"port", 443}, {"targetPort", options_.advertise_port}})})}});
+    Node endpoints = object("v1", "Endpoints", "default", "kubernetes");
+    endpoints["metadata"]["labels"].set("endpointslice.kubernetes.io/skip-mirror", "true");
+    endpoints["subsets"] = Node::arr({Node::obj({{"addresses", Node::arr({Node::obj({{"ip", options_.advertise_address}})})}, {"ports", Node::arr({Node::obj({{"name", "https"}, {"port", options_.advertise_port}, {"protocol", "TCP"}})})}})});
+    Node slice = object("discovery.k8s.io/v1", "EndpointSlice", "default", "kubernetes");
+    slice["metadata"]["labels"].set("kubernetes.io/service-name", "kubernetes");
+    slice.set("addressType", "IPv4");
+    slice["endpoints"] = Node::arr({Node::obj({{"addresses", Node::arr({options_.advertise_address})}, {"conditions", Node::obj({{"ready", true}})}})});
+    slice["ports"] = Node::arr({Node::obj({{"name", "https"}, {"port", options_.advertise_port}, {"protocol", "TCP"}})});
+    for (auto& [path, body] : {std::pair<Path, Node>{{"", "v1", "services", "default", "kubernetes", ""}, service}, {{"", "v1", "endpoints", "default", "kubernetes", ""}, endpoints},
+                               {{"discovery.k8s.io", "v1", "endpointslices", "default", "kubernetes", ""}, slice}}) {
+      auto current = client.get(path);
+      Result<json::Doc> r = current;
+      if (!current.ok()) {
+        r = client.create(path, json::Doc::from(body), {});
+      } else if (path.resource != "services") {  // the address may have changed since the last start
+        Node wanted = current->to_node();
+        for (const char* f : {"subsets", "endpoints", "ports"})
+          if (body.get(f).exists()) wanted.set(f, body.get(f));
+        r = client.update(path, json::Doc::from(wanted), {});
+      }
+      if (!r.ok()) return r.status().within("bootstrap " + path.url());
+    }
+    return {};
+  }
+
+  async::Loop& loop_;
+  const ApiServerOptions options_;
+  ResourceTypes types_;
+  std::unique_ptr<authz::Authorizer> authorizer_;
+  std::unique_ptr<ServiceAddresses> addresses_;
+  Rest rest_;
+  authn::Authenticator authenticator_;
+  Front front_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<ApiServer>> ApiServer::create(async::Loop& loop, store::Store& store, const Clock& clock, Random& random, ApiServerOptions options) {
+  TRY(auto authorizer, authz::Authorizer::create(store));
+  TRY(auto addresses, ServiceAddresses::create(options.services, random));
+  TRY(auto services, store.list("/registry/core/services/", {}));
+  for (const auto& o : services.items) addresses->settle(o->doc.path("metadata.namespace").str() + "/" + o->doc.path("metadata.name").str(), &o->doc);
+  TRY(std::string public_key, pki::public_key_of(options.service_account_key_pem));
+  return std::unique_ptr<ApiServer>(std::make_unique<Impl>(loop, store, clock, random, std::move(options), std::move(authorizer), std::move(addresses), std::move(public_key)));
+}
+
+}  // namespace k8lite::apiserver

@@ -1,0 +1,54 @@
+// From an HTTP request to Rest and back: authentication, request attributes, authorisation, routing, negotiation, watches.
+#pragma once
+#include <atomic>
+#include <map>
+#include <mutex>
+
+#include "apiserver/api_server.h"
+#include "apiserver/http/discovery.h"
+#include "apiserver/http/negotiate.h"
+
+namespace k8lite::apiserver {
+
+class Front {
+ public:
+  Front(async::Loop& loop, Rest& rest, authz::Authorizer& authorizer, const authn::Authenticator& authenticator, const Clock& clock, const ApiServerOptions& options)
+      : loop_(loop), rest_(rest), authorizer_(authorizer), authenticator_(authenticator), clock_(clock), options_(options) {}
+
+  async::Task<void> handle(net::Request& request, net::ResponseWriter& response);
+  std::vector<ApiServer::Extra> extra;
+  std::atomic<bool> ready{false};
+
+ private:
+  struct Call {
+    net::Request& request;
+    net::ResponseWriter& response;
+    RequestInfo info;
+    authn::Identity identity;
+  };
+  Result<authn::Identity> identify(const net::Request& request);
+  async::Task<void> serve_meta(Call& call);
+  async::Task<void> serve_health(Call& call);
+  async::Task<void> serve_resource(Call& call);
+  async::Task<void> serve_list(Call& call, Target target);
+  async::Task<void> serve_watch(Call& call, Target target);
+  async::Task<void> serve_write(Call& call, Target target);
+  async::Task<Result<Answer>> write(Call& call, Target target, std::vector<std::string>& warnings);
+  async::Task<void> answer(Call& call, const Answer& answer, const std::vector<std::string>& warnings);
+  async::Task<void> send(net::ResponseWriter& response, int status, std::string body, bool yaml, const std::vector<std::string>& warnings = {});
+  Result<Document> cached_openapi(const std::string& path);
+  std::string metrics() const;
+
+  async::Loop& loop_;
+  Rest& rest_;
+  authz::Authorizer& authorizer_;
+  const authn::Authenticator& authenticator_;
+  const Clock& clock_;
+  const ApiServerOptions& options_;
+  std::mutex mutex_;
+  std::map<std::string, Document> openapi_;
+  std::map<std::pair<std::string, int>, uint64_t> requests_;  // verb and code; loop thread only
+  uint64_t watches_ = 0;
+};
+
+}  // namespace k8lite::apiserver

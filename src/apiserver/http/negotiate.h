@@ -1,0 +1,26 @@
+// Content negotiation: what a client wants to read (JSON, YAML, a Table, only metadata) and how bodies are read and errors written.
+#pragma once
+#include "apiserver/rest.h"
+#include "net/http.h"
+
+namespace k8lite::apiserver {
+
+struct Accept {
+  enum class Form { Object, Table, PartialMetadata } form = Form::Object;
+  bool yaml = false;
+};
+// NotAcceptable when nothing in the header can be served.
+Result<Accept> read_accept(std::string_view header);
+
+// A request body as a JSON tree, by its content type (JSON, YAML). UnsupportedMediaType for others.
+Result<json::Node> read_object_body(std::string_view content_type, std::string_view body, std::vector<std::string>* duplicates);
+
+json::Node status_object(const Status& status);  // metav1.Status
+
+// metav1.Table of these objects; `include` is None, Metadata or Object.
+std::string table_text(const ResourceType& type, const std::vector<store::ObjectPtr>& items, std::string_view include, bool with_definitions, const std::string& list_metadata, Instant now);
+std::string partial_metadata(const ResourceType& type, const store::Object& object);
+std::string list_text(const ResourceType& type, const Page& page, bool partial);
+std::string list_metadata(const Page& page);  // the JSON of metav1.ListMeta
+
+}  // namespace k8lite::apiserver

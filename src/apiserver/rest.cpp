@@ -1,0 +1,366 @@
+#include "apiserver/rest.h"
+
+#include <algorithm>
+
+#include "api/patch/patch.h"
+#include "base/strings.h"
+
+namespace k8lite::apiserver {
+namespace {
+
+using json::Node;
+
+Status invalid(const Target& target, const std::string& name, std::vector<Cause> causes) {
+  std::string text = target.type->row->kind + (target.type->row->group.empty() ? "" : "." + target.type->row->group) + " " + json::quoted(name) + " is invalid: ";
+  if (causes.size() == 1) text += causes[0].field + ": " + causes[0].message;
+  else {
+    text += "[";
+    for (size_t i = 0; i < causes.size(); ++i) text += (i ? ", " : "") + causes[i].field + ": " + causes[i].message;
+    text += "]";
+  }
+  Status s(Reason::Invalid, text);
+  StatusDetails d;
+  d.name = name;
+  d.group = target.type->row->group;
+  d.kind = target.type->row->kind;
+  d.causes = std::move(causes);
+  return s.set_details(std::move(d));
+}
+
+store::Durability durability_of(const Target& t, const json::Node& object, const json::Doc* old) {
+  if (t.type->row->plural == "events") return store::Durability::Volatile;
+  if (t.type->row->plural != "leases") return store::Durability::Durable;
+  if (t.ns == "kube-node-lease" || !old) return t.ns == "kube-node-lease" ? store::Durability::Volatile : store::Durability::Durable;
+  Node before = old->path("spec").to_node(), now = object.get("spec");
+  before.erase("renewTime");
+  now.erase("renewTime");
+  return before == now ? store::Durability::Volatile : store::Durability::Durable;
+}
+
+int64_t default_grace(const ResourceTypePtr& type, const store::Object& o) {
+  if (type->row->plural != "pods" || !type->row->group.empty()) return 0;
+  std::string phase = o.doc.path("status.phase").str();
+  if (o.doc.path("spec.nodeName").empty() || phase == "Succeeded" || phase == "Failed") return 0;
+  return o.doc.path("spec.terminationGracePeriodSeconds").int_or(30);
+}
+
+std::string owner_key(const Target& t, const json::Doc& doc) { return t.ns + "/" + doc.path("metadata.name").str(); }
+bool is_service(const Target& t) { return t.type->row->group.empty() && t.type->row->plural == "services"; }
+
+Status success_status(const Target& t, const std::string& name, const std::string& uid, json::Doc& out) {
+  Node n = Node::obj({{"kind", "Status"}, {"apiVersion", "v1"}, {"metadata", Node::object()}, {"status", "Success"}});
+  n["details"].set("name", Node(name));
+  if (!t.type->row->group.empty()) n["details"].set("group", Node(t.type->row->group));
+  n["details"].set("kind", Node(t.type->row->plural));
+  n["details"].set("uid", Node(uid));
+  out = json::Doc::from(n);
+  return {};
+}
+
+}  // namespace
+
+std::string Answer::text() const { return object ? served(object->doc, object->revision, type->object) : document.bytes(); }
+
+Rest::Rest(store::Store& store, const Clock& clock, Random& random, const ResourceTypes& types, authz::Authorizer& authorizer, ServiceAddresses& addresses, RestOptions options)
+    : store_(store), clock_(clock), random_(random), types_(types), authorizer_(authorizer), addresses_(addresses), options_(std::move(options)),
+      registry_(store, clock, random), admission_(store, random) {}
+
+// ---- reads ----
+
+Result<Answer> Rest::get(const Target& t) const {
+  TRY(auto object, registry_.get(t.type->object, t.ns, t.name));
+  if (t.subresource == "scale") return Answer{t.type, nullptr, scale_of(t, *object)};
+  if (!t.subresource.empty() && t.subresource != "status" && t.subresource != "ephemeralcontainers" && t.subresource != "resize" && t.subresource != "approval")
+    return Status(Reason::MethodNotAllowed, "the server does not allow this method on the requested resource");
+  return Answer{t.type, object, {}};
+}
+
+namespace {
+
+struct Selectors {
+  api::LabelSelector labels;
+  api::FieldSelector fields;
+};
+Result<Selectors> read_selectors(const Target& t, const ListParams& p) {
+  Selectors s;
+  TRY(s.labels, api::LabelSelector::parse(p.label_selector));
+  TRY(s.fields, api::FieldSelector::parse(p.field_selector));
+  for (const auto& term : s.fields.terms()) {
+    const auto& known = t.type->row->field_selectors;
+    if (term.field == "metadata.name" || (term.field == "metadata.namespace" && t.type->row->namespaced) || std::find(known.begin(), known.end(), term.field) != known.end()) continue;
+    return bad_request("field label not supported: " + term.field);
+  }
+  return s;
+}
+bool selected(const Selectors& s, const json::Doc& doc) {
+  return (s.labels.empty() || s.labels.matches(doc["metadata"]["labels"])) && (s.fields.terms().empty() || s.fields.matches(doc.root()));
+}
+
+}  // namespace
+
+Result<Page> Rest::list(const Target& t, const ListParams& p) const {
+  TRY(Selectors selectors, read_selectors(t, p));
+  if (p.limit < 0) return bad_request("limit: must be at least 0");
+  Page page;
+  RegistryListOptions options{t.ns, static_cast<size_t>(p.limit), p.continue_token};
+  // A selector may throw away most of a chunk: chunks are read until the page is full.
+  for (;;) {
+    TRY(auto got, registry_.list(t.type->object, options));
+    page.revision = got.revision;
+    for (auto& o : got.items)
+      if (selected(selectors, o->doc)) page.items.push_back(std::move(o));
+    page.continue_token = got.continue_token;
+    page.remaining = selectors.labels.empty() && selectors.fields.terms().empty() ? got.remaining : 0;
+    if (page.continue_token.empty() || static_cast<int64_t>(page.items.size()) >= p.limit) return page;
+    options.continue_token = page.continue_token;
+    options.limit = static_cast<size_t>(p.limit) - page.items.size();
+  }
+}
+
+Result<std::unique_ptr<ObjectWatch>> Rest::watch(const Target& t, const ListParams& p, bool send_initial_events) const {
+  TRY(Selectors selectors, read_selectors(t, p));
+  std::string prefix = storage_key(t.type->object, t.ns, "");
+  bool from_state = p.resource_version.empty() || p.resource_version == "0" || send_initial_events;
+  std::vector<store::ObjectPtr> initial;
+  int64_t after = 0;
+  if (from_state) {
+    TRY(auto now, store_.list(prefix, {}));
+    after = now.revision;
+    for (auto& o : now.items)
+      if (selected(selectors, o->doc)) initial.push_back(std::move(o));
+  } else {
+    auto rv = parse_int(p.resource_version);
+    if (!rv || *rv < 0) return bad_request("resourceVersion: invalid value " + json::quoted(p.resource_version));
+    after = *rv;
+  }
+  TRY(auto watch, store_.watch(prefix, after));
+  return std::make_unique<ObjectWatch>(std::move(watch), std::move(selectors.labels), std::move(selectors.fields), std::move(initial), after, send_initial_events);
+}
+
+ObjectWatch::ObjectWatch(std::unique_ptr<store::Watch> watch, api::LabelSelector labels, api::FieldSelector fields, std::vector<store::ObjectPtr> initial, int64_t revision, bool mark_initial_end)
+    : watch_(std::move(watch)), labels_(std::move(labels)), fields_(std::move(fields)), initial_(std::move(initial)), revision_(revision), mark_initial_end_(mark_initial_end) {}
+
+bool ObjectWatch::matches(const json::Doc& doc) const {
+  return (labels_.empty() || labels_.matches(doc["metadata"]["labels"])) && (fields_.terms().empty() || fields_.matches(doc.root()));
+}
+
+void ObjectWatch::on_ready(std::function<void()> fn) { watch_->on_ready(std::move(fn)); }
+
+Result<std::vector<WatchItem>> ObjectWatch::poll() {
+  using Type = machinery::WatchEvent::Type;
+  std::vector<WatchItem> out;
+  if (!begun_) {
+    begun_ = true;
+    for (auto& o : initial_) out.push_back({Type::Added, o, o->revision});
+    initial_.clear();
+    if (mark_initial_end_) out.push_back({Type::Bookmark, nullptr, revision_});
+    if (!out.empty()) return out;
+  }
+  TRY(auto batch, watch_->poll());
+  for (auto& e : batch.events) {
+    bool now = e.type != store::Event::Type::Removed && matches(e.object->doc);
+    bool before = e.previous ? matches(e.previous->doc) : e.type == store::Event::Type::Removed && matches(e.object->doc);
+    if (now) out.push_back({before ? Type::Modified : Type::Added, e.object, e.object->revision});
+    else if (before) {
+      // The last state that matched, with the revision of the change that took it away.
+      auto last = std::make_shared<store::Object>(e.previous ? *e.previous : *e.object);
+      last->revision = e.object->revision;
+      out.push_back({Type::Deleted, last, last->revision});
+    }
+  }
+  revision_ = std::max(revision_, batch.revision);
+  return out;
+}
+
+// ---- writes ----
+
+Result<> Rest::decode(const Target& t, Node& body, const WriteParams& p, const api::schema::Type* type) const {
+  if (!body.is_object()) return bad_request("the body is not a JSON object");
+  std::string wanted_version = api_version(t.type->object), got_version = body.get("apiVersion").str(), got_kind = body.get("kind").str();
+  bool own = type == t.type->row->type;
+  if (own && !got_version.empty() && got_version != wanted_version)
+    return bad_request("the API version in the data (" + got_version + ") does not match the expected API version (" + wanted_version + ")");
+  if (own && !got_kind.empty() && got_kind != t.type->row->kind) return bad_request("the kind in the data (" + got_kind + ") does not match the expected kind (" + t.type->row->kind + ")");
+  std::vector<std::string> issues;
+  for (const auto& d : p.duplicates) issues.push_back("duplicate field \"" + d + "\"");
+  if (type) TRY_OK(api::schema::decode(body, *type, &issues));
+  if (issues.empty() || p.field_validation == "Ignore") return {};
+  if (p.field_validation == "Strict") {
+    return bad_request(t.type->row->kind + " in version " + json::quoted(t.type->row->version) + " cannot be handled as a " + t.type->row->kind + ": strict decoding error: " + join(issues, ", "));
+  }
+  if (p.warnings) p.warnings->insert(p.warnings->end(), issues.begin(), issues.end());
+  return {};
+}
+
+RegistryOptions Rest::options_for(const Target& t, const WriteParams& p, bool create) {
+  RegistryOptions options;
+  options.dry_run = p.dry_run;
+  options.finish = [this, t, p, create](Node& object, const json::Doc* old) -> Result<> {
+    AdmissionRequest request{t.type, t.ns, t.name, t.subresource, create, p.caller.user, &object, old};
+    if (t.subresource != "status") api::apply_defaults(*t.type->row, object);
+    TRY_OK(admission_.admit(request));
+    if (t.subresource == "status") return {};
+    if (is_service(t)) TRY_OK(addresses_.allocate(object, old, t.ns + "/" + object.path("metadata.name").str()));
+    Node before = old ? old->to_node() : Node();
+    auto causes = api::validate(*t.type->row, object, old ? &before : nullptr);
+    if (!causes.empty() && t.subresource.empty()) return invalid(t, object.path("metadata.name").str(), std::move(causes));
+    return check_escalation(t, object, p);
+  };
+  return options;
+}
+
+Result<> Rest::check_escalation(const Target& t, const Node& object, const WriteParams& p) const {
+  if (t.type->row->group != "rbac.authorization.k8s.io") return {};
+  const auto& groups = p.caller.user.groups;
+  if (std::find(groups.begin(), groups.end(), "system:masters") != groups.end()) return {};
+  bool binding = t.type->row->plural.ends_with("bindings");
+  RequestInfo may{.is_resource = true, .path = {}, .verb = binding ? "bind" : "escalate", .group = t.type->row->group, .version = "v1",
+                  .resource = binding ? (object.path("roleRef.kind").str() == "Role" ? "roles" : "clusterroles") : t.type->row->plural, .subresource = {}, .ns = t.ns,
+                  .name = binding ? object.path("roleRef.name").str() : object.path("metadata.name").str()};
+  if (authorizer_.allows(p.caller.user, may)) return {};
+  json::Doc role = json::Doc::from(object);
+  if (binding) {
+    bool local = object.path("roleRef.kind").str() == "Role";
+    role = admission_.find(t.type->row->group, may.resource, local ? t.ns : "", may.name);
+    if (!role) return not_found_object(t.type->row->group, may.resource, may.name);
+  }
+  auto wanted = authz::read_rules(role["rules"]);
+  auto owned = authorizer_.snapshot()->rules_of(p.caller.user, t.ns);
+  std::string missing = authz::first_uncovered(owned, wanted);
+  if (missing.empty()) return {};
+  return Status(Reason::Forbidden, t.type->qualified() + " " + json::quoted(object.path("metadata.name").str()) + " is forbidden: user " + json::quoted(p.caller.user.name) +
+                                       " is attempting to grant RBAC permissions not currently held: " + missing);
+}
+
+async::Task<Result<Answer>> Rest::create(Target t, Node body, WriteParams p) {
+  const std::string& group = t.type->row->group;
+  if (t.subresource == "binding" || t.type->row->plural == "bindings") co_return co_await bind(std::move(t), std::move(body), std::move(p));
+  if (t.subresource == "eviction") co_return co_await evict(std::move(t), std::move(body), std::move(p));
+  if (t.subresource == "token") co_return request_token(t, body, p);
+  if (group == "authorization.k8s.io" || group == "authentication.k8s.io") co_return review(t, body, p);
+  if (!t.subresource.empty()) co_return Status(Reason::MethodNotAllowed, "the server does not allow this method on the requested resource");
+  co_return co_await create_object(std::move(t), std::move(body), std::move(p));
+}
+
+async::Task<Result<Answer>> Rest::create_object(Target t, Node body, WriteParams p) {
+  CO_TRY_OK(decode(t, body, p, t.type->row->type));
+  Node none;
+  AdmissionRequest request{t.type, t.ns, body.path("metadata.name").str(), "", true, p.caller.user, &none, nullptr};
+  CO_TRY_OK(admission_.check_namespace(request));
+  RegistryOptions options = options_for(t, p, true);
+  options.durability = durability_of(t, body, nullptr);
+  auto r = co_await registry_.create(t.type->object, t.ns, std::move(body), std::move(options));
+  if (is_service(t) && (!r.ok() || p.dry_run)) {
+    // What was taken for a Service that was not written goes back; one of the same name keeps its own.
+    for (auto& o : store_.list("/registry/core/services/", {}).value_or({}).items) addresses_.settle(o->doc.path("metadata.namespace").str() + "/" + o->doc.path("metadata.name").str(), &o->doc);
+  }
+  if (!r.ok()) co_return std::move(r).status();
+  if (is_service(t) && !p.dry_run) addresses_.settle(owner_key(t, (*r)->doc), &(*r)->doc);
+  co_return Answer{t.type, *r, {}, true};
+}
+
+async::Task<Result<Answer>> Rest::change(Target t, WriteParams p, std::function<Result<Node>(Node current)> make) {
+  RegistryOptions options = options_for(t, p, false);
+  Registry::Change change = [t, make](const store::Object& current) -> Result<Node> {
+    TRY(Node node, json::Node::parse(served(current.doc, current.revision, t.type->object)));
+    return make(std::move(node));
+  };
+  options.durability = store::Durability::Durable;
+  if (t.type->row->plural == "events" || (t.type->row->plural == "leases" && t.ns == "kube-node-lease")) options.durability = store::Durability::Volatile;
+  std::string subresource = t.subresource == "status" ? "status" : "";
+  auto r = co_await registry_.update(t.type->object, t.ns, t.name, subresource, std::move(change), std::move(options));
+  if (is_service(t)) {
+    auto now = registry_.get(t.type->object, t.ns, t.name);
+    addresses_.settle(t.ns + "/" + t.name, now.ok() ? &(*now)->doc : nullptr);
+  }
+  if (!r.ok()) co_return std::move(r).status();
+  co_return Answer{t.type, *r, {}};
+}
+
+async::Task<Result<Answer>> Rest::update(Target t, Node body, WriteParams p) {
+  if (t.subresource == "scale") {
+    auto r = co_await change(t, p, [this, t, body](Node current) -> Result<Node> {
+      TRY_OK(apply_scale(t, current, body));
+      current["metadata"].erase("resourceVersion");
+      return current;
+    });
+    if (!r.ok()) co_return std::move(r).status();
+    co_return Answer{t.type, nullptr, scale_of(t, *r->object)};
+  }
+  CO_TRY_OK(decode(t, body, p, t.type->row->type));
+  if (t.subresource == "finalize") {
+    co_return co_await change(t, p, [body](Node current) -> Result<Node> {
+      current["spec"].set("finalizers", body.get("spec").get("finalizers").exists() ? body.get("spec").get("finalizers") : Node::array());
+      if (current.get("spec").get("finalizers").empty()) current["spec"].erase("finalizers");
+      current["metadata"].erase("resourceVersion");
+      return current;
+    });
+  }
+  co_return co_await change(t, p, [body](Node) -> Result<Node> { return body; });
+}
+
+async::Task<Result<Answer>> Rest::patch(Target t, machinery::PatchType type, Node patch, WriteParams p) {
+  if (type == machinery::PatchType::Apply)
+    co_return Status(Reason::UnsupportedMediaType, "server-side apply is not in this build: use client-side apply, or a merge patch");
+  bool scale = t.subresource == "scale";
+  auto r = co_await change(t, p, [this, t, type, patch, p, scale](Node current) -> Result<Node> {
+    Node whole = scale ? current : Node();
+    std::string shown = current.path("metadata.resourceVersion").str();
+    if (scale) {
+      auto object = registry_.get(t.type->object, t.ns, t.name);
+      if (!object.ok()) return object.status();
+      current = scale_of(t, **object).to_node();
+    }
+    Result<Node> made = Node();
+    if (type == machinery::PatchType::Json) made = api::patch::apply_json_patch(std::move(current), patch);
+    else if (type == machinery::PatchType::Merge) made = api::patch::apply_merge_patch(std::move(current), patch);
+    else made = api::apply_strategic_merge(std::move(current), patch, scale ? nullptr : t.type->row->type);
+    TRY(Node wanted, std::move(made));
+    if (scale) {
+      TRY_OK(apply_scale(t, whole, wanted));
+      wanted = std::move(whole);
+    } else {
+      TRY_OK(decode(t, wanted, p, t.type->row->type));
+    }
+    if (wanted.path("metadata.resourceVersion").str() == shown) wanted["metadata"].erase("resourceVersion");
+    return wanted;
+  });
+  if (!r.ok()) co_return std::move(r).status();
+  if (scale) co_return Answer{t.type, nullptr, scale_of(t, *r->object)};
+  co_return std::move(r);
+}
+
+async::Task<Result<Answer>> Rest::remove(Target t, DeleteRequest request, WriteParams p) {
+  auto current = registry_.get(t.type->object, t.ns, t.name);
+  if (!current.ok()) co_return current.status();
+  if (t.type->row->plural == "namespaces" && (t.name == "default" || t.name == "kube-system" || t.name == "kube-public"))
+    co_return Status(Reason::Forbidden, "namespaces " + json::quoted(t.name) + " is forbidden: this namespace may not be deleted");
+  RegistryOptions options;
+  options.dry_run = p.dry_run;
+  auto r = co_await registry_.remove(t.type->object, t.ns, t.name, std::move(request), default_grace(t.type, **current), std::move(options));
+  if (!r.ok()) co_return std::move(r).status();
+  if (is_service(t) && r->removed && !p.dry_run) addresses_.settle(t.ns + "/" + t.name, nullptr);
+  // Pods and objects that wait are answered as they are, everything else with a Status, as upstream does.
+  if (!r->removed || t.type->row->plural == "pods") co_return Answer{t.type, r->object, {}};
+  Answer answer{t.type, nullptr, {}};
+  (void)success_status(t, t.name, r->object->doc.path("metadata.uid").str(), answer.document);
+  co_return answer;
+}
+
+async::Task<Result<Answer>> Rest::remove_collection(Target t, ListParams list_params, DeleteRequest request, WriteParams p) {
+  CO_TRY(Page page, list(t, list_params));
+  std::string items;
+  for (const auto& o : page.items) {
+    Target one = t;
+    one.name = o->doc.path("metadata.name").str();
+    one.ns = o->doc.path("metadata.namespace").str();
+    auto r = co_await remove(one, request, p);
+    if (!r.ok() && !r.status().is(Reason::NotFound)) co_return std::move(r).status();
+    items += (items.empty() ? "" : ",") + served(o->doc, o->revision, t.type->object);
+  }
+  std::string text = "{\"kind\":" + json::quoted(t.type->row->kind + "List") + ",\"apiVersion\":" + json::quoted(api_version(t.type->object)) +
+                     ",\"metadata\":{\"resourceVersion\":\"" + std::to_string(page.revision) + "\"},\"items\":[" + items + "]}";
+  co_return Answer{t.type, nullptr, json::Doc::from_canonical(std::move(text))};
+}
+
+}  // namespace k8lite::apiserver

@@ -1,0 +1,204 @@
+// The parts of Rest that are no plain objects: binding, eviction, scale, tokens and access reviews.
+#include "api/selector.h"
+#include "apiserver/rest.h"
+#include "base/strings.h"
+#include "pki/jwt.h"
+
+namespace k8lite::apiserver {
+
+using json::Node;
+
+async::Task<Result<Answer>> Rest::bind(Target t, Node body, WriteParams p) {
+  std::string pod = t.name.empty() ? body.path("metadata.name").str() : t.name, node = body.path("target.name").str();
+  if (node.empty()) co_return bad_request("binding: target.name: Required value");
+  Target pods{types_.find("", "v1", "pods"), t.ns, pod, ""};
+  Instant now = clock_.now();
+  std::string uid = body.path("metadata.uid").str();
+  // Not through change(): a binding sets what the rules of pods do not let anybody else change.
+  RegistryOptions options;
+  options.dry_run = p.dry_run;
+  auto r = co_await registry_.update(pods.type->object, t.ns, pod, "binding", [node, now, uid, pod](const store::Object& current) -> Result<Node> {
+    Node o = current.doc.to_node();
+    if (o.path("metadata.deletionTimestamp").exists()) return conflict_object("", "pods/binding", pod, "pod " + pod + " is being deleted, cannot be assigned to a host");
+    if (!uid.empty() && o.path("metadata.uid").str() != uid) return conflict_object("", "pods/binding", pod, "the pod was created anew");
+    if (const std::string& has = o.path("spec.nodeName").str(); !has.empty()) return conflict_object("", "pods/binding", pod, "pod " + pod + " is already assigned to node " + json::quoted(has));
+    o["spec"].set("nodeName", Node(node));
+    Node& conditions = o["status"]["conditions"];
+    std::erase_if(conditions.items(), [](const Node& c) { return c.get("type").str() == "PodScheduled"; });
+    conditions.append(Node::obj({{"type", "PodScheduled"}, {"status", "True"}, {"lastProbeTime", Node()}, {"lastTransitionTime", rfc3339(now)}}));
+    return o;
+  }, std::move(options));
+  if (!r.ok()) co_return std::move(r).status();
+  co_return Answer{t.type, nullptr, json::Doc::from(Node::obj({{"kind", "Status"}, {"apiVersion", "v1"}, {"metadata", Node::object()}, {"status", "Success"}, {"code", 201}})), true};
+}
+
+async::Task<Result<Answer>> Rest::evict(Target t, Node body, WriteParams p) {
+  Target pods{types_.find("", "v1", "pods"), t.ns, t.name, ""};
+  CO_TRY(Answer pod, get(pods));
+  auto budgets = store_.list("/registry/policy/poddisruptionbudgets/" + t.ns + "/", {});
+  if (budgets.ok())
+    for (const auto& b : budgets->items) {
+      auto selector = api::LabelSelector::from_object(b->doc.path("spec.selector"));
+      if (!selector.ok() || !selector->matches(pod.object->doc["metadata"]["labels"])) continue;
+      if (b->doc.path("status.disruptionsAllowed").int_or(0) > 0) continue;
+      Status s(Reason::TooManyRequests, "Cannot evict pod as it would violate the pod's disruption budget.");
+      StatusDetails d;
+      d.causes.push_back({"DisruptionBudget", "The disruption budget " + b->doc.path("metadata.name").str() + " needs " + std::to_string(b->doc.path("status.desiredHealthy").int_or(0)) + " healthy pods and has " +
+                                                  std::to_string(b->doc.path("status.currentHealthy").int_or(0)) + " currently", ""});
+      co_return s.set_details(std::move(d));
+    }
+  DeleteRequest request;
+  const Node& o = body.get("deleteOptions");
+  if (o.get("gracePeriodSeconds").exists()) request.grace_seconds = o.get("gracePeriodSeconds").int_or(0);
+  request.uid = o.path("preconditions.uid").str();
+  auto r = co_await remove(pods, request, p);
+  if (!r.ok()) co_return std::move(r).status();
+  co_return Answer{t.type, nullptr, json::Doc::from(Node::obj({{"kind", "Status"}, {"apiVersion", "v1"}, {"metadata", Node::object()}, {"status", "Success"}, {"code", 201}})), true};
+}
+
+json::Doc Rest::scale_of(const Target& t, const store::Object& object) const {
+  const json::Doc& d = object.doc;
+  Node scale = Node::obj({{"kind", "Scale"}, {"apiVersion", "autoscaling/v1"}});
+  for (const char* f : {"name", "namespace", "uid", "creationTimestamp"})
+    if (d["metadata"][f]) scale["metadata"].set(f, d["metadata"][f].to_node());
+  scale["metadata"].set("resourceVersion", std::to_string(object.revision));
+  scale["spec"].set("replicas", d.path("spec.replicas").int_or(0));
+  scale["status"].set("replicas", d.path("status.replicas").int_or(0));
+  json::Value selector = d.path("spec.selector");
+  auto parsed = t.type->row->plural == "replicationcontrollers" ? api::LabelSelector::from_object(json::Doc::from(Node::obj({{"matchLabels", selector.to_node()}})).root()) : api::LabelSelector::from_object(selector);
+  if (parsed.ok()) scale["status"].set("selector", parsed->text());
+  return json::Doc::from(scale);
+}
+
+Result<> Rest::apply_scale(const Target& t, Node& object, const Node& scale) const {
+  const Node& replicas = scale.get("spec").get("replicas");
+  if (replicas.exists() && !replicas.is_integer()) return bad_request("Scale: spec.replicas: an integer is wanted");
+  if (replicas.int_or(0) < 0) return Status(Reason::Invalid, "Scale.autoscaling \"" + t.name + "\" is invalid: spec.replicas: Invalid value: " + replicas.dump() + ": must be greater than or equal to 0");
+  std::string version = scale.path("metadata.resourceVersion").str();
+  if (!version.empty() && version != object.path("metadata.resourceVersion").str()) return conflict_object(t.type->row->group, t.type->row->plural, t.name);
+  object["spec"].set("replicas", replicas.int_or(0));
+  return {};
+}
+
+Result<Answer> Rest::request_token(const Target& t, const Node& body, const WriteParams&) const {
+  Target accounts{t.type, t.ns, t.name, ""};
+  TRY(Answer account, get(accounts));
+  constexpr int64_t kLeast = 600, kDefault = 3600, kMost = 86400 * 365;
+  int64_t seconds_valid = body.path("spec.expirationSeconds").int_or(kDefault);
+  if (seconds_valid < kLeast) return Status(Reason::Invalid, "TokenRequest.authentication.k8s.io \"\" is invalid: spec.expirationSeconds: Invalid value: " + std::to_string(seconds_valid) + ": may not specify a duration less than 10 minutes");
+  seconds_valid = std::min(seconds_valid, kMost);
+  authn::TokenRequest r;
+  r.issuer = options_.issuer;
+  r.ns = t.ns;
+  r.service_account = t.name;
+  r.service_account_uid = account.object->doc.path("metadata.uid").str();
+  for (const Node& a : body.path("spec.audiences").items()) r.audiences.push_back(a.str());
+  if (r.audiences.empty()) r.audiences = {options_.issuer};
+  const Node& ref = body.path("spec.boundObjectRef");
+  if (ref.exists()) {
+    std::string kind = ref.get("kind").str();
+    if (kind != "Pod" && kind != "Secret" && kind != "Node") return bad_request("cannot bind token for object of type " + kind);
+    r.bound_kind = lower(kind);
+    r.bound_name = ref.get("name").str();
+    json::Doc bound = admission_.find("", r.bound_kind + "s", kind == "Node" ? "" : t.ns, r.bound_name);
+    if (!bound) return not_found_object("", r.bound_kind + "s", r.bound_name);
+    r.bound_uid = bound.path("metadata.uid").str();
+    if (const std::string& wanted = ref.get("uid").str(); !wanted.empty() && wanted != r.bound_uid)
+      return conflict_object("", r.bound_kind + "s", r.bound_name, "the UID in the bound object reference (" + wanted + ") does not match the UID in record. The object might have been deleted and then recreated");
+    if (kind == "Pod") {
+      if (bound.path("spec.serviceAccountName").str() != t.name) return bad_request("cannot bind token for serviceaccount " + json::quoted(t.name) + " to pod running with different serviceaccount name.");
+      r.node_name = bound.path("spec.nodeName").str();
+    }
+  }
+  r.issued_at = clock_.now().us / 1'000'000;
+  r.expires_at = r.issued_at + seconds_valid;
+  r.id = new_uuid(random_);
+  TRY(std::string token, pki::sign_jwt(authn::token_claims(r), options_.signing_key_pem));
+  Node out = Node::obj({{"kind", "TokenRequest"}, {"apiVersion", "authentication.k8s.io/v1"}});
+  out["metadata"] = Node::obj({{"name", t.name}, {"namespace", t.ns}});
+  out["spec"] = body.get("spec").exists() ? body.get("spec") : Node::object();
+  for (const auto& a : r.audiences)
+    if (body.path("spec.audiences").size() == 0) out["spec"]["audiences"].append(a);
+  out["spec"].set("expirationSeconds", seconds_valid);
+  out["status"].set("token", Node(token));
+  out["status"].set("expirationTimestamp", rfc3339({r.expires_at * 1'000'000}));
+  return Answer{t.type, nullptr, json::Doc::from(out), true};
+}
+
+namespace {
+
+RequestInfo attributes_of(const Node& spec) {
+  RequestInfo info;
+  if (const Node& r = spec.get("resourceAttributes"); r.is_object()) {
+    info.is_resource = true;
+    info.verb = r.get("verb").str();
+    info.group = r.get("group").str();
+    info.version = r.get("version").str();
+    info.resource = r.get("resource").str();
+    info.subresource = r.get("subresource").str();
+    info.ns = r.get("namespace").str();
+    info.name = r.get("name").str();
+  } else {
+    info.verb = spec.get("nonResourceAttributes").get("verb").str();
+    info.path = spec.get("nonResourceAttributes").get("path").str();
+  }
+  return info;
+}
+
+Node rules_review(const std::vector<authz::PolicyRule>& rules) {
+  auto list = [](const std::vector<std::string>& v) {
+    Node n = Node::array();
+    for (const auto& s : v) n.append(s);
+    return n;
+  };
+  Node status = Node::obj({{"resourceRules", Node::array()}, {"nonResourceRules", Node::array()}, {"incomplete", false}});
+  for (const auto& r : rules) {
+    if (!r.non_resource_urls.empty()) status["nonResourceRules"].append(Node::obj({{"verbs", list(r.verbs)}, {"nonResourceURLs", list(r.non_resource_urls)}}));
+    if (r.resources.empty()) continue;
+    Node rule = Node::obj({{"verbs", list(r.verbs)}, {"apiGroups", list(r.api_groups)}, {"resources", list(r.resources)}});
+    if (!r.resource_names.empty()) rule.set("resourceNames", list(r.resource_names));
+    status["resourceRules"].append(std::move(rule));
+  }
+  return status;
+}
+
+}  // namespace
+
+Result<Answer> Rest::review(const Target& t, const Node& body, const WriteParams& p) const {
+  const std::string& kind = t.type->row->kind;
+  Node out = body;
+  out.set("kind", Node(kind));
+  out.set("apiVersion", Node(api_version(t.type->object)));
+  if (!out["metadata"].is_object()) out["metadata"] = Node::object();
+  const Node& spec = body.get("spec");
+  authz::User user = p.caller.user;
+  if (kind == "SelfSubjectReview") {
+    out["status"].set("userInfo", authn::user_info(p.caller));
+  } else if (kind == "TokenReview") {
+    std::vector<std::string> audiences;
+    for (const Node& a : spec.get("audiences").items()) audiences.push_back(a.str());
+    auto identity = authenticator_ ? authenticator_->authenticate_token(spec.get("token").str(), audiences) : Result<authn::Identity>(Status(Reason::Unauthorized, "no authenticator"));
+    out["status"].set("authenticated", identity.ok());
+    out["status"].set("user", identity.ok() ? authn::user_info(*identity) : Node::object());
+    if (!identity.ok()) out["status"].set("error", "invalid bearer token");
+    else for (const auto& a : audiences) out["status"]["audiences"].append(a);
+  } else if (kind == "SelfSubjectRulesReview") {
+    auto rules = authorizer_.snapshot()->rules_of(user, spec.get("namespace").str());
+    if (std::find(user.groups.begin(), user.groups.end(), "system:masters") != user.groups.end())
+      rules.push_back({.verbs = {"*"}, .api_groups = {"*"}, .resources = {"*"}, .resource_names = {}, .non_resource_urls = {"*"}});
+    out["status"] = rules_review(rules);
+  } else {
+    RequestInfo info = attributes_of(spec);
+    if (info.verb.empty()) return bad_request(kind + ": spec: exactly one of resourceAttributes and nonResourceAttributes with a verb is wanted");
+    if (kind == "SubjectAccessReview" || kind == "LocalSubjectAccessReview") {
+      user.name = spec.get("user").str();
+      user.groups.clear();
+      for (const Node& g : spec.get("groups").items()) user.groups.push_back(g.str());
+      if (kind == "LocalSubjectAccessReview" && info.ns != t.ns) return bad_request("spec.resourceAttributes.namespace must match the request's namespace " + json::quoted(t.ns));
+    }
+    out["status"].set("allowed", authorizer_.allows(user, info));
+  }
+  return Answer{t.type, nullptr, json::Doc::from(out), true};
+}
+
+}  // namespace k8lite::apiserver

@@ -1,0 +1,154 @@
+// The composition root of `k8lite server`, in order of life: settings, keys, store, API server, its front door, what every cluster has,
+// controllers, scheduler, node. Stopping runs the same list backwards and leaves pods running.
+#include "app/server.h"
+
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstring>
+
+#include "apiserver/api_server.h"
+#include "app/identity.h"
+#include "base/log.h"
+#include "base/strings.h"
+#include "config/kubeconfig.h"
+#include "config/settings.h"
+#include "os/files.h"
+
+extern char** environ;
+
+namespace k8lite::app {
+namespace {
+
+std::map<std::string, std::string> environment() {
+  std::map<std::string, std::string> out;
+  for (char** e = environ; *e; ++e) {
+    std::string_view row = *e;
+    size_t equals = row.find('=');
+    if (equals != row.npos) out[std::string(row.substr(0, equals))] = row.substr(equals + 1);
+  }
+  return out;
+}
+
+class Server {
+ public:
+  explicit Server(config::Config config) : config_(std::move(config)) {}
+  ~Server() { stop(); }
+
+  Result<> start() {
+    Instant now = clock_.now();
+    std::string dir = config_.data_dir + "/server";
+    TRY_OK(os::make_dirs(dir + "/db", 0700));
+    TRY(identity_, load_or_create_identity(config_, dir, random_, now));
+    if (config_.node_name.empty()) config_.node_name = host_name();
+    if (config_.node_ip.empty()) config_.node_ip = default_address();
+    if (config_.advertise_address.empty()) config_.advertise_address = config_.node_ip;
+
+    TRY(auto backend, store::sqlite_backend(dir + "/db/state.db"));
+    TRY(store_, store::open_store(std::move(backend), clock_));
+    loop_.start();
+    TRY_OK(start_api(now));
+    TRY_OK(api_->bootstrap());
+    TRY_OK(write_admin_kubeconfig(now));
+    api_->set_ready(true);
+    log_info("the API server is ready", {{"address", config_.advertise_address}, {"port", http_->port()}});
+    return {};
+  }
+
+  void stop() {
+    if (http_) http_->stop();
+    if (store_) store_->stop();
+    loop_.stop();
+    http_ = nullptr;
+  }
+
+ private:
+  Result<> start_api(Instant now) {
+    apiserver::ApiServerOptions options;
+    options.services.cidr = config_.service_cidr;
+    auto range = split(config_.service_node_port_range, '-');
+    auto first = parse_int(range[0]), last = parse_int(range.back());
+    if (range.size() != 2 || !first || !last) return bad_request("service-node-port-range: \"" + config_.service_node_port_range + "\" is no range such as 30000-32767");
+    options.services.first_port = static_cast<int>(*first);
+    options.services.last_port = static_cast<int>(*last);
+    options.advertise_address = config_.advertise_address;
+    options.advertise_port = config_.https_listen_port;
+    options.cluster_domain = config_.cluster_domain;
+    options.service_account_key_pem = identity_.service_account_key_pem;
+    TRY(auto kubelet_client, client_certificate(identity_.ca, "system:kube-apiserver", {"system:masters"}, now));
+    TRY(options.kubelet_tls, net::make_tls_client({.ca_pem = identity_.ca.certificate_pem, .certificate_pem = kubelet_client.certificate_pem, .key_pem = kubelet_client.key_pem, .server_name = {}}));
+    TRY(api_, apiserver::ApiServer::create(loop_, *store_, clock_, random_, options));
+
+    ServingNames names;
+    names.dns = {"kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc." + config_.cluster_domain, "localhost", config_.node_name};
+    names.addresses = {"127.0.0.1", "::1", config_.advertise_address, config_.node_ip};
+    TRY(auto addresses, apiserver::ServiceAddresses::create(options.services, random_));
+    names.addresses.push_back(addresses->first());
+    for (const auto& san : config_.tls_san) (san.find_first_not_of("0123456789.") == san.npos || san.find(':') != san.npos ? names.addresses : names.dns).push_back(san);
+    TRY(auto serving, serving_certificate(identity_.ca, names, now));
+    net::HttpServerOptions http;
+    if (!config_.bind_address.empty()) http.listen.address = config_.bind_address;
+    http.listen.port = config_.https_listen_port;
+    TRY(http.listen.tls, net::make_tls_server({serving.certificate_pem, serving.key_pem, identity_.ca.certificate_pem}));
+    TRY(http_, net::serve_http(loop_, http, api_->handler()));
+    return {};
+  }
+
+  Result<> write_admin_kubeconfig(Instant now) {
+    TRY(auto admin, client_certificate(identity_.ca, "system:admin", {"system:masters"}, now));
+    config::Access access;
+    std::string host = config_.bind_address.empty() || config_.bind_address == "0.0.0.0" || config_.bind_address == "::" ? "127.0.0.1" : config_.bind_address;
+    access.server = "https://" + host + ":" + std::to_string(http_->port());
+    access.ca_pem = identity_.ca.certificate_pem;
+    access.certificate_pem = admin.certificate_pem;
+    access.key_pem = admin.key_pem;
+    std::string path = config_.write_kubeconfig;
+    if (size_t slash = path.rfind('/'); slash != path.npos && slash > 0) TRY_OK(os::make_dirs(path.substr(0, slash)));
+    mode_t mode = static_cast<mode_t>(std::strtoul(config_.write_kubeconfig_mode.c_str(), nullptr, 8));
+    return os::write_file(path, config::write_kubeconfig(access), mode ? mode : 0600, false);
+  }
+
+  config::Config config_;
+  Clock& clock_ = system_clock();
+  Random& random_ = system_random();
+  ClusterIdentity identity_;
+  async::Loop loop_;
+  std::unique_ptr<store::Store> store_;
+  std::unique_ptr<apiserver::ApiServer> api_;
+  std::unique_ptr<net::HttpServer> http_;
+};
+
+}  // namespace
+
+int run_server(int argc, char** argv) {
+  auto config = config::load(config::Face::Server, {argv + 1, argv + argc}, environment());
+  if (!config.ok()) {
+    std::fprintf(stderr, "k8lite server: %s\n", config.status().message().c_str());
+    return 1;
+  }
+  if (config->help) {
+    std::fputs(config::help_text(config::Face::Server).c_str(), stdout);
+    return 0;
+  }
+  set_log_json(config->log_format == "json");
+  if (config->debug || config->verbosity > 0) set_log_level(LogLevel::Debug);
+  // Blocked in every thread, so that only sigwait() below takes them.
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (int s : {SIGTERM, SIGINT}) sigaddset(&signals, s);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+  Server server(std::move(config).value());
+  if (auto r = server.start(); !r.ok()) {
+    std::fprintf(stderr, "k8lite server: %s\n", r.status().message().c_str());
+    return 1;
+  }
+  int got = 0;
+  sigwait(&signals, &got);
+  log_info("stopping; pods go on running", {{"signal", strsignal(got)}});
+  return 0;
+}
+
+}  // namespace k8lite::app

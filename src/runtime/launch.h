@@ -1,0 +1,39 @@
+// From what a container is to be (a spec in the words of the OCI runtime specification) to the plan by which the shim builds it. Pure.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "runtime/shim_protocol.h"
+
+namespace k8lite::runtime {
+
+struct BindMount {
+  std::string source, target;
+  bool read_only = false, file = false, recursive = true;
+  unsigned long propagation = 0;  // MS_SLAVE, MS_SHARED or 0
+};
+
+struct ContainerSpec {
+  std::vector<std::string> layers;  // overlay lower folders, topmost first
+  std::string folder;               // of this container: rootfs, upper and work folders go into it
+  std::vector<std::string> args, env;
+  std::string cwd;
+  uint64_t uid = 0, gid = 0;
+  std::vector<uint64_t> groups;
+  std::vector<std::string> add_capabilities, drop_capabilities;  // "NET_ADMIN", "ALL"
+  bool privileged = false, no_new_privileges = false, read_only_root = false, tty = false, stdin_open = false, host_pid = false, host_network = false;
+  int64_t oom_score_adj = 0;
+  std::vector<BindMount> mounts;
+  bool unmasked_proc = false;
+  std::string log_path;
+  std::vector<std::string> cgroup_procs;
+  std::string oom_file;
+  int64_t shm_bytes = 64 << 20;
+};
+shim::Plan plan_container(const ContainerSpec& spec);
+
+// The 14 capabilities containers get by default (as docker and containerd give them), and any list of names, as a mask of bits.
+uint64_t default_capabilities();
+uint64_t capability_mask(const std::vector<std::string>& add, const std::vector<std::string>& drop, bool privileged);
+
+}  // namespace k8lite::runtime

@@ -1,0 +1,165 @@
+// Real containers from a busybox rootfs: start, logs, exit codes, exec, adoption. Needs root.
+#include "runtime/runtime.h"
+
+#include <catch2/catch.hpp>
+#include <fcntl.h>
+#include <condition_variable>
+#include <filesystem>
+#include <unistd.h>
+
+#include "base/strings.h"
+#include "runtime/cgroups.h"
+
+using namespace k8lite;
+using namespace k8lite::runtime;
+
+TEST_CASE("cgroups: resources become kernel files of either layout") {
+  Resources r{.memory_limit = 1 << 20, .cpu_shares = 512, .cpu_quota_us = 50'000, .cpu_period_us = 100'000, .pids_limit = 10};
+  auto v1 = plan_resources(r, false), v2 = plan_resources(r, true);
+  REQUIRE(v1.size() == 5);
+  CHECK(v1[0].file == "memory.limit_in_bytes");
+  CHECK(v1[3].file == "cpu.cfs_quota_us");
+  REQUIRE(v2.size() == 4);
+  CHECK(v2[2].value == "50000 100000");
+  CHECK(shares_of_milli_cpu(250) == 256);
+  CHECK(weight_of_shares(1024) == 39);
+  CHECK(plan_resources({}, true).empty());
+}
+
+TEST_CASE("launch: capabilities are added and dropped by name") {
+  CHECK(capability_mask({}, {}, false) == default_capabilities());
+  CHECK(capability_mask({}, {"ALL"}, false) == 0);
+  CHECK(capability_mask({"NET_ADMIN"}, {"ALL"}, false) == uint64_t{1} << 12);
+  CHECK(__builtin_popcountll(default_capabilities()) == 14);
+}
+
+namespace {
+
+struct Node {
+  std::string dir;
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::map<std::string, shim::State> exits;
+  std::unique_ptr<Runtime> runtime;
+
+  Node() {
+    char name[] = "/tmp/k8lite-runtime-XXXXXX";
+    dir = mkdtemp(name);
+    std::filesystem::create_directories(dir + "/image/bin");
+    std::filesystem::copy_file("/bin/busybox", dir + "/image/bin/busybox");
+    for (const char* tool : {"sh", "echo", "sleep", "cat", "id", "hostname", "ls", "touch", "mount", "true"}) std::filesystem::create_symlink("busybox", dir + "/image/bin/" + tool);
+    open();
+  }
+  ~Node() {
+    for (const auto& pod : os::list_dir(dir + "/run")) (void)runtime->remove_pod(pod);
+    runtime = nullptr;
+    std::filesystem::remove_all(dir);
+  }
+  void open() {
+    runtime = nullptr;
+    runtime = std::make_unique<Runtime>(dir + "/run", [this](const std::string&, const shim::State& s) {
+      std::lock_guard lock(mutex);
+      exits[s.id] = s;
+      changed.notify_all();
+    }, [](const std::string&) {});
+  }
+  ContainerSpec spec(const std::string& id, const std::string& script) {
+    ContainerSpec s;
+    s.layers = {dir + "/image"};
+    s.folder = dir + "/" + id;
+    s.args = {"sh", "-c", script};
+    s.env = {"PATH=/bin"};
+    s.log_path = dir + "/" + id + ".log";
+    return s;
+  }
+  shim::State wait(const std::string& id) {
+    std::unique_lock lock(mutex);
+    REQUIRE(changed.wait_for(lock, std::chrono::seconds(20), [&] { return exits.count(id) > 0; }));
+    return exits[id];
+  }
+  std::string log(const std::string& id) { return os::read_file(dir + "/" + id + ".log").value_or(""); }
+};
+
+}  // namespace
+
+TEST_CASE("runtime: a container runs, logs, and its exit code is kept and told", "[root]") {
+  Node n;
+  REQUIRE(n.runtime->start_pod({"pod1", "web-0", false, false, {}}).ok());
+  auto r = n.runtime->start("pod1", "c1", plan_container(n.spec("c1", "hostname; echo oops >&2; id -u; touch /x && ls /proc/1/ >/dev/null && exit 7")));
+  INFO((r.ok() ? std::string() : r.status().message()));
+  REQUIRE(r.ok());
+  shim::State s = n.wait("c1");
+  CHECK(s.exit_code == 7);
+  std::string log = n.log("c1");
+  CHECK(log.find(" stdout F web-0\n") != std::string::npos);
+  CHECK(log.find(" stderr F oops\n") != std::string::npos);
+  CHECK(log.find(" stdout F 0\n") != std::string::npos);
+  CHECK(os::exists(n.dir + "/run/pod1/c1.exit"));
+  CHECK(os::exists(n.dir + "/c1/upper/x"));
+  CHECK(!os::exists(n.dir + "/image/x"));
+}
+
+TEST_CASE("runtime: what cannot start says why", "[root]") {
+  Node n;
+  REQUIRE(n.runtime->start_pod({"pod1", "h", false, false, {}}).ok());
+  auto spec = n.spec("c1", "");
+  spec.args = {"nosuch"};
+  auto r = n.runtime->start("pod1", "c1", plan_container(spec));
+  REQUIRE(!r.ok());
+  CHECK(r.status().message() == "exec: \"nosuch\": executable file not found in $PATH");
+  spec = n.spec("c2", "true");
+  spec.layers = {n.dir + "/absent"};
+  r = n.runtime->start("pod1", "c2", plan_container(spec));
+  REQUIRE(!r.ok());
+  CHECK(r.status().message().find("mount overlay") == 0);
+}
+
+TEST_CASE("runtime: pods outlive the runtime and are adopted with their exits", "[root]") {
+  Node n;
+  REQUIRE(n.runtime->start_pod({"pod1", "h", false, false, {}}).ok());
+  REQUIRE(n.runtime->start("pod1", "long", plan_container(n.spec("long", "echo one; sleep 0.5; echo two; exit 3"))).ok());
+  REQUIRE(n.runtime->start("pod1", "short", plan_container(n.spec("short", "exit 4"))).ok());
+  n.wait("short");
+  n.open();
+  CHECK(n.runtime->adopt() == std::vector<std::string>{"pod1"});
+  auto states = n.runtime->list("pod1");
+  REQUIRE(states.ok());
+  REQUIRE(states->size() == 2);
+  CHECK(states->at(0).running);
+  CHECK(!states->at(1).running);
+  CHECK(states->at(1).exit_code == 4);
+  CHECK(n.wait("long").exit_code == 3);
+  CHECK(n.log("long").find("stdout F two") != std::string::npos);
+}
+
+TEST_CASE("runtime: exec joins the container and returns output and code", "[root]") {
+  Node n;
+  REQUIRE(n.runtime->start_pod({"pod1", "h", false, false, {}}).ok());
+  REQUIRE(n.runtime->start("pod1", "c", plan_container(n.spec("c", "touch /here; exec sleep 30"))).ok());
+  int out[2];
+  REQUIRE(pipe(out) == 0);
+  os::Fd stdio[3] = {os::Fd(::open("/dev/null", O_RDONLY)), os::Fd(out[1]), os::Fd(dup(out[1]))};
+  shim::Process p;
+  p.args = {"sh", "-c", "ls /here; echo $X; exit 5"};
+  p.env = {"PATH=/bin", "X=y"};
+  p.capabilities = default_capabilities();
+  std::mutex mutex;
+  std::condition_variable cv;
+  int code = -2;
+  auto r = n.runtime->exec("pod1", "c", p, stdio, [&](int c) {
+    std::lock_guard lock(mutex);
+    code = c;
+    cv.notify_all();
+  });
+  INFO((r.ok() ? std::string() : r.status().message()));
+  REQUIRE(r.ok());
+  std::unique_lock lock(mutex);
+  REQUIRE(cv.wait_for(lock, std::chrono::seconds(10), [&] { return code != -2; }));
+  CHECK(code == 5);
+  char buffer[256];
+  ssize_t got = ::read(out[0], buffer, sizeof buffer);
+  CHECK(std::string(buffer, static_cast<size_t>(std::max<ssize_t>(got, 0))) == "/here\ny\n");
+  close(out[0]);
+  REQUIRE(n.runtime->signal("pod1", "c", 9).ok());
+  CHECK(n.wait("c").exit_code == 137);
+}

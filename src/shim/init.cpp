@@ -1,0 +1,326 @@
+#include "shim/init.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/openat2.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+namespace k8lite::shim {
+namespace {
+
+using runtime::shim::Plan;
+using runtime::shim::Process;
+using runtime::shim::Reader;
+using runtime::shim::Step;
+
+int g_error_fd = -1;
+
+[[noreturn]] void fail(const std::string& what, int err = errno) {
+  std::string text = what;
+  if (err) text += std::string(": ") + strerror(err);
+  for (char& c : text) {
+    if (&c == &text[what.size() + (err ? 2 : 0)] && c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
+  }
+  (void)!write(g_error_fd, text.data(), text.size());
+  _exit(127);
+}
+
+// Everything below the rootfs is opened by the kernel's own rules for a root: no link leads out (openat2, RESOLVE_IN_ROOT).
+int open_in_root(int root, const std::string& path, uint64_t flags) {
+  open_how how{};
+  how.flags = flags | O_CLOEXEC;
+  how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
+  return static_cast<int>(syscall(SYS_openat2, root, path.c_str(), &how, sizeof how));
+}
+
+std::string parent_of(const std::string& path) {
+  size_t slash = path.rfind('/');
+  return slash == std::string::npos || slash == 0 ? "/" : path.substr(0, slash);
+}
+std::string base_of(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+
+int make_dirs_in_root(int root, const std::string& path, int depth = 0) {
+  int fd = open_in_root(root, path, O_PATH | O_DIRECTORY);
+  if (fd >= 0 || errno != ENOENT || path == "/" || path.empty() || depth > 64) return fd;
+  int parent = make_dirs_in_root(root, parent_of(path), depth + 1);
+  if (parent < 0) return -1;
+  int rc = mkdirat(parent, base_of(path).c_str(), 0755);
+  int err = errno;
+  close(parent);
+  if (rc != 0 && err != EEXIST) return errno = err, -1;
+  return open_in_root(root, path, O_PATH | O_DIRECTORY);
+}
+
+int make_file_in_root(int root, const std::string& path) {
+  int fd = open_in_root(root, path, O_PATH);
+  if (fd >= 0 || errno != ENOENT) return fd;
+  int parent = make_dirs_in_root(root, parent_of(path));
+  if (parent < 0) return -1;
+  int made = openat(parent, base_of(path).c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0644);
+  close(parent);
+  if (made >= 0) close(made);
+  return open_in_root(root, path, O_PATH);
+}
+
+std::string fd_path(int fd) { return "/proc/self/fd/" + std::to_string(fd); }
+
+void write_text(const std::string& path, const std::string& text, bool must) {
+  int fd = open(path.c_str(), O_WRONLY | O_CLOEXEC);
+  bool good = fd >= 0 && write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
+  if (!good && must) fail("write " + path);
+  if (fd >= 0) close(fd);
+}
+
+// Flags that a bind mount does not take at once: they need a second mount(2).
+constexpr unsigned long kRemountFlags = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
+
+void mount_in(int root, Reader& r) {
+  std::string source = r.text(), target = r.text(), type = r.text();
+  unsigned long flags = r.number();
+  std::string data = r.text();
+  bool file = r.byte();
+  int fd = file ? make_file_in_root(root, target) : make_dirs_in_root(root, target);
+  if (fd < 0) fail("mount " + target + ": create mount point");
+  std::string where = fd_path(fd);
+  unsigned long propagation = flags & (MS_SHARED | MS_SLAVE | MS_PRIVATE | MS_UNBINDABLE);
+  flags &= ~propagation;
+  unsigned long first = (flags & MS_BIND) ? flags & (MS_BIND | MS_REC) : flags;
+  if (mount(source.empty() ? "none" : source.c_str(), where.c_str(), type.empty() ? nullptr : type.c_str(), first, data.empty() ? nullptr : data.c_str()) != 0)
+    fail("mount " + (source.empty() ? type : source) + " at " + target);
+  close(fd);
+  fd = open_in_root(root, target, O_PATH);  // the new mount itself
+  if (fd < 0) fail("mount " + target + ": reopen");
+  where = fd_path(fd);
+  if (propagation && mount("none", where.c_str(), nullptr, propagation | (flags & MS_REC), nullptr) != 0) fail("mount " + target + ": propagation");
+  if ((flags & MS_BIND) && (flags & kRemountFlags)) {
+    if (mount("none", where.c_str(), nullptr, MS_BIND | MS_REMOUNT | (flags & kRemountFlags), nullptr) != 0) fail("mount " + target + ": remount");
+  }
+  close(fd);
+}
+
+void mask(int root, const std::string& path) {
+  int fd = open_in_root(root, path, O_PATH);
+  if (fd < 0) return;
+  struct stat st;
+  fstat(fd, &st);
+  std::string where = fd_path(fd);
+  int rc = S_ISDIR(st.st_mode) ? mount("tmpfs", where.c_str(), "tmpfs", MS_RDONLY, "size=0k") : mount("/dev/null", where.c_str(), nullptr, MS_BIND, nullptr);
+  if (rc != 0) fail("mask " + path);
+  close(fd);
+}
+
+void make_read_only(int root, const std::string& path) {
+  int fd = open_in_root(root, path, O_PATH);
+  if (fd < 0) return;
+  std::string where = fd_path(fd);
+  if (mount(where.c_str(), where.c_str(), nullptr, MS_BIND | MS_REC, nullptr) != 0) fail("make " + path + " read-only");
+  close(fd);
+  fd = open_in_root(root, path, O_PATH);
+  if (fd < 0 || mount("none", fd_path(fd).c_str(), nullptr, MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0) fail("make " + path + " read-only");
+  close(fd);
+}
+
+void run_step(Reader& r, int& root, const std::string& rootfs) {
+  auto step = static_cast<Step>(r.byte());
+  auto root_fd = [&root, &rootfs] {
+    if (root < 0) root = open(rootfs.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (root < 0) fail("open rootfs " + rootfs);
+    return root;
+  };
+  switch (step) {
+    case Step::Mount: {
+      std::string source = r.text(), target = r.text(), type = r.text();
+      unsigned long flags = r.number();
+      std::string data = r.text();
+      if (mount(source.c_str(), target.c_str(), type.empty() ? nullptr : type.c_str(), flags, data.empty() ? nullptr : data.c_str()) != 0) fail("mount " + type + " at " + target);
+      return;
+    }
+    case Step::MakeDir: {
+      std::string path = r.text();
+      auto mode = static_cast<mode_t>(r.number());
+      if (mkdir(path.c_str(), mode) != 0 && errno != EEXIST) fail("create folder " + path);
+      return;
+    }
+    case Step::MountIn: return mount_in(root_fd(), r);
+    case Step::Remount: {
+      std::string target = r.text();
+      unsigned long flags = r.number();
+      int fd = open_in_root(root_fd(), target, O_PATH);
+      if (fd < 0 || mount("none", fd_path(fd).c_str(), nullptr, MS_REMOUNT | flags, nullptr) != 0) fail("remount " + target);
+      close(fd);
+      return;
+    }
+    case Step::MakeNode: {
+      std::string path = r.text();
+      auto mode = static_cast<mode_t>(r.number());
+      uint64_t device = r.number();
+      int parent = make_dirs_in_root(root_fd(), parent_of(path));
+      if (parent < 0) fail("create device " + path);
+      if (mknodat(parent, base_of(path).c_str(), mode, static_cast<dev_t>(device)) != 0 && errno != EEXIST) fail("create device " + path);
+      fchmodat(parent, base_of(path).c_str(), mode & 07777, 0);
+      close(parent);
+      return;
+    }
+    case Step::Link: {
+      std::string path = r.text(), to = r.text();
+      int parent = make_dirs_in_root(root_fd(), parent_of(path));
+      if (parent < 0 || (symlinkat(to.c_str(), parent, base_of(path).c_str()) != 0 && errno != EEXIST)) fail("create link " + path);
+      close(parent);
+      return;
+    }
+    case Step::Mask: return mask(root_fd(), r.text());
+    case Step::ReadOnly: return make_read_only(root_fd(), r.text());
+  }
+  fail("unknown step in the plan", 0);
+}
+
+void enter_root(const Plan& plan) {
+  if (chdir(plan.rootfs.c_str()) != 0) fail("enter " + plan.rootfs);
+  // pivot_root(".", ".") stacks the old root upon the new one, from where it is let go.
+  if (syscall(SYS_pivot_root, ".", ".") != 0) fail("pivot_root");
+  if (umount2(".", MNT_DETACH) != 0) fail("detach the old root");
+  if (chdir("/") != 0) fail("enter /");
+  if (plan.read_only && mount("none", "/", nullptr, MS_BIND | MS_REMOUNT | MS_RDONLY, nullptr) != 0) fail("make / read-only");
+}
+
+void set_capabilities(const Process& p) {
+  for (int cap = 0; cap <= 63; ++cap) {
+    if (p.capabilities & (uint64_t{1} << cap)) continue;
+    if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) != 0 && errno == EINVAL) break;  // past the last one the kernel knows
+  }
+}
+
+void apply_capability_sets(const Process& p) {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct have[2]{};
+  if (syscall(SYS_capget, &header, have) != 0) fail("capget");
+  // Only what we hold can be kept.
+  uint64_t held = have[0].permitted | (uint64_t{have[1].permitted} << 32), wanted = p.capabilities & held;
+  bool root = p.uid == 0 || p.keep_capabilities;
+  uint64_t inheritable = p.keep_capabilities ? wanted : 0, active = root ? wanted : 0;
+  __user_cap_data_struct data[2]{};
+  for (int i = 0; i < 2; ++i) {
+    data[i].permitted = data[i].effective = static_cast<uint32_t>(active >> (32 * i));
+    data[i].inheritable = static_cast<uint32_t>(inheritable >> (32 * i));
+  }
+  header.pid = 0;
+  if (syscall(SYS_capset, &header, data) != 0) fail("capset");
+  if (!p.keep_capabilities) return;
+  for (int cap = 0; cap < 64; ++cap)
+    if (wanted & (uint64_t{1} << cap)) prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0);
+}
+
+void set_user(const Process& p) {
+  std::vector<gid_t> groups;
+  for (const auto& g : p.groups) groups.push_back(static_cast<gid_t>(strtoul(g.c_str(), nullptr, 10)));
+  set_capabilities(p);
+  if (p.uid != 0 && p.keep_capabilities) prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0);
+  if (setgroups(groups.size(), groups.data()) != 0) fail("set supplementary groups");
+  if (setresgid(static_cast<gid_t>(p.gid), static_cast<gid_t>(p.gid), static_cast<gid_t>(p.gid)) != 0) fail("set group " + std::to_string(p.gid));
+  if (setresuid(static_cast<uid_t>(p.uid), static_cast<uid_t>(p.uid), static_cast<uid_t>(p.uid)) != 0) fail("set user " + std::to_string(p.uid));
+  apply_capability_sets(p);
+}
+
+void set_stdio(const int stdio[3], bool tty) {
+  int high[3];
+  for (int i = 0; i < 3; ++i) high[i] = fcntl(stdio[i], F_DUPFD_CLOEXEC, 64);
+  for (int i = 0; i < 3; ++i)
+    if (dup2(high[i], i) < 0) fail("set up standard streams");
+  if (tty) ioctl(0, TIOCSCTTY, 0);
+}
+
+std::string find_program(const Process& p) {
+  const std::string& name = p.args[0];
+  if (name.find('/') != std::string::npos) return name;
+  std::string path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+  for (const auto& e : p.env)
+    if (e.compare(0, 5, "PATH=") == 0) path = e.substr(5);
+  size_t start = 0;
+  for (;;) {
+    size_t end = path.find(':', start);
+    std::string dir = path.substr(start, end == std::string::npos ? end : end - start);
+    std::string candidate = (dir.empty() ? "." : dir) + "/" + name;
+    struct stat st;
+    if (stat(candidate.c_str(), &st) == 0 && S_ISREG(st.st_mode) && access(candidate.c_str(), X_OK) == 0) return candidate;
+    if (end == std::string::npos) break;
+    start = end + 1;
+  }
+  fail("exec: \"" + name + "\": executable file not found in $PATH", 0);
+}
+
+[[noreturn]] void execute(const Process& p) {
+  if (p.args.empty() || p.args[0].empty()) fail("no command specified", 0);
+  mkdir(p.cwd.c_str(), 0755);
+  if (chdir(p.cwd.c_str()) != 0) fail("working directory " + p.cwd);
+  if (p.no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) fail("set no_new_privs");
+  std::string seccomp = p.seccomp;
+  sock_fprog program{static_cast<unsigned short>(seccomp.size() / sizeof(sock_filter)), reinterpret_cast<sock_filter*>(seccomp.data())};
+  // Without no_new_privs the filter needs CAP_SYS_ADMIN, which set_user() may take away.
+  if (!seccomp.empty() && !p.no_new_privileges && syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) != 0) fail("load seccomp filter");
+  set_user(p);
+  if (!seccomp.empty() && p.no_new_privileges && syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) != 0) fail("load seccomp filter");
+  std::string file = find_program(p);
+  std::vector<char*> args, env;
+  for (const auto& a : p.args) args.push_back(const_cast<char*>(a.c_str()));
+  for (const auto& e : p.env) env.push_back(const_cast<char*>(e.c_str()));
+  args.push_back(nullptr);
+  env.push_back(nullptr);
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+  for (int s = 1; s < 65; ++s) signal(s, SIG_DFL);
+  execve(file.c_str(), args.data(), env.data());
+  fail("exec: \"" + p.args[0] + "\"");
+}
+
+void join_cgroups(const Process& p) {
+  for (const auto& file : p.cgroup_procs) write_text(file, "0", true);
+  if (p.oom_score_adj) write_text("/proc/self/oom_score_adj", std::to_string(p.oom_score_adj), false);  // lowering needs CAP_SYS_RESOURCE
+}
+
+}  // namespace
+
+void become_container(const Plan& plan, const int stdio[3], int error_fd) {
+  g_error_fd = error_fd;
+  setsid();
+  join_cgroups(plan.process);
+  unshare(CLONE_NEWCGROUP);
+  if (mount("none", "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) fail("make mounts private");
+  Reader r{plan.steps};
+  int root = -1;
+  for (uint64_t i = 0; i < plan.step_count && !r.bad; ++i) run_step(r, root, plan.rootfs);
+  if (r.bad) fail("the plan is broken", 0);
+  set_stdio(stdio, plan.process.tty);
+  enter_root(plan);
+  syscall(SYS_close_range, 3, ~0u, 4 /* CLOSE_RANGE_CLOEXEC */);
+  umask(022);
+  execute(plan.process);
+}
+
+void become_exec(const Process& process, int mount_ns, int root_fd, const int stdio[3], int error_fd) {
+  g_error_fd = error_fd;
+  setsid();
+  join_cgroups(process);
+  set_stdio(stdio, process.tty);
+  if (setns(mount_ns, CLONE_NEWNS) != 0) fail("join the container's mounts");
+  if (fchdir(root_fd) != 0 || chroot(".") != 0 || chdir("/") != 0) fail("enter the container's root");
+  syscall(SYS_close_range, 3, ~0u, 4 /* CLOSE_RANGE_CLOEXEC */);
+  umask(022);
+  execute(process);
+}
+
+}  // namespace k8lite::shim

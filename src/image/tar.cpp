@@ -1,0 +1,177 @@
+#include "image/tar.h"
+
+#include <cstring>
+
+#include "base/strings.h"
+
+namespace k8lite::image {
+namespace {
+
+constexpr size_t kBlock = 512;
+constexpr uint64_t kMaxMeta = 4 << 20;  // of a long name or pax header
+
+struct Header {
+  char name[100], mode[8], uid[8], gid[8], size[12], mtime[12], checksum[8], type, link[100], magic[6], version[2], user[32], group[32], major[8], minor[8], prefix[155], pad[12];
+};
+static_assert(sizeof(Header) == kBlock);
+
+Result<bool> read_block(Source& s, char* block) {
+  size_t have = 0;
+  while (have < kBlock) {
+    TRY(size_t n, s.read(block + have, kBlock - have));
+    if (n == 0) {
+      if (have == 0) return false;
+      return bad_request("the archive is truncated");
+    }
+    have += n;
+  }
+  return true;
+}
+
+// Octal text, or GNU's binary form for what does not fit.
+uint64_t number(const char* field, size_t size) {
+  if (static_cast<unsigned char>(field[0]) & 0x80) {
+    uint64_t v = static_cast<unsigned char>(field[0]) & 0x7f;
+    for (size_t i = 1; i < size; ++i) v = (v << 8) | static_cast<unsigned char>(field[i]);
+    return v;
+  }
+  uint64_t v = 0;
+  for (size_t i = 0; i < size; ++i)
+    if (field[i] >= '0' && field[i] <= '7') v = v * 8 + static_cast<uint64_t>(field[i] - '0');
+    else if (field[i] == '\0' && v) break;
+  return v;
+}
+
+std::string text(const char* field, size_t size) { return std::string(field, strnlen(field, size)); }
+
+class Limited : public Source {
+ public:
+  Limited(Source& inner, uint64_t size) : inner_(inner), left_(size), padding_((kBlock - size % kBlock) % kBlock) {}
+  Result<size_t> read(char* buffer, size_t size) override {
+    if (left_ == 0) return size_t{0};
+    TRY(size_t n, inner_.read(buffer, static_cast<size_t>(std::min<uint64_t>(size, left_))));
+    if (n == 0) return bad_request("the archive is truncated");
+    left_ -= n;
+    return n;
+  }
+  Result<> skip() {
+    char buffer[16384];
+    while (left_ > 0) TRY_OK(read(buffer, sizeof buffer));
+    while (padding_ > 0) {
+      TRY(size_t n, inner_.read(buffer, padding_));
+      if (n == 0) return bad_request("the archive is truncated");
+      padding_ -= n;
+    }
+    return {};
+  }
+  Result<std::string> all() {
+    if (left_ > kMaxMeta) return bad_request("a tar header is larger than " + std::to_string(kMaxMeta) + " bytes");
+    std::string out;
+    char buffer[4096];
+    for (;;) {
+      TRY(size_t n, read(buffer, sizeof buffer));
+      if (n == 0) return out;
+      out.append(buffer, n);
+    }
+  }
+
+ private:
+  Source& inner_;
+  uint64_t left_;
+  size_t padding_;
+};
+
+// "27 mtime=1350244992.023960108\n" records.
+Result<> read_pax(std::string_view text, std::map<std::string, std::string>& out) {
+  while (!text.empty()) {
+    size_t space = text.find(' ');
+    auto size = space == text.npos ? std::nullopt : parse_int(text.substr(0, space));
+    if (!size || *size <= static_cast<int64_t>(space) + 1 || static_cast<size_t>(*size) > text.size()) return bad_request("a pax header is malformed");
+    std::string_view record = text.substr(space + 1, static_cast<size_t>(*size) - space - 2);
+    size_t equals = record.find('=');
+    if (equals == record.npos) return bad_request("a pax header is malformed");
+    out[std::string(record.substr(0, equals))] = record.substr(equals + 1);
+    text.remove_prefix(static_cast<size_t>(*size));
+  }
+  return {};
+}
+
+void apply_pax(TarEntry& e, const std::map<std::string, std::string>& pax) {
+  for (const auto& [key, value] : pax) {
+    auto n = [&value = value] { return static_cast<uint64_t>(std::strtoull(value.c_str(), nullptr, 10)); };
+    if (key == "path") e.name = value;
+    else if (key == "linkpath") e.link = value;
+    else if (key == "size") e.size = n();
+    else if (key == "uid") e.uid = n();
+    else if (key == "gid") e.gid = n();
+    else if (key == "mtime") e.mtime = n();
+    else if (key.starts_with("SCHILY.xattr.")) e.xattrs[key.substr(13)] = value;
+  }
+}
+
+TarEntry entry_of(const Header& h) {
+  TarEntry e;
+  e.name = text(h.name, sizeof h.name);
+  if (std::memcmp(h.magic, "ustar\0", 6) == 0 && h.prefix[0]) e.name = text(h.prefix, sizeof h.prefix) + "/" + e.name;
+  e.link = text(h.link, sizeof h.link);
+  e.type = h.type == '\0' || h.type == '7' ? '0' : h.type;
+  e.mode = static_cast<uint32_t>(number(h.mode, sizeof h.mode)) & 07777;
+  e.uid = number(h.uid, sizeof h.uid);
+  e.gid = number(h.gid, sizeof h.gid);
+  e.size = number(h.size, sizeof h.size);
+  e.mtime = number(h.mtime, sizeof h.mtime);
+  e.major = static_cast<uint32_t>(number(h.major, sizeof h.major));
+  e.minor = static_cast<uint32_t>(number(h.minor, sizeof h.minor));
+  return e;
+}
+
+bool checksum_fits(const Header& h) {
+  auto* bytes = reinterpret_cast<const unsigned char*>(&h);
+  uint64_t sum = 0;
+  for (size_t i = 0; i < kBlock; ++i) sum += i >= 148 && i < 156 ? ' ' : bytes[i];
+  return sum == number(h.checksum, sizeof h.checksum);
+}
+
+}  // namespace
+
+Result<> read_tar(Source& source, const TarFn& fn) {
+  std::map<std::string, std::string> pax, global;
+  std::string long_name, long_link;
+  Header h;
+  for (;;) {
+    TRY(bool more, read_block(source, reinterpret_cast<char*>(&h)));
+    if (!more) return {};
+    bool zero = true;
+    for (size_t i = 0; i < kBlock && zero; ++i) zero = reinterpret_cast<char*>(&h)[i] == 0;
+    if (zero) return {};
+    if (!checksum_fits(h)) return bad_request("this is no tar archive, or it is damaged (checksum)");
+    TarEntry e = entry_of(h);
+    if (h.type == 'x' || h.type == 'g' || h.type == 'L' || h.type == 'K') {
+      Limited data(source, e.size);
+      TRY(std::string body, data.all());
+      TRY_OK(data.skip());
+      if (h.type == 'x') TRY_OK(read_pax(body, pax));
+      else if (h.type == 'g') TRY_OK(read_pax(body, global));
+      else (h.type == 'L' ? long_name : long_link) = body.substr(0, body.find('\0'));
+      continue;
+    }
+    if (!long_name.empty()) e.name = std::move(long_name);
+    if (!long_link.empty()) e.link = std::move(long_link);
+    apply_pax(e, global);
+    apply_pax(e, pax);
+    if (pax.count("GNU.sparse.major") || h.type == 'S') return bad_request(e.name + ": sparse files in archives are not supported");
+    pax.clear();
+    long_name.clear();
+    long_link.clear();
+    bool has_data = e.type == '0';
+    Limited data(source, has_data ? e.size : 0);
+    TRY_OK(fn(e, data));
+    TRY_OK(data.skip());
+    if (!has_data && e.size > 0 && e.type != '1') {
+      Limited rest(source, e.size);
+      TRY_OK(rest.skip());
+    }
+  }
+}
+
+}  // namespace k8lite::image

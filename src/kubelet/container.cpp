@@ -1,0 +1,324 @@
+// Starting one container: its image, environment, user, mounts and cgroup, then the runtime. Every failure has the reason that
+// `kubectl describe pod` readers know.
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "base/strings.h"
+#include "kubelet/pods.h"
+
+namespace k8lite::kubelet {
+
+using json::Doc;
+using json::Node;
+using json::Value;
+
+std::string PodManager::log_dir(const LocalPod& local, const std::string& container) const {
+  auto [ns, name] = machinery::split_key(local.key);
+  std::string dir = facts_.data_dir + "/logs/" + ns + "_" + name + "_" + local.uid;
+  return container.empty() ? dir : dir + "/" + container;
+}
+
+void PodManager::event(const LocalPtr& local, std::string_view type, std::string_view reason, std::string message, std::string_view container) {
+  std::string path;
+  if (!container.empty()) {
+    bool init = false;
+    for (Value c : local->pod.path("spec.initContainers").items()) init |= c["name"].equals(container);
+    path = std::string(init ? "spec.initContainers{" : "spec.containers{") + std::string(container) + "}";
+  }
+  events_.record(local->pod.root(), type, reason, std::move(message), path);
+}
+
+EnvironmentInput PodManager::environment_input(const LocalPtr& local, Value container) {
+  EnvironmentInput in;
+  in.pod = local->pod.root();
+  in.container = container;
+  in.node_name = facts_.name;
+  in.host_ip = facts_.ip;
+  {
+    std::lock_guard lock(mutex_);
+    in.pod_ip = local->ip;
+  }
+  std::string ns = local->pod.path("metadata.namespace").str();
+  in.services = services_.list(ns);
+  if (ns != "default")
+    if (Doc k = services_.get("default/kubernetes")) in.services.push_back(k);
+  in.get = [this, ns](std::string_view resource, const std::string& name) { return client_.get({"", "v1", std::string(resource), ns, name, ""}); };
+  in.node_cpu_milli = facts_.cpu_milli;
+  in.node_memory = facts_.memory;
+  return in;
+}
+
+Result<std::string> PodManager::token(const LocalPtr& local, const std::string& audience, int64_t valid) {
+  auto& cached = local->tokens[audience];
+  if (!cached.text.empty() && clock_.now() < cached.refresh_at) return cached.text;
+  auto [ns, name] = machinery::split_key(local->key);
+  Node request = Node::obj({{"apiVersion", "authentication.k8s.io/v1"}, {"kind", "TokenRequest"}});
+  request["spec"].set("expirationSeconds", valid);
+  if (!audience.empty()) request["spec"]["audiences"].append(audience);
+  request["spec"].set("boundObjectRef", Node::obj({{"kind", "Pod"}, {"apiVersion", "v1"}, {"name", name}, {"uid", local->uid}}));
+  TRY(Doc answer, client_.create({"", "v1", "serviceaccounts", ns, local->pod.path("spec.serviceAccountName").str("default"), "token"}, Doc::from(request), {}));
+  cached.text = answer.path("status.token").str();
+  cached.refresh_at = clock_.now() + seconds(valid * 8 / 10);
+  return cached.text;
+}
+
+Result<> PodManager::write_etc_files(const LocalPtr& local) {
+  Value pod = local->pod.root();
+  std::string dir = pod_dir(local->uid) + "/etc", ip = environment_input(local, {}).pod_ip;
+  TRY_OK(os::make_dirs(dir));
+  std::string hostname = pod.path("spec.hostname").str(pod.path("metadata.name").str().substr(0, 63));
+  std::string hosts = "# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::0\tip6-localnet\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n";
+  std::string ns = pod.path("metadata.namespace").str(), subdomain = pod.path("spec.subdomain").str();
+  if (!subdomain.empty()) hosts += ip + "\t" + hostname + "." + subdomain + "." + ns + ".svc." + facts_.cluster_domain + "\t" + hostname + "\n";
+  else hosts += ip + "\t" + hostname + "\n";
+  if (pod.path("spec.hostNetwork").bool_or(false)) hosts = os::read_file("/etc/hosts").value_or(hosts);
+  if (pod.path("spec.hostAliases").size()) hosts += "\n# Entries added by HostAliases.\n";
+  for (Value alias : pod.path("spec.hostAliases").items()) {
+    hosts += alias["ip"].str();
+    for (Value h : alias["hostnames"].items()) hosts += "\t" + h.str();
+    hosts += "\n";
+  }
+  std::string policy = pod.path("spec.dnsPolicy").str("ClusterFirst"), resolv;
+  bool cluster = policy == "ClusterFirstWithHostNet" || (policy == "ClusterFirst" && !pod.path("spec.hostNetwork").bool_or(false));
+  if (policy != "None") resolv = cluster && !facts_.cluster_dns.empty() ? "search " + ns + ".svc." + facts_.cluster_domain + " svc." + facts_.cluster_domain + " " + facts_.cluster_domain + "\nnameserver " + facts_.cluster_dns + "\noptions ndots:5\n"
+                                                                        : os::read_file(facts_.resolv_conf).value_or("");
+  Value dns = pod["spec"]["dnsConfig"];
+  for (Value n : dns["nameservers"].items()) resolv += "nameserver " + n.str() + "\n";
+  std::string searches;
+  for (Value s : dns["searches"].items()) searches += " " + s.str();
+  if (!searches.empty()) resolv += "search" + searches + "\n";
+  for (Value o : dns["options"].items()) resolv += "options " + o["name"].str() + (o["value"] ? ":" + o["value"].str() : "") + "\n";
+  for (auto [name, text] : {std::pair{"hosts", &hosts}, {"resolv.conf", &resolv}}) {
+    std::string path = dir + "/" + name;
+    if (os::exists(path)) continue;  // mounted into containers by now: replacing the file would not reach them
+    TRY_OK(os::write_file(path, *text, 0644, false));
+  }
+  return {};
+}
+
+std::variant<image::Image, PodManager::Failure> PodManager::ensure_image(const LocalPtr& local, Value c) {
+  std::string wanted = c["image"].str(), name = c["name"].str(), policy = c["imagePullPolicy"].str("IfNotPresent");
+  auto reference = image::parse_reference(wanted);
+  if (!reference.ok()) {
+    event(local, "Warning", "InspectFailed", "Failed to apply default image tag " + json::quoted(wanted) + ": " + reference.status().message(), name);
+    return Failure{"InvalidImageName", reference.status()};
+  }
+  auto present = images_.find(reference->text());
+  // Imported and built-in images have no registry to ask: they count as pulled.
+  if (present && (policy != "Always" || present->pinned)) {
+    event(local, "Normal", "Pulled", "Container image " + json::quoted(wanted) + " already present on machine", name);
+    return *present;
+  }
+  if (policy == "Never") {
+    Status s = not_found("Container image " + json::quoted(wanted) + " is not present with pull policy of Never");
+    event(local, "Warning", "ErrImageNeverPull", s.message(), name);
+    return Failure{"ErrImageNeverPull", s};
+  }
+  event(local, "Normal", "Pulling", "Pulling image " + json::quoted(wanted), name);
+  std::vector<image::RegistryAuth> auth;
+  std::string ns = local->pod.path("metadata.namespace").str();
+  for (Value s : local->pod.path("spec.imagePullSecrets").items()) {
+    auto secret = client_.get({"", "v1", "secrets", ns, s["name"].str(), ""});
+    if (!secret.ok()) continue;
+    auto config = Node::parse(base64_decode((*secret)["data"][".dockerconfigjson"].str()).value_or("{}"));
+    if (!config.ok()) continue;
+    for (const auto& [host, entry] : config->get("auths").members()) {
+      if (host.find(reference->registry) == host.npos && !(reference->registry == "docker.io" && host.find("docker.io") != host.npos)) continue;
+      std::string both = base64_decode(entry.get("auth").str()).value_or("");
+      size_t colon = both.find(':');
+      if (!entry.get("username").str().empty()) auth.push_back({entry.get("username").str(), entry.get("password").str()});
+      else if (colon != both.npos) auth.push_back({both.substr(0, colon), both.substr(colon + 1)});
+    }
+  }
+  Duration before = clock_.mono();
+  auto pulled = puller_.pull(*reference, auth);
+  if (!pulled.ok()) {
+    if (present) return *present;  // Always, and the registry cannot be reached: what is here is better than nothing
+    event(local, "Warning", "Failed", "Failed to pull image " + json::quoted(wanted) + ": " + pulled.status().message(), name);
+    event(local, "Warning", "Failed", "Error: ErrImagePull", name);
+    return Failure{"ErrImagePull", pulled.status()};
+  }
+  event(local, "Normal", "Pulled", "Successfully pulled image " + json::quoted(wanted) + " in " + std::to_string((clock_.mono() - before).count() / 1000) + "ms. Image size: " + std::to_string(pulled->size) + " bytes.", name);
+  return std::move(pulled).value();
+}
+
+Result<runtime::ContainerSpec> PodManager::container_spec(const LocalPtr& local, Value c, const image::Image& image) {
+  Value pod = local->pod.root(), pod_security = pod["spec"]["securityContext"], security = c["securityContext"];
+  const Node& config = image.config.get("config");
+  runtime::ContainerSpec s;
+  s.layers = image.layers;
+  EnvironmentInput in = environment_input(local, c);
+  TRY(auto env, container_environment(in));
+  std::map<std::string, std::string> values(env.begin(), env.end());
+  bool has_path = values.count("PATH") > 0;
+  for (const Node& e : config.get("Env").items()) {
+    size_t equals = e.str().find('=');
+    if (!values.count(e.str().substr(0, equals))) s.env.push_back(e.str());
+    has_path |= e.str().starts_with("PATH=");
+  }
+  if (!has_path) s.env.push_back("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+  std::string hostname = pod.path("spec.hostname").str(pod.path("metadata.name").str().substr(0, 63));
+  if (!values.count("HOSTNAME")) s.env.push_back("HOSTNAME=" + hostname);
+  for (const auto& [k, v] : env) s.env.push_back(k + "=" + v);
+  if (c["tty"].bool_or(false) && !values.count("TERM")) s.env.push_back("TERM=xterm");
+
+  auto texts = [&values](Value list) {
+    std::vector<std::string> out;
+    for (Value v : list.items()) out.push_back(expand(v.str(), values));
+    return out;
+  };
+  auto image_texts = [](const Node& list) {
+    std::vector<std::string> out;
+    for (const Node& n : list.items()) out.push_back(n.str());
+    return out;
+  };
+  std::vector<std::string> command = texts(c["command"]), args = texts(c["args"]);
+  if (command.empty()) {
+    command = image_texts(config.get("Entrypoint"));
+    if (args.empty()) args = image_texts(config.get("Cmd"));
+  }
+  s.args = command;
+  s.args.insert(s.args.end(), args.begin(), args.end());
+  if (s.args.empty()) return bad_request("no command specified");
+  s.cwd = c["workingDir"].empty() ? config.get("WorkingDir").str() : c["workingDir"].str();
+
+  std::string user = config.get("User").str();
+  auto pick = [&](std::string_view field) { return security[field] ? security[field] : pod_security[field]; };
+  if (Value u = pick("runAsUser")) user = std::to_string(u.int_or(0));
+  TRY(auto who, image::resolve_user(image.layers, user));
+  s.uid = who.uid;
+  s.gid = who.gid;
+  s.groups = who.groups;
+  if (Value g = pick("runAsGroup")) s.gid = static_cast<uint64_t>(g.int_or(0));
+  if (Value g = pod_security["fsGroup"]) s.groups.push_back(static_cast<uint64_t>(g.int_or(0)));
+  for (Value g : pod_security["supplementalGroups"].items()) s.groups.push_back(static_cast<uint64_t>(g.int_or(0)));
+  if (pick("runAsNonRoot").bool_or(false) && s.uid == 0) return bad_request("container has runAsNonRoot and image will run as root (pod: \"" + local->key + "\", container: " + c["name"].str() + ")");
+  s.privileged = security["privileged"].bool_or(false);
+  s.no_new_privileges = security["allowPrivilegeEscalation"] && !security["allowPrivilegeEscalation"].bool_or(true);
+  s.read_only_root = security["readOnlyRootFilesystem"].bool_or(false);
+  s.unmasked_proc = security["procMount"].equals("Unmasked");
+  auto names = [](Value list) {
+    std::vector<std::string> out;
+    for (Value v : list.items()) out.push_back(v.str());
+    return out;
+  };
+  s.add_capabilities = names(security["capabilities"]["add"]);
+  s.drop_capabilities = names(security["capabilities"]["drop"]);
+  s.tty = c["tty"].bool_or(false);
+  s.stdin_open = c["stdin"].bool_or(false);
+  s.host_pid = pod.path("spec.hostPID").bool_or(false);
+  s.host_network = pod.path("spec.hostNetwork").bool_or(false);
+  s.oom_score_adj = oom_score_adj(pod, c, facts_.memory);
+  TRY(s.mounts, container_mounts(pod, c, pod_dir(local->uid), values));
+  auto mounted = [&s](std::string_view target) { return std::any_of(s.mounts.begin(), s.mounts.end(), [target](const auto& m) { return m.target == target; }); };
+  std::string dir = pod_dir(local->uid);
+  for (const char* file : {"hosts", "resolv.conf"})
+    if (std::string target = std::string("/etc/") + file; !mounted(target)) s.mounts.push_back({dir + "/etc/" + file, target, s.read_only_root, true, false, 0});
+  std::string message_path = c["terminationMessagePath"].str("/dev/termination-log");
+  if (!mounted(message_path)) s.mounts.push_back({dir + "/containers/" + c["name"].str() + "/termination-log", message_path, false, true, false, 0});
+  std::string cgroup = pod_cgroup(pod) + "/" + c["name"].str();
+  s.cgroup_procs = cgroups_.procs_files(cgroup);
+  s.oom_file = cgroups_.oom_file(cgroup);
+  return s;
+}
+
+std::optional<PodManager::Failure> PodManager::try_start(const LocalPtr& local, Value c, int attempt, std::string& image_name, std::string& image_id) {
+  std::string name = c["name"].str(), id = name + "-" + std::to_string(attempt);
+  auto image = ensure_image(local, c);
+  if (auto* failure = std::get_if<Failure>(&image)) return *failure;
+  const auto& found = std::get<image::Image>(image);
+  image_name = found.names.empty() ? c["image"].str() : found.names[0];
+  image_id = found.digest.empty() ? found.id : found.names[0].substr(0, found.names[0].rfind(':')) + "@" + found.digest;
+  std::string message_dir = pod_dir(local->uid) + "/containers/" + name;
+  if (auto r = os::make_dirs(message_dir); !r.ok()) return Failure{"CreateContainerError", r.status()};
+  if (auto r = os::write_file(message_dir + "/termination-log", "", 0666, false); !r.ok()) return Failure{"CreateContainerError", r.status()};
+  // A leftover of a run before: its cgroup must not keep an old limit.
+  std::string cgroup = pod_cgroup(local->pod.root()) + "/" + name;
+  (void)cgroups_.remove(cgroup);
+  if (auto r = cgroups_.create(cgroup, container_resources(c)); !r.ok()) return Failure{"CreateContainerError", r.status()};
+  auto spec = container_spec(local, c, found);
+  if (!spec.ok()) {
+    event(local, "Warning", "Failed", "Error: " + spec.status().message(), name);
+    return Failure{"CreateContainerConfigError", spec.status()};
+  }
+  std::string folder = facts_.data_dir + "/containers/" + local->uid + "/";
+  for (const auto& old : os::list_dir(folder))
+    if (old.starts_with(name + "-") && parse_int(old.substr(name.size() + 1))) (void)os::remove_tree(folder + old);
+  if (auto r = os::make_dirs(folder, 0711); !r.ok()) return Failure{"CreateContainerError", r.status()};
+  spec->folder = folder + id;
+  std::string logs = log_dir(*local, name);
+  if (auto r = os::make_dirs(logs); !r.ok()) return Failure{"CreateContainerError", r.status()};
+  spec->log_path = logs + "/" + std::to_string(attempt) + ".log";
+  if (attempt >= 2) ::unlink((logs + "/" + std::to_string(attempt - 2) + ".log").c_str());
+  event(local, "Normal", "Created", "Container created", name);
+  auto started = runtime_->start(local->uid, id, plan_container(*spec));
+  if (!started.ok()) {
+    event(local, "Warning", "Failed", "Error: " + started.status().message(), name);
+    return Failure{"RunContainerError", started.status()};
+  }
+  event(local, "Normal", "Started", "Container started", name);
+  return {};
+}
+
+void PodManager::start_container(const LocalPtr& local, const std::string& name) {
+  Doc pod = local->pod;
+  Value c = find_container(pod.root(), name);
+  int attempt;
+  std::string old_id;
+  {
+    std::lock_guard lock(mutex_);
+    ContainerRun& run = local->runs[name];
+    attempt = run.exists ? run.restart_count + 1 : run.restart_count;
+    if (run.exists) old_id = run.current.id;
+  }
+  if (attempt > 0 && !old_id.empty()) {
+    (void)runtime_->remove(local->uid, old_id);
+  }
+  std::string image_name, image_id;
+  auto failure = try_start(local, c, attempt, image_name, image_id);
+  std::lock_guard lock(mutex_);
+  ContainerRun& run = local->runs[name];
+  if (failure) {
+    bool pull = failure->reason == "ErrImagePull" && run.waiting_reason.ends_with("ImagePull");
+    run.backoff = run.waiting_reason.empty() ? kFirstBackoff : std::min(run.backoff * 2, kLongestBackoff);
+    if (run.backoff < kFirstBackoff) run.backoff = kFirstBackoff;
+    run.not_before = clock_.mono() + run.backoff;
+    run.waiting_reason = pull ? "ImagePullBackOff" : failure->reason;
+    run.waiting_message = failure->status.message();
+    if (pull) event(local, "Normal", "BackOff", "Back-off pulling image " + json::quoted(c["image"].str()), name);
+    return;
+  }
+  if (run.exists) {
+    run.last = run.current;
+    run.last_termination_message = run.termination_message;
+  }
+  run.restart_count = attempt;
+  run.exists = true;
+  run.waiting_reason.clear();
+  run.waiting_message.clear();
+  run.termination_message.clear();
+  run.image = image_name;
+  run.image_id = image_id;
+  run.current = {};
+  run.current.id = name + "-" + std::to_string(attempt);
+  run.current.running = true;
+  run.current.started_us = static_cast<uint64_t>(clock_.now().us);
+  run.started = !c["startupProbe"];
+  run.ready = !c["readinessProbe"];
+  // A container that ended before this line: its exit was told while there was nothing to match it with.
+  if (auto states = runtime_->list(local->uid); states.ok())
+    for (const auto& s : *states)
+      if (s.id == run.current.id) run.current = s;
+  if (!run.current.running) {
+    run.backoff = next_backoff(run);
+    run.not_before = clock_.mono() + (attempt == 0 ? Duration{0} : run.backoff);
+    return;
+  }
+  prober_->add({local->uid, local->key, name, run.current.id, local->ip, pod});
+}
+
+}  // namespace k8lite::kubelet

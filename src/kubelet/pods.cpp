@@ -1,0 +1,485 @@
+#include "kubelet/pods.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/strings.h"
+
+namespace k8lite::kubelet {
+
+using json::Doc;
+using json::Value;
+using machinery::Action;
+
+PodManager::PodManager(machinery::Client& client, const Clock& clock, machinery::EventRecorder& events, NodeFacts facts, machinery::Informer& pods, machinery::Informer& services,
+                       image::ImageStore& images, image::Puller& puller, async::Loop& loop)
+    : client_(client), clock_(clock), events_(events), facts_(std::move(facts)), pods_(pods), services_(services), images_(images), puller_(puller), queue_(clock) {
+  runtime_ = std::make_unique<runtime::Runtime>(
+      facts_.run_dir, [this](const std::string& uid, const runtime::shim::State& s) { on_exit(uid, s); },
+      [this](const std::string& uid) {
+        if (auto local = find(uid)) {
+          std::lock_guard lock(mutex_);
+          local->sandbox = false;
+          for (auto& [name, run] : local->runs)
+            if (run.current.running) run.current.running = false, run.current.exit_code = 137, run.current.finished_us = static_cast<uint64_t>(clock_.now().us);
+          queue_.add(local->key);
+        }
+      });
+  prober_ = std::make_unique<Prober>(
+      loop, clock,
+      [this](const ProbeTarget& t, const std::vector<std::string>& command, Duration timeout) -> Result<std::pair<int, std::string>> {
+        auto local = find(t.pod_uid);
+        if (!local) return not_found("the pod is gone");
+        return run_command(local, t.container, command, timeout);
+      },
+      [this](const ProbeTarget& t, ProbeKind kind, bool good) { on_probe(t, kind, good); },
+      [this](const ProbeTarget& t, ProbeKind kind, const std::string& message) {
+        static constexpr const char* kNames[] = {"Startup", "Liveness", "Readiness"};
+        if (auto local = find(t.pod_uid)) event(local, "Warning", "Unhealthy", std::string(kNames[static_cast<int>(kind)]) + " probe failed: " + message, t.container);
+      });
+}
+
+PodManager::~PodManager() {
+  prober_ = nullptr;
+  runtime_ = nullptr;
+}
+
+PodManager::LocalPtr PodManager::find(const std::string& uid) const {
+  std::lock_guard lock(mutex_);
+  auto it = locals_.find(uid);
+  return it == locals_.end() ? nullptr : it->second;
+}
+PodManager::LocalPtr PodManager::find_by_name(const std::string& ns, const std::string& pod) const {
+  std::string key = machinery::object_key(ns, pod);
+  std::lock_guard lock(mutex_);
+  for (const auto& [uid, local] : locals_)
+    if (local->key == key && !local->removed) return local;
+  return nullptr;
+}
+
+PodManager::LocalPtr PodManager::ensure(const Doc& pod) {
+  std::string uid = pod.path("metadata.uid").str();
+  std::lock_guard lock(mutex_);
+  auto& slot = locals_[uid];
+  if (!slot) {
+    slot = std::make_shared<LocalPod>();
+    slot->uid = uid;
+    slot->key = machinery::object_key(pod.root());
+    // After a reboot the API still knows how often containers were started.
+    for (const char* list : {"containerStatuses", "initContainerStatuses"})
+      for (Value s : pod["status"][list].items()) {
+        int64_t count = s["restartCount"].int_or(0);
+        bool ran = !s["containerID"].empty();
+        if (ran) slot->runs[s["name"].str()].restart_count = static_cast<int>(count) + 1;
+        Value t = s["state"]["terminated"];
+        if (!ran || !t) continue;
+        // What had ended stays ended: init containers and pods that never restart must not run again.
+        ContainerRun& run = slot->runs[s["name"].str()];
+        run.exists = true;
+        run.restart_count = static_cast<int>(count);
+        run.current.id = s["name"].str() + "-" + std::to_string(count);
+        run.current.exit_code = t["exitCode"].int_or(0);
+        if (auto at = parse_rfc3339(t["finishedAt"].str())) run.current.finished_us = static_cast<uint64_t>(at->us);
+        if (auto at = parse_rfc3339(t["startedAt"].str())) run.current.started_us = static_cast<uint64_t>(at->us);
+      }
+  }
+  slot->pod = pod;
+  return slot;
+}
+
+void PodManager::adopt() {
+  std::vector<std::string> alive;
+  for (const auto& uid : runtime_->adopt()) {
+    Doc pod;
+    for (const Doc& p : pods_.list())
+      if (p.path("metadata.uid").equals(uid)) pod = p;
+    auto states = runtime_->list(uid);
+    if (!pod || !states.ok()) {
+      log_info("a pod that is no more wanted is removed", {{"uid", uid}});
+      (void)runtime_->remove_pod(uid);
+      continue;
+    }
+    alive.push_back(uid);
+    auto local = ensure(pod);
+    std::lock_guard lock(mutex_);
+    local->sandbox = true;
+    local->ip = pod.path("spec.hostNetwork").bool_or(false) ? facts_.ip : network_ ? network_->address_of(uid) : "";
+    for (const auto& s : *states) {
+      size_t dash = s.id.rfind('-');
+      ContainerRun& run = local->runs[s.id.substr(0, dash)];
+      int attempt = static_cast<int>(parse_int(s.id.substr(dash + 1)).value_or(0));
+      if (run.exists && run.current.id != s.id && attempt < run.restart_count) continue;
+      run.exists = true;
+      run.restart_count = attempt;
+      run.current = s;
+      run.started = !find_container(pod.root(), s.id.substr(0, dash))["startupProbe"];
+      for (Value c : pod.path("status.containerStatuses").items())
+        if (c["name"].equals(s.id.substr(0, dash))) {
+          run.ready = c["ready"].bool_or(false);
+          run.started |= c["started"].bool_or(false);
+          run.image = c["image"].str();
+          run.image_id = c["imageID"].str();
+        }
+      if (!s.running) run.backoff = next_backoff(run), run.not_before = clock_.mono() + run.backoff;
+      else prober_->add({uid, local->key, s.id.substr(0, dash), s.id, local->ip, pod});
+    }
+  }
+  if (network_) network_->keep_only(alive);
+  for (const Doc& p : pods_.list()) queue_.add(machinery::object_key(p.root()));
+  for (const auto& uid : os::list_dir(facts_.data_dir + "/pods")) {
+    bool known = false;
+    for (const Doc& p : pods_.list()) known |= p.path("metadata.uid").equals(uid);
+    if (!known) (void)tear_down_volumes(pod_dir(uid));
+  }
+}
+
+Result<Action> PodManager::reconcile(const std::string& key) {
+  Doc pod = pods_.get(key);
+  std::string uid = pod ? pod.path("metadata.uid").str() : "";
+  // Pods of that name that are gone from the API, or were replaced.
+  std::vector<LocalPtr> stale;
+  {
+    std::lock_guard lock(mutex_);
+    for (const auto& [other, local] : locals_)
+      if (local->key == key && other != uid) stale.push_back(local);
+  }
+  for (const auto& local : stale) {
+    TRY(Action action, terminate(local, local->pod.path("metadata.deletionGracePeriodSeconds").int_or(local->pod.path("spec.terminationGracePeriodSeconds").int_or(30))));
+    if (action.again > Duration{0} || !local->removed) return action.again > Duration{0} ? action : Action::after(milliseconds(500));
+    (void)os::remove_tree(log_dir(*local, ""));
+    std::lock_guard lock(mutex_);
+    locals_.erase(local->uid);
+  }
+  if (!pod) return Action::wait_for_change();
+  auto local = ensure(pod);
+  if (pod.path("metadata.deletionTimestamp")) {
+    TRY(Action action, terminate(local, pod.path("metadata.deletionGracePeriodSeconds").int_or(30)));
+    if (!local->removed) return action;
+    machinery::DeleteOptions options;
+    options.grace_period_seconds = 0;
+    options.uid = uid;
+    auto [ns, name] = machinery::split_key(key);
+    auto r = client_.remove({"", "v1", "pods", ns, name, ""}, options);
+    if (!r.ok() && !r.status().is(Reason::NotFound) && !r.status().is(Reason::Conflict)) return r.status();
+    return Action::wait_for_change();
+  }
+  std::string phase = pod.path("status.phase").str();
+  if (phase == "Succeeded" || phase == "Failed") {
+    TRY(Action action, terminate(local, pod.path("spec.terminationGracePeriodSeconds").int_or(30)));
+    return action;
+  }
+  return sync(local);
+}
+
+Result<Action> PodManager::sync(const LocalPtr& local) {
+  Value pod = local->pod.root();
+  if (int64_t limit = pod.path("spec.activeDeadlineSeconds").int_or(0); limit > 0)
+    if (auto start = parse_rfc3339(pod.path("status.startTime").str()); start && clock_.now() - *start > seconds(limit)) {
+      std::lock_guard lock(mutex_);
+      local->reason = "DeadlineExceeded";
+      local->message = "Pod was active on the node longer than the specified deadline";
+    }
+  if (!local->reason.empty()) {
+    TRY(Action action, terminate(local, pod.path("spec.terminationGracePeriodSeconds").int_or(30)));
+    return action;
+  }
+  if (auto r = ensure_sandbox(local); !r.ok()) {
+    event(local, "Warning", "FailedCreatePodSandBox", "Failed to create pod sandbox: " + r.status().message());
+    (void)send_status(local);
+    return Action::after(seconds(5));
+  }
+  if (auto r = ensure_volumes(local); !r.ok()) {
+    event(local, "Warning", "FailedMount", r.status().message());
+    (void)send_status(local);
+    return Action::after(seconds(5));
+  }
+  PodActions actions;
+  // Several rounds: an init container that ends at once lets the next one start.
+  for (int round = 0; round < 32; ++round) {
+    Runs runs;
+    {
+      std::lock_guard lock(mutex_);
+      runs = local->runs;
+    }
+    actions = plan_pod(pod, runs, clock_.mono());
+    if (actions.start.empty()) break;
+    for (const auto& name : actions.start) start_container(local, name);
+  }
+  TRY_OK(send_status(local));
+  if (actions.finished) {
+    TRY_OK(clean_up(local));
+    return Action::wait_for_change();
+  }
+  Duration again = actions.wake_after;
+  if (has_changing_volumes(pod) && (again == Duration{0} || again > seconds(60))) again = seconds(60);
+  if (int64_t limit = pod.path("spec.activeDeadlineSeconds").int_or(0); limit > 0 && (again == Duration{0} || again > seconds(limit))) again = seconds(limit);
+  return Action::after(again);
+}
+
+Result<> PodManager::ensure_sandbox(const LocalPtr& local) {
+  {
+    std::lock_guard lock(mutex_);
+    if (local->sandbox) return {};
+  }
+  Value pod = local->pod.root();
+  runtime::PodConfig config;
+  config.uid = local->uid;
+  config.host_network = pod.path("spec.hostNetwork").bool_or(false);
+  config.host_ipc = pod.path("spec.hostIPC").bool_or(false);
+  config.hostname = pod.path("spec.hostname").str(pod.path("metadata.name").str().substr(0, 63));
+  if (config.host_network) config.hostname = "";
+  TRY_OK(cgroups_.create(pod_cgroup(pod), {}));
+  config.cgroup_procs = cgroups_.procs_files(pod_cgroup(pod));
+  TRY_OK(os::make_dirs(facts_.run_dir, 0700));
+  TRY_OK(runtime_->start_pod(config));
+  std::string ip = facts_.ip;
+  if (!config.host_network) {
+    if (!network_) return unavailable("the node's pod network is not ready yet");
+    os::Fd netns(::open(("/proc/" + std::to_string(runtime_->shim_pid(local->uid)) + "/ns/net").c_str(), O_RDONLY | O_CLOEXEC));
+    if (!netns) return Status::from_errno("open the pod's network", errno);
+    TRY(ip, network_->attach(local->uid, netns.get()));
+  }
+  std::lock_guard lock(mutex_);
+  local->ip = ip;
+  local->sandbox = true;
+  return {};
+}
+
+Result<> PodManager::ensure_volumes(const LocalPtr& local) {
+  TRY_OK(os::make_dirs(pod_dir(local->uid)));
+  EnvironmentInput env = environment_input(local, {});
+  VolumeContext context{pod_dir(local->uid), env, [this, &local](const std::string& audience, int64_t valid) { return token(local, audience, valid); }};
+  TRY_OK(set_up_volumes(context));
+  return write_etc_files(local);
+}
+
+// ---- ends ----
+
+void PodManager::on_exit(const std::string& uid, const runtime::shim::State& state) {
+  auto local = find(uid);
+  if (!local) return;
+  prober_->remove(state.id);
+  std::lock_guard lock(mutex_);
+  for (auto& [name, run] : local->runs) {
+    if (!run.exists || run.current.id != state.id) continue;
+    run.current = state;
+    run.ready = run.started = false;
+    Duration backoff = next_backoff(run);
+    run.backoff = backoff;
+    // The first restart comes at once when the container had run well for a while.
+    run.not_before = clock_.mono() + (run.restart_count == 0 ? Duration{0} : backoff);
+    run.termination_message = os::read_file(pod_dir(uid) + "/containers/" + name + "/termination-log").value_or("").substr(0, 4096);
+  }
+  queue_.add(local->key);
+}
+
+void PodManager::on_probe(const ProbeTarget& t, ProbeKind kind, bool good) {
+  auto local = find(t.pod_uid);
+  if (!local) return;
+  bool kill = false;
+  {
+    std::lock_guard lock(mutex_);
+    ContainerRun& run = local->runs[t.container];
+    if (run.current.id != t.container_id) return;
+    if (kind == ProbeKind::Readiness) run.ready = good;
+    if (kind == ProbeKind::Startup && good) run.started = true;
+    kill = !good && kind != ProbeKind::Readiness;
+  }
+  if (kill) {
+    event(local, "Normal", "Killing", "Container " + t.container + " failed " + (kind == ProbeKind::Liveness ? "liveness" : "startup") + " probe, will be restarted", t.container);
+    (void)runtime_->signal(t.pod_uid, t.container_id, SIGTERM);
+    std::string uid = t.pod_uid, id = t.container_id;
+    int64_t grace = local->pod.path("spec.terminationGracePeriodSeconds").int_or(30);
+    std::thread([this, uid, id, grace] {
+      for (int64_t i = 0; i < grace * 10; ++i) {
+        usleep(100'000);
+        auto l = find(uid);
+        if (!l) return;
+        std::lock_guard lock(mutex_);
+        bool running = false;
+        for (auto& [n, run] : l->runs) running |= run.current.id == id && run.current.running;
+        if (!running) return;
+      }
+      (void)runtime_->signal(uid, id, SIGKILL);
+    }).detach();
+  }
+  queue_.add(local->key);
+}
+
+void PodManager::pre_stop(const LocalPtr& local, Value container, int64_t grace) {
+  Value hook = container["lifecycle"]["preStop"];
+  if (!hook) return;
+  if (Value e = hook["exec"]) {
+    std::vector<std::string> command;
+    for (Value c : e["command"].items()) command.push_back(c.str());
+    auto r = run_command(local, container["name"].str(), command, seconds(std::max<int64_t>(grace, 1)));
+    if (!r.ok() || r->first != 0) event(local, "Warning", "FailedPreStopHook", "PreStopHook failed", container["name"].str());
+  } else if (Value s = hook["sleep"]) {
+    usleep(static_cast<useconds_t>(std::min(s["seconds"].int_or(0), grace) * 1'000'000));
+  }
+}
+
+void PodManager::stop_containers(const LocalPtr& local, int64_t grace) {
+  std::vector<std::pair<std::string, std::string>> running;  // name, id
+  {
+    std::lock_guard lock(mutex_);
+    if (!local->terminating) local->terminating = true, local->kill_at = clock_.mono() + seconds(grace);
+    local->kill_at = std::min(local->kill_at, clock_.mono() + seconds(grace));
+    for (auto& [name, run] : local->runs)
+      if (run.exists && run.current.running && !local->signalled.count(run.current.id)) running.emplace_back(name, run.current.id);
+    for (auto& [name, id] : running) local->signalled.insert(id);
+  }
+  for (auto& [name, id] : running) {
+    event(local, "Normal", "Killing", "Stopping container " + name, name);
+    pre_stop(local, find_container(local->pod.root(), name), grace);
+    int number = SIGTERM;
+    if (auto image = images_.find(find_container(local->pod.root(), name)["image"].str())) {
+      std::string stop = image->config.path("config.StopSignal").str();
+      static const std::map<std::string, int> kSignals = {{"SIGINT", SIGINT}, {"SIGQUIT", SIGQUIT}, {"SIGHUP", SIGHUP}, {"SIGUSR1", SIGUSR1}, {"SIGUSR2", SIGUSR2}, {"SIGWINCH", SIGWINCH}, {"SIGKILL", SIGKILL}};
+      if (auto it = kSignals.find(stop); it != kSignals.end()) number = it->second;
+      else if (auto n = parse_int(stop); n && *n > 0 && *n < 65) number = static_cast<int>(*n);
+    }
+    (void)runtime_->signal(local->uid, id, grace == 0 ? SIGKILL : number);
+  }
+}
+
+Result<Action> PodManager::terminate(const LocalPtr& local, int64_t grace) {
+  if (local->removed) return Action::wait_for_change();
+  stop_containers(local, grace);
+  Duration left{0};
+  bool running = false;
+  std::vector<std::string> overdue;
+  {
+    std::lock_guard lock(mutex_);
+    for (auto& [name, run] : local->runs) {
+      if (!run.exists || !run.current.running) continue;
+      running = true;
+      if (clock_.mono() >= local->kill_at) overdue.push_back(run.current.id);
+    }
+    left = local->kill_at - clock_.mono();
+  }
+  for (const auto& id : overdue) (void)runtime_->signal(local->uid, id, SIGKILL);
+  if (running && local->sandbox) return Action::after(left > Duration{0} ? left : milliseconds(500));
+  TRY_OK(send_status(local));
+  TRY_OK(clean_up(local));
+  (void)tear_down_volumes(pod_dir(local->uid));
+  std::lock_guard lock(mutex_);
+  local->removed = true;
+  return Action::wait_for_change();
+}
+
+Result<> PodManager::clean_up(const LocalPtr& local) {
+  {
+    std::lock_guard lock(mutex_);
+    if (!local->sandbox && !runtime_->has_pod(local->uid)) return {};
+    local->sandbox = false;
+  }
+  TRY_OK(runtime_->remove_pod(local->uid));
+  if (network_ && !local->pod.path("spec.hostNetwork").bool_or(false)) (void)network_->detach(local->uid);
+  (void)cgroups_.remove(pod_cgroup(local->pod.root()));
+  (void)os::remove_tree(facts_.data_dir + "/containers/" + local->uid);
+  return {};
+}
+
+Result<> PodManager::send_status(const LocalPtr& local) {
+  json::Node status;
+  {
+    std::lock_guard lock(mutex_);
+    StatusInput in{facts_.ip, local->ip, clock_.now(), local->sandbox, local->reason, local->message};
+    status = pod_status(local->pod.root(), local->runs, in);
+  }
+  std::string text = status.dump();
+  if (text == local->sent_status) return {};
+  auto [ns, name] = machinery::split_key(local->key);
+  json::Node patch = json::Node::obj({{"metadata", json::Node::obj({{"uid", local->uid}})}, {"status", std::move(status)}});
+  auto r = client_.patch({"", "v1", "pods", ns, name, "status"}, machinery::PatchType::Merge, patch.dump(), {});
+  if (!r.ok() && (r.status().is(Reason::NotFound) || r.status().is(Reason::Conflict))) return {};
+  if (!r.ok()) return std::move(r).status();
+  local->sent_status = text;
+  return {};
+}
+
+// ---- for the server ----
+
+Result<std::string> PodManager::log_path(const std::string& ns, const std::string& pod, const std::string& container, bool previous) const {
+  auto local = find_by_name(ns, pod);
+  if (!local) return not_found("pod " + ns + "/" + pod + " is not on this node");
+  std::lock_guard lock(mutex_);
+  auto it = local->runs.find(container);
+  if (it == local->runs.end() || (!it->second.exists && it->second.restart_count == 0))
+    return bad_request("container " + json::quoted(container) + " in pod " + json::quoted(pod) + " is waiting to start: " + (it != local->runs.end() && !it->second.waiting_reason.empty() ? it->second.waiting_reason : "ContainerCreating"));
+  int attempt = it->second.restart_count - (previous ? 1 : 0);
+  if (!it->second.exists) attempt = it->second.restart_count - 1;
+  if (attempt < 0) return bad_request("previous terminated container " + json::quoted(container) + " in pod " + json::quoted(pod) + " not found");
+  return log_dir(*local, container) + "/" + std::to_string(attempt) + ".log";
+}
+
+bool PodManager::is_running(const std::string& ns, const std::string& pod, const std::string& container) const {
+  auto local = find_by_name(ns, pod);
+  if (!local) return false;
+  std::lock_guard lock(mutex_);
+  auto it = local->runs.find(container);
+  return it != local->runs.end() && it->second.exists && it->second.current.running;
+}
+
+Result<> PodManager::exec(const std::string& ns, const std::string& pod, const std::string& container, std::vector<std::string> command, bool tty, os::Fd stdio[3], std::function<void(int)> done) {
+  auto local = find_by_name(ns, pod);
+  if (!local) return not_found("pod " + ns + "/" + pod + " is not on this node");
+  Value c = find_container(local->pod.root(), container);
+  std::string id;
+  {
+    std::lock_guard lock(mutex_);
+    const ContainerRun& run = local->runs[container];
+    if (!run.exists || !run.current.running) return bad_request("container not found (" + json::quoted(container) + ")");
+    id = run.current.id;
+  }
+  auto image = images_.find(c["image"].str());
+  if (!image) return not_found("image " + c["image"].str() + " not found");
+  TRY(auto spec, container_spec(local, c, *image));
+  spec.args = std::move(command);
+  spec.tty = tty;
+  runtime::shim::Process process = plan_container(spec).process;
+  return runtime_->exec(local->uid, id, process, stdio, std::move(done));
+}
+
+Result<std::pair<int, std::string>> PodManager::run_command(const LocalPtr& local, const std::string& container, const std::vector<std::string>& command, Duration timeout) {
+  int out[2];
+  if (pipe2(out, O_CLOEXEC) != 0) return Status::from_errno("pipe", errno);
+  os::Fd reader(out[0]);
+  os::Fd stdio[3] = {os::Fd(::open("/dev/null", O_RDONLY | O_CLOEXEC)), os::Fd(out[1]), os::Fd(fcntl(out[1], F_DUPFD_CLOEXEC, 3))};
+  struct Shared {
+    std::mutex mutex;
+    std::condition_variable cv;
+    int code = -2;
+  };
+  auto shared = std::make_shared<Shared>();
+  auto [ns, pod] = machinery::split_key(local->key);
+  TRY_OK(exec(ns, pod, container, command, false, stdio, [shared](int code) {
+    std::lock_guard lock(shared->mutex);
+    shared->code = code;
+    shared->cv.notify_all();
+  }));
+  std::unique_lock lock(shared->mutex);
+  if (!shared->cv.wait_for(lock, timeout, [&] { return shared->code != -2; })) return timed_out("command " + json::quoted(join(command, " ")) + " timed out after " + human_duration(timeout));
+  fcntl(reader.get(), F_SETFL, O_NONBLOCK);
+  std::string text(4096, '\0');
+  ssize_t n = ::read(reader.get(), text.data(), text.size());
+  text.resize(n > 0 ? static_cast<size_t>(n) : 0);
+  return std::pair{shared->code, text};
+}
+
+Result<std::string> PodManager::pod_address(const std::string& ns, const std::string& pod) const {
+  auto local = find_by_name(ns, pod);
+  if (!local) return not_found("pod " + ns + "/" + pod + " is not on this node");
+  std::lock_guard lock(mutex_);
+  return local->ip;
+}
+
+int PodManager::sandbox_pid(const std::string& ns, const std::string& pod) const {
+  auto local = find_by_name(ns, pod);
+  return local ? runtime_->shim_pid(local->uid) : 0;
+}
+
+}  // namespace k8lite::kubelet

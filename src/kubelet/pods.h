@@ -1,0 +1,121 @@
+// The pods of this node: a level-triggered worker brings each one from what it is to what its object says. One reconcile a pod at a
+// time; exits and probe results come from other threads and only change what is known, then wake the worker.
+#pragma once
+#include <atomic>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <variant>
+#include <string>
+
+#include "cni/cni.h"
+#include "image/pull.h"
+#include "kubelet/pod_plan.h"
+#include "kubelet/prober.h"
+#include "kubelet/volumes.h"
+#include "machinery/controller.h"
+#include "runtime/cgroups.h"
+#include "runtime/runtime.h"
+
+namespace k8lite::kubelet {
+
+struct NodeFacts {
+  std::string name, ip, cluster_dns, cluster_domain;
+  std::string data_dir;   // <data-dir>/agent
+  std::string run_dir;    // /run/k8lite/pods, of the shims
+  std::string resolv_conf = "/etc/resolv.conf";
+  int64_t cpu_milli = 0, memory = 0;
+};
+
+struct LocalPod {
+  std::string key, uid;
+  json::Doc pod;
+  // Guarded by the manager's mutex.
+  Runs runs;
+  std::string ip, reason, message;
+  bool sandbox = false, terminating = false, removed = false;
+  std::set<std::string> signalled;
+  Duration kill_at{0};
+  Duration sandbox_retry{0};
+  std::string sent_status;
+  struct Token {
+    std::string text;
+    Instant refresh_at;
+  };
+  std::map<std::string, Token> tokens;  // by audience; the pod's worker only
+};
+
+class PodManager : public machinery::Controller {
+ public:
+  PodManager(machinery::Client& client, const Clock& clock, machinery::EventRecorder& events, NodeFacts facts, machinery::Informer& pods, machinery::Informer& services,
+             image::ImageStore& images, image::Puller& puller, async::Loop& loop);
+  ~PodManager() override;
+
+  void set_network(cni::Network* network) { network_ = network; }
+  // Takes over what runs from before. The pod informer must be synced.
+  void adopt();
+
+  std::string_view name() const override { return "kubelet"; }
+  Result<machinery::Action> reconcile(const std::string& key) override;
+  machinery::WorkQueue& queue() override { return queue_; }
+
+  // For the node agent's server.
+  Result<std::string> log_path(const std::string& ns, const std::string& pod, const std::string& container, bool previous) const;
+  bool is_running(const std::string& ns, const std::string& pod, const std::string& container) const;
+  Result<> exec(const std::string& ns, const std::string& pod, const std::string& container, std::vector<std::string> command, bool tty, os::Fd stdio[3], std::function<void(int)> done);
+  Result<std::string> pod_address(const std::string& ns, const std::string& pod) const;
+  int sandbox_pid(const std::string& ns, const std::string& pod) const;
+
+ private:
+  using LocalPtr = std::shared_ptr<LocalPod>;
+  LocalPtr find(const std::string& uid) const;
+  LocalPtr find_by_name(const std::string& ns, const std::string& pod) const;
+  LocalPtr ensure(const json::Doc& pod);
+  Result<machinery::Action> sync(const LocalPtr& local);
+  Result<machinery::Action> terminate(const LocalPtr& local, int64_t grace_seconds);
+  void stop_containers(const LocalPtr& local, int64_t grace_seconds);
+  Result<> clean_up(const LocalPtr& local);       // sandbox, network, cgroups; logs stay
+  Result<> send_status(const LocalPtr& local);
+  Result<> ensure_sandbox(const LocalPtr& local);
+  Result<> ensure_volumes(const LocalPtr& local);
+  void on_exit(const std::string& uid, const runtime::shim::State& state);
+  void on_probe(const ProbeTarget& target, ProbeKind kind, bool good);
+  void pre_stop(const LocalPtr& local, json::Value container, int64_t grace_seconds);
+  Result<std::pair<int, std::string>> run_command(const LocalPtr& local, const std::string& container, const std::vector<std::string>& command, Duration timeout);
+
+  // container.cpp
+  struct Failure {
+    std::string reason;  // ErrImagePull, CreateContainerConfigError, …
+    Status status;
+  };
+  void start_container(const LocalPtr& local, const std::string& name);
+  std::optional<Failure> try_start(const LocalPtr& local, json::Value container, int attempt, std::string& image_name, std::string& image_id);
+  std::variant<image::Image, Failure> ensure_image(const LocalPtr& local, json::Value container);
+  Result<runtime::ContainerSpec> container_spec(const LocalPtr& local, json::Value container, const image::Image& image);
+  EnvironmentInput environment_input(const LocalPtr& local, json::Value container);
+  Result<> write_etc_files(const LocalPtr& local);
+  Result<std::string> token(const LocalPtr& local, const std::string& audience, int64_t seconds_valid);
+  void event(const LocalPtr& local, std::string_view type, std::string_view reason, std::string message, std::string_view container = {});
+
+  std::string pod_dir(const std::string& uid) const { return facts_.data_dir + "/pods/" + uid; }
+  std::string log_dir(const LocalPod& local, const std::string& container) const;
+
+  machinery::Client& client_;
+  const Clock& clock_;
+  machinery::EventRecorder& events_;
+  const NodeFacts facts_;
+  machinery::Informer& pods_;
+  machinery::Informer& services_;
+  image::ImageStore& images_;
+  image::Puller& puller_;
+  cni::Network* network_ = nullptr;
+  runtime::Cgroups cgroups_;
+  machinery::WorkQueue queue_;
+  mutable std::mutex mutex_;
+  std::map<std::string, LocalPtr> locals_;  // by uid
+  std::unique_ptr<runtime::Runtime> runtime_;
+  std::unique_ptr<Prober> prober_;
+};
+
+}  // namespace k8lite::kubelet

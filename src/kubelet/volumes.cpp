@@ -1,0 +1,219 @@
+#include "kubelet/volumes.h"
+
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+
+#include "base/quantity.h"
+#include "base/strings.h"
+#include "kubelet/pod_plan.h"
+#include "os/files.h"
+
+namespace k8lite::kubelet {
+namespace {
+
+using json::Value;
+
+struct File {
+  std::string content;
+  mode_t mode;
+};
+using Files = std::map<std::string, File>;
+
+std::string volume_dir(const std::string& pod_dir, std::string_view name) { return pod_dir + "/volumes/" + std::string(name); }
+
+// Replaces the folder's content as a whole: a new dated folder, then "..data" is renamed over; files are links through "..data".
+Result<> write_atomically(const std::string& dir, const Files& files) {
+  TRY_OK(os::make_dirs(dir));
+  std::string current = dir + "/..data";
+  bool same = os::exists(current);
+  for (const auto& [path, f] : files) same = same && os::read_file(current + "/" + path).value_or("\x01") == f.content;
+  if (same && os::list_dir(current).size() <= files.size()) return {};
+  static std::atomic<unsigned> counter{0};
+  std::string fresh_name = "..k8lite_" + std::to_string(::getpid()) + "_" + std::to_string(counter++), fresh = dir + "/" + fresh_name;
+  TRY_OK(os::make_dirs(fresh));
+  for (const auto& [path, f] : files) {
+    if (size_t slash = path.rfind('/'); slash != path.npos) TRY_OK(os::make_dirs(fresh + "/" + path.substr(0, slash)));
+    TRY_OK(os::write_file(fresh + "/" + path, f.content, f.mode, false));
+  }
+  char old[256] = {};
+  ssize_t n = ::readlink(current.c_str(), old, sizeof old - 1);
+  std::string temporary = dir + "/..data_tmp";
+  ::unlink(temporary.c_str());
+  if (::symlink(fresh_name.c_str(), temporary.c_str()) != 0 || ::rename(temporary.c_str(), current.c_str()) != 0) return Status::from_errno("swap " + current, errno);
+  std::map<std::string, bool> tops;
+  for (const auto& [path, f] : files) tops[path.substr(0, path.find('/'))] = true;
+  for (const auto& [top, unused] : tops)
+    if (!os::exists(dir + "/" + top) && ::symlink(("..data/" + top).c_str(), (dir + "/" + top).c_str()) != 0) return Status::from_errno("link " + top, errno);
+  for (const auto& name : os::list_dir(dir))
+    if (!name.starts_with("..") && !tops.count(name)) ::unlink((dir + "/" + name).c_str());
+  if (n > 0) (void)os::remove_tree(dir + "/" + std::string(old, static_cast<size_t>(n)));
+  return {};
+}
+
+Result<> check_path(const std::string& path) {
+  for (auto part : split(path, '/'))
+    if (part == ".." || part.empty()) return bad_request("path " + json::quoted(path) + " leaves the volume");
+  return {};
+}
+
+// Keys of a config map or secret, all or those of `items`, as files.
+Result<> add_keys(Files& files, Value source, const std::string& object_name, bool secret, const EnvironmentInput& env, mode_t mode) {
+  bool optional = source["optional"].bool_or(false);
+  auto object = env.get(secret ? "secrets" : "configmaps", object_name);
+  if (!object.ok() && object.status().is(Reason::NotFound) && optional) return {};
+  if (!object.ok()) return object.status();
+  std::map<std::string, std::string> content;
+  for (auto m : (*object)["data"].members()) content[m.key()] = secret ? base64_decode(m.value.str()).value_or("") : m.value.str();
+  for (auto m : (*object)["binaryData"].members()) content[m.key()] = base64_decode(m.value.str()).value_or("");
+  if (source["items"].size() == 0) {
+    for (auto& [key, text] : content) files[key] = {std::move(text), mode};
+    return {};
+  }
+  for (Value item : source["items"].items()) {
+    auto it = content.find(item["key"].str());
+    if (it == content.end() && optional) continue;
+    if (it == content.end()) return not_found("references non-existent " + std::string(secret ? "secret" : "config") + " key: " + item["key"].str());
+    TRY_OK(check_path(item["path"].str()));
+    files[item["path"].str()] = {it->second, static_cast<mode_t>(item["mode"].int_or(mode))};
+  }
+  return {};
+}
+
+Result<> add_downward(Files& files, Value source, const EnvironmentInput& env, mode_t mode) {
+  for (Value item : source["items"].items()) {
+    std::string text;
+    if (Value f = item["fieldRef"]) {
+      TRY(text, field_value(env, f["fieldPath"].str()));
+    } else {
+      Value r = item["resourceFieldRef"];
+      TRY(text, resource_value(env, find_container(env.pod, r["containerName"].str()), r["resource"].str(), r["divisor"].str()));
+    }
+    TRY_OK(check_path(item["path"].str()));
+    files[item["path"].str()] = {std::move(text), static_cast<mode_t>(item["mode"].int_or(mode))};
+  }
+  return {};
+}
+
+Result<> add_projected(Files& files, Value source, const VolumeContext& c, mode_t mode) {
+  for (Value s : source["sources"].items()) {
+    if (Value t = s["serviceAccountToken"]) {
+      TRY(std::string token, c.token(t["audience"].str(), t["expirationSeconds"].int_or(3600)));
+      TRY_OK(check_path(t["path"].str()));
+      files[t["path"].str()] = {std::move(token), mode};
+    } else if (Value cm = s["configMap"]) {
+      TRY_OK(add_keys(files, cm, cm["name"].str(), false, c.environment, mode));
+    } else if (Value secret = s["secret"]) {
+      TRY_OK(add_keys(files, secret, secret["name"].str(), true, c.environment, mode));
+    } else if (Value d = s["downwardAPI"]) {
+      TRY_OK(add_downward(files, d, c.environment, mode));
+    } else {
+      return bad_request("a projected source of this kind is not supported by this node");
+    }
+  }
+  return {};
+}
+
+Result<> empty_dir(Value source, const std::string& dir) {
+  if (os::exists(dir)) return {};
+  TRY_OK(os::make_dirs(dir));
+  ::chmod(dir.c_str(), 0777);
+  if (!source["medium"].equals("Memory")) return {};
+  std::string data = "mode=1777";
+  if (auto q = Quantity::parse(source["sizeLimit"].str())) data += ",size=" + std::to_string(q->value());
+  if (::mount("tmpfs", dir.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, data.c_str()) != 0) return Status::from_errno("mount tmpfs", errno);
+  return {};
+}
+
+Result<> host_path(Value source) {
+  std::string path = source["path"].str(), type = source["type"].str();
+  struct stat st;
+  bool there = ::stat(path.c_str(), &st) == 0;
+  if (type == "DirectoryOrCreate" && !there) return os::make_dirs(path);
+  if (type == "FileOrCreate" && !there) {
+    os::Fd fd(::open(path.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0644));
+    return fd ? Result<>() : Status::from_errno("create " + path, errno);
+  }
+  // Without a type docker made what was missing; Kubernetes' runtimes still do.
+  if (type.empty() && !there) return os::make_dirs(path);
+  auto is = [&](const char* t, bool fits) { return type != t || (there && fits); };
+  if (!is("Directory", there && S_ISDIR(st.st_mode))) return bad_request("hostPath type check failed: " + path + " is not a directory");
+  if (!is("File", there && S_ISREG(st.st_mode))) return bad_request("hostPath type check failed: " + path + " is not a file");
+  if (!is("Socket", there && S_ISSOCK(st.st_mode))) return bad_request("hostPath type check failed: " + path + " is not a socket file");
+  return {};
+}
+
+Result<> set_up(Value v, const VolumeContext& c) {
+  std::string dir = volume_dir(c.pod_dir, v["name"].str());
+  if (Value s = v["emptyDir"]) return empty_dir(s, dir);
+  if (Value s = v["hostPath"]) return host_path(s);
+  Files files;
+  if (Value s = v["configMap"]) TRY_OK(add_keys(files, s, s["name"].str(), false, c.environment, static_cast<mode_t>(s["defaultMode"].int_or(0644))));
+  else if (Value x = v["secret"]) TRY_OK(add_keys(files, x, x["secretName"].str(), true, c.environment, static_cast<mode_t>(x["defaultMode"].int_or(0644))));
+  else if (Value d = v["downwardAPI"]) TRY_OK(add_downward(files, d, c.environment, static_cast<mode_t>(d["defaultMode"].int_or(0644))));
+  else if (Value p = v["projected"]) TRY_OK(add_projected(files, p, c, static_cast<mode_t>(p["defaultMode"].int_or(0644))));
+  else return bad_request("this kind of volume is not supported by this node");
+  return write_atomically(dir, files);
+}
+
+}  // namespace
+
+Result<> set_up_volumes(const VolumeContext& c) {
+  for (Value v : c.environment.pod.path("spec.volumes").items()) {
+    auto r = set_up(v, c);
+    if (!r.ok()) return std::move(r).status().within("MountVolume.SetUp failed for volume " + json::quoted(v["name"].str()) + " ");
+  }
+  return {};
+}
+
+bool has_changing_volumes(Value pod) {
+  for (Value v : pod.path("spec.volumes").items())
+    if (v["configMap"] || v["secret"] || v["projected"] || v["downwardAPI"]) return true;
+  return false;
+}
+
+Result<std::vector<runtime::BindMount>> container_mounts(Value pod, Value container, const std::string& pod_dir, const std::map<std::string, std::string>& environment) {
+  std::vector<runtime::BindMount> out;
+  for (Value m : container["volumeMounts"].items()) {
+    Value volume;
+    for (Value v : pod.path("spec.volumes").items())
+      if (v["name"].equals(m["name"].str())) volume = v;
+    if (!volume) return bad_request("volume mount " + json::quoted(m["name"].str()) + " names no volume");
+    runtime::BindMount b;
+    b.source = volume["hostPath"] ? volume["hostPath"]["path"].str() : volume_dir(pod_dir, m["name"].str());
+    b.target = m["mountPath"].str();
+    if (!b.target.starts_with('/')) b.target = "/" + b.target;
+    b.read_only = m["readOnly"].bool_or(false);
+    b.propagation = m["mountPropagation"].equals("Bidirectional") ? MS_SHARED : m["mountPropagation"].equals("HostToContainer") ? MS_SLAVE : 0;
+    std::string sub = m["subPathExpr"].empty() ? m["subPath"].str() : expand(m["subPathExpr"].str(), environment);
+    if (!sub.empty()) {
+      TRY_OK(check_path(sub));
+      std::string whole = b.source + "/" + sub;
+      struct stat st;
+      if (::stat(whole.c_str(), &st) != 0) TRY_OK(os::make_dirs(whole));
+      // The container might have planted links in its volume: what is mounted must still lie inside of it.
+      char real_base[4096], real_whole[4096];
+      if (!::realpath(b.source.c_str(), real_base) || !::realpath(whole.c_str(), real_whole)) return Status::from_errno("subPath " + sub, errno);
+      if (!(std::string(real_whole) + "/").starts_with(std::string(real_base) + "/")) return bad_request("subPath " + json::quoted(sub) + " leaves its volume");
+      b.source = real_whole;
+    }
+    struct stat st;
+    b.file = ::stat(b.source.c_str(), &st) == 0 && !S_ISDIR(st.st_mode);
+    out.push_back(std::move(b));
+  }
+  return out;
+}
+
+Result<> tear_down_volumes(const std::string& pod_dir) {
+  for (const auto& name : os::list_dir(pod_dir + "/volumes")) {
+    std::string dir = pod_dir + "/volumes/" + name;
+    struct stat a, b;
+    if (::stat(dir.c_str(), &a) == 0 && ::stat(pod_dir.c_str(), &b) == 0 && a.st_dev != b.st_dev) ::umount2(dir.c_str(), MNT_DETACH);
+  }
+  return os::remove_tree(pod_dir);
+}
+
+}  // namespace k8lite::kubelet

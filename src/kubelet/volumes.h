@@ -1,0 +1,27 @@
+// A pod's volumes on the node: folders, projected files (updated atomically by a symlink swap), host paths.
+#pragma once
+#include <functional>
+#include <map>
+#include <string>
+
+#include "kubelet/environment.h"
+#include "runtime/launch.h"
+
+namespace k8lite::kubelet {
+
+struct VolumeContext {
+  std::string pod_dir;  // <data>/agent/pods/<uid>
+  const EnvironmentInput& environment;
+  // A token of the pod's service account: audience ("" the server's), seconds.
+  std::function<Result<std::string>(const std::string& audience, int64_t expiration_seconds)> token;
+};
+
+// Creates or refreshes every volume; errors name it: `MountVolume.SetUp failed for volume "x" : configmap "y" not found`.
+Result<> set_up_volumes(const VolumeContext& context);
+// Does the pod have volumes whose content changes (config maps, secrets, tokens)?
+bool has_changing_volumes(json::Value pod);
+// The mounts of one container, its volumes being set up.
+Result<std::vector<runtime::BindMount>> container_mounts(json::Value pod, json::Value container, const std::string& pod_dir, const std::map<std::string, std::string>& environment);
+Result<> tear_down_volumes(const std::string& pod_dir);
+
+}  // namespace k8lite::kubelet

@@ -1,0 +1,176 @@
+#include "kubelet/node.h"
+
+#include <sys/statvfs.h>
+#include <sys/sysinfo.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/strings.h"
+#include "os/files.h"
+
+namespace k8lite::kubelet {
+namespace {
+
+using json::Node;
+
+constexpr auto kLeasePeriod = seconds(10);
+constexpr int kStatusEvery = 30;  // leases: 5 minutes
+
+std::string os_release() {
+  auto text = os::read_file("/etc/os-release");
+  if (!text.ok()) return "Linux";
+  for (auto line : split(*text, '\n'))
+    if (line.starts_with("PRETTY_NAME=")) {
+      std::string value(line.substr(12));
+      std::erase(value, '"');
+      return value;
+    }
+  return "Linux";
+}
+
+std::string architecture() {
+#if defined(__aarch64__)
+  return "arm64";
+#elif defined(__arm__)
+  return "arm";
+#else
+  return "amd64";
+#endif
+}
+
+std::string first_line(const std::string& path) { return std::string(trim(os::read_file(path).value_or(""))); }
+
+}  // namespace
+
+void read_capacity(NodeConfig& c, const std::string& data_dir) {
+  c.cpu_milli = sysconf(_SC_NPROCESSORS_ONLN) * 1000;
+  struct sysinfo info {};
+  sysinfo(&info);
+  c.memory = static_cast<int64_t>(info.totalram) * info.mem_unit;
+  struct statvfs fs {};
+  if (statvfs(data_dir.c_str(), &fs) == 0) c.ephemeral_storage = static_cast<int64_t>(fs.f_blocks) * static_cast<int64_t>(fs.f_frsize);
+}
+
+Node NodeReporter::node_status(bool ready, const std::string& why, json::Value old) const {
+  std::string now = rfc3339(clock_.now());
+  Node conditions = Node::array();
+  auto add = [&](const char* type, bool value, const char* reason, const std::string& message) {
+    std::string since = now;
+    for (json::Value c : old["conditions"].items())
+      if (c["type"].equals(type) && c["status"].equals(value ? "True" : "False")) since = c["lastTransitionTime"].str(now);
+    conditions.append(Node::obj({{"type", type}, {"status", value ? "True" : "False"}, {"lastHeartbeatTime", now}, {"lastTransitionTime", since}, {"reason", reason}, {"message", message}}));
+  };
+  add("MemoryPressure", false, "KubeletHasSufficientMemory", "kubelet has sufficient memory available");
+  add("DiskPressure", false, "KubeletHasNoDiskPressure", "kubelet has no disk pressure");
+  add("PIDPressure", false, "KubeletHasSufficientPID", "kubelet has sufficient PID available");
+  add("Ready", ready, ready ? "KubeletReady" : "KubeletNotReady", ready ? "kubelet is posting ready status" : why);
+  utsname uts{};
+  uname(&uts);
+  Node capacity = Node::obj({{"cpu", std::to_string(config_.cpu_milli / 1000)}, {"memory", std::to_string(config_.memory / 1024) + "Ki"}, {"ephemeral-storage", std::to_string(config_.ephemeral_storage / 1024) + "Ki"}, {"pods", std::to_string(config_.max_pods)}});
+  Node status = Node::obj({{"capacity", capacity}, {"allocatable", capacity}, {"conditions", std::move(conditions)}});
+  status["addresses"] = Node::arr({Node::obj({{"type", "InternalIP"}, {"address", config_.ip}}), Node::obj({{"type", "Hostname"}, {"address", config_.hostname}})});
+  status["daemonEndpoints"]["kubeletEndpoint"].set("Port", config_.kubelet_port);
+  status["nodeInfo"] = Node::obj({{"machineID", first_line("/etc/machine-id")}, {"systemUUID", first_line("/etc/machine-id")}, {"bootID", first_line("/proc/sys/kernel/random/boot_id")}, {"kernelVersion", uts.release},
+                                  {"osImage", os_release()}, {"containerRuntimeVersion", "k8lite://" + config_.version}, {"kubeletVersion", "v1.36.0+k8lite"}, {"kubeProxyVersion", ""},
+                                  {"operatingSystem", "linux"}, {"architecture", architecture()}});
+  return status;
+}
+
+Result<> NodeReporter::register_node() {
+  auto current = client_.get({"", "v1", "nodes", "", config_.name, ""});
+  if (!current.ok() && !current.status().is(Reason::NotFound)) return current.status();
+  Node labels = Node::obj({{"kubernetes.io/hostname", config_.hostname}, {"kubernetes.io/os", "linux"}, {"kubernetes.io/arch", architecture()}, {"beta.kubernetes.io/os", "linux"}, {"beta.kubernetes.io/arch", architecture()}});
+  for (const auto& l : config_.labels) {
+    size_t equals = l.find('=');
+    labels.set(l.substr(0, equals), equals == l.npos ? "" : l.substr(equals + 1));
+  }
+  if (!current.ok()) {
+    Node node = Node::obj({{"apiVersion", "v1"}, {"kind", "Node"}});
+    node["metadata"] = Node::obj({{"name", config_.name}, {"labels", labels}});
+    node["spec"] = Node::object();
+    for (const auto& t : config_.taints) {
+      size_t colon = t.rfind(':'), equals = t.find('=');
+      Node taint = Node::obj({{"key", t.substr(0, std::min(equals, colon))}, {"effect", colon == t.npos ? "NoSchedule" : t.substr(colon + 1)}});
+      if (equals != t.npos && equals < colon) taint.set("value", t.substr(equals + 1, colon - equals - 1));
+      node["spec"]["taints"].append(std::move(taint));
+    }
+    auto r = client_.create({"", "v1", "nodes", "", "", ""}, json::Doc::from(node), {});
+    if (!r.ok() && !r.status().is(Reason::AlreadyExists)) return r.status();
+  } else {
+    bool missing = false;
+    for (const auto& [key, value] : labels.members()) missing |= !(*current)["metadata"]["labels"][key].equals(value.str());
+    if (missing) TRY_OK(client_.patch({"", "v1", "nodes", "", config_.name, ""}, machinery::PatchType::Merge, Node::obj({{"metadata", Node::obj({{"labels", labels}})}}).dump(), {}));
+  }
+  return report(false, "the node is starting");
+}
+
+Result<> NodeReporter::set_annotation(const std::string& key, const std::string& value) {
+  Node patch = Node::object();
+  patch["metadata"]["annotations"].set(key, value);
+  TRY_OK(client_.patch({"", "v1", "nodes", "", config_.name, ""}, machinery::PatchType::Merge, patch.dump(), {}));
+  return {};
+}
+
+std::string NodeReporter::pod_cidr() {
+  auto node = client_.get({"", "v1", "nodes", "", config_.name, ""});
+  return node.ok() ? node->path("spec.podCIDR").str() : "";
+}
+
+Result<> NodeReporter::report(bool ready, const std::string& why) {
+  {
+    std::lock_guard lock(mutex_);
+    ready_ = ready;
+    why_ = why;
+  }
+  auto node = client_.get({"", "v1", "nodes", "", config_.name, ""});
+  if (!node.ok()) return node.status();
+  Node patch = Node::obj({{"status", node_status(ready, why, (*node)["status"])}});
+  TRY_OK(client_.patch({"", "v1", "nodes", "", config_.name, "status"}, machinery::PatchType::Merge, patch.dump(), {}));
+  return {};
+}
+
+Result<> NodeReporter::renew_lease() {
+  machinery::Path path{"coordination.k8s.io", "v1", "leases", "kube-node-lease", config_.name, ""};
+  Node patch = Node::object();
+  patch["spec"].set("renewTime", rfc3339_micro(clock_.now()));
+  auto r = client_.patch(path, machinery::PatchType::Merge, patch.dump(), {});
+  if (r.ok() || !r.status().is(Reason::NotFound)) return r.ok() ? Result<>() : r.status();
+  Node lease = Node::obj({{"apiVersion", "coordination.k8s.io/v1"}, {"kind", "Lease"}, {"metadata", Node::obj({{"name", config_.name}, {"namespace", "kube-node-lease"}})}});
+  lease["spec"] = Node::obj({{"holderIdentity", config_.name}, {"leaseDurationSeconds", 40}, {"renewTime", rfc3339_micro(clock_.now())}});
+  path.name.clear();
+  TRY_OK(client_.create(path, json::Doc::from(lease), {}));
+  return {};
+}
+
+void NodeReporter::start_heartbeats() {
+  thread_ = std::thread([this] {
+    std::unique_lock lock(mutex_);
+    for (int n = 0; !stopping_; ++n) {
+      bool ready = ready_;
+      std::string why = why_;
+      lock.unlock();
+      auto r = renew_lease();
+      if (!r.ok()) {
+        log_warn("the node's lease could not be renewed", {{"error", r.status()}});
+        // The object may be gone (kubectl delete node): a node that lives registers itself again.
+        if (r.status().is(Reason::NotFound)) (void)register_node();
+      }
+      if (n > 0 && n % kStatusEvery == 0)
+        if (auto s = report(ready, why); !s.ok() && s.status().is(Reason::NotFound)) (void)register_node(), (void)report(ready, why);
+      lock.lock();
+      wake_.wait_for(lock, kLeasePeriod, [this] { return stopping_; });
+    }
+  });
+}
+
+void NodeReporter::stop() {
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+    wake_.notify_all();
+  }
+  if (thread_.joinable()) thread_.join();
+}
+
+}  // namespace k8lite::kubelet

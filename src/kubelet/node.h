@@ -1,0 +1,52 @@
+// This node's object: registration, conditions, capacity, addresses, heartbeats by a Lease. (Kubernetes documentation: "Nodes",
+// "Node Heartbeats".)
+#pragma once
+#include <condition_variable>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/clock.h"
+#include "machinery/client.h"
+
+namespace k8lite::kubelet {
+
+struct NodeConfig {
+  std::string name, ip, hostname, version;
+  std::vector<std::string> labels, taints;  // key=value, key=value:Effect
+  int kubelet_port = 10250;
+  int64_t cpu_milli = 0, memory = 0, ephemeral_storage = 0;
+  int max_pods = 110;
+};
+
+// What this machine has: CPUs and memory from the kernel.
+void read_capacity(NodeConfig& config, const std::string& data_dir);
+
+class NodeReporter {
+ public:
+  NodeReporter(machinery::Client& client, const Clock& clock, NodeConfig config) : client_(client), clock_(clock), config_(std::move(config)) {}
+  ~NodeReporter() { stop(); }
+
+  // Creates the node (or takes over the one of that name), not ready yet. Tried again until `stop()`.
+  Result<> register_node();
+  Result<> set_annotation(const std::string& key, const std::string& value);
+  std::string pod_cidr();        // "" until the server has given one
+  Result<> report(bool ready, const std::string& why);
+  void start_heartbeats();       // a lease every 10 s, the status every 5 minutes
+  void stop();
+
+ private:
+  json::Node node_status(bool ready, const std::string& why, json::Value old) const;
+  Result<> renew_lease();
+  machinery::Client& client_;
+  const Clock& clock_;
+  const NodeConfig config_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  bool stopping_ = false, ready_ = false;
+  std::string why_;
+  std::thread thread_;
+};
+
+}  // namespace k8lite::kubelet

@@ -1,0 +1,24 @@
+// The node agent's own HTTPS server (port 10250): logs, exec, attach and port-forward, for the API server only (client certificate of
+// the cluster's CA in group system:masters).
+#pragma once
+#include "kubelet/pods.h"
+#include "net/http.h"
+
+namespace k8lite::kubelet {
+
+class KubeletServer {
+ public:
+  KubeletServer(async::Loop& loop, PodManager& pods, const Clock& clock) : loop_(loop), pods_(pods), clock_(clock) {}
+  Result<> start(const std::string& address, int port, std::shared_ptr<net::TlsServerContext> tls);
+  void stop();
+
+ private:
+  async::Task<void> handle(net::Request& request, net::ResponseWriter& response);
+  async::Task<void> logs(net::Request& request, net::ResponseWriter& response, std::string ns, std::string pod, std::string container);
+  async::Loop& loop_;
+  PodManager& pods_;
+  const Clock& clock_;
+  std::unique_ptr<net::HttpServer> http_;
+};
+
+}  // namespace k8lite::kubelet

@@ -574,6 +574,7 @@ stray_servers() {
     case "$link" in "$bin" | "$bin (deleted)") ;; *) continue ;; esac
     pid="${exe%/exe}"
     face="$(tr '\000' '\n' 2>/dev/null <"$pid/cmdline" | sed -n 2p)"
+    is_here "${pid##*/}" || continue
     case "$face" in server | agent) echo "${pid##*/}" ;; esac
   done
 }
@@ -620,8 +621,13 @@ pod_cgroups() {
   done
 }
 
-# Shims say in their first argument which pod they hold: /run/k8lite/pods/<uid>.
-shims() {
+# What runs in another mount namespace belongs to another machine, as far as we are concerned (a container, a test).
+is_here() { # PID
+  [ -n "$root" ] || [ "$(readlink "/proc/$1/ns/mnt" 2>/dev/null || true)" = "$(readlink /proc/$$/ns/mnt)" ]
+}
+
+# "PID UID" for each shim: its first argument says which pod it holds, /run/k8lite/pods/<uid>.
+all_shims() {
   for comm in "$root"/proc/[0-9]*/comm; do
     name=""
     read -r name 2>/dev/null <"$comm" || true
@@ -629,7 +635,13 @@ shims() {
     proc="${comm%/comm}"
     state="$(tr '\000' '\n' 2>/dev/null <"$proc/cmdline" | sed -n 2p)"
     case "$state" in "$run_dir"/pods/*) ;; *) continue ;; esac
-    if is_ours "${state##*/}"; then echo "${proc##*/}"; fi
+    if is_here "${proc##*/}"; then echo "${proc##*/} ${state##*/}"; fi
+  done
+}
+
+shims() {
+  all_shims | while read -r pid uid; do
+    if is_ours "$uid"; then echo "$pid"; fi
   done
 }
 
@@ -666,10 +678,21 @@ pod_processes() {
   done
 }
 
+# Of the process ids on standard input those that can be ended: neither zombies nor this script nor process 1.
+living() {
+  while read -r pid; do
+    [ "$pid" -gt 1 ] && [ "$pid" != "$$" ] || continue
+    line=""
+    read -r line 2>/dev/null <"$root/proc/$pid/stat" || true
+    rest="${line##*) }"
+    case "$rest" in "" | Z* | X*) ;; *) echo "$pid" ;; esac
+  done
+}
+
 end_pods() {
   tries=0
   while :; do
-    pids="$(pod_processes | sort -un | awk -v me="$$" '$1 > 1 && $1 != me')"
+    pids="$(pod_processes | sort -un | living)"
     [ -n "$pids" ] || return 0
     if [ "$tries" = 0 ]; then say "ending $(echo "$pids" | wc -l | tr -d ' ') processes of pods"; fi
     for pid in $pids; do kill -s KILL "$pid" 2>/dev/null || true; done
@@ -708,16 +731,6 @@ unmount_all() {
       return 1
     fi
   done
-}
-
-other_shims_run() {
-  for comm in "$root"/proc/[0-9]*/comm; do
-    name=""
-    read -r name 2>/dev/null <"$comm" || true
-    [ "$name" = k8lite-shim ] || continue
-    case "$(tr '\000' '\n' 2>/dev/null <"${comm%/comm}/cmdline" | sed -n 2p)" in "$run_dir"/pods/*) return 0 ;; esac
-  done
-  return 1
 }
 
 remove_links() {
@@ -804,7 +817,8 @@ fi
 end_pods
 status=0
 unmount_all || status=1
-if [ "$only" = 0 ] || ! other_shims_run; then
+# With --data-dir: links and rules go with the last pod of the machine.
+if [ "$only" = 0 ] || [ -z "$(all_shims)" ]; then
   remove_links
   remove_rules
 fi

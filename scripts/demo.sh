@@ -55,6 +55,7 @@ done
 
 # ---- building -----------------------------------------------------------------------------------------------------------------------
 
+# shellcheck disable=SC1091
 is_debian_12() { (. /etc/os-release && [ "${ID:-}" = debian ] && [ "${VERSION_ID:-}" = 12 ]) 2>/dev/null; }
 
 build_commands='
@@ -260,7 +261,9 @@ tour() {
   node_ip="$(kubectl get nodes -o 'jsonpath={.items[0].status.addresses[0].address}')" || die "kubectl cannot read the node's address"
   cluster_ip="$(kubectl get service hello -o 'jsonpath={.spec.clusterIP}')" || die "kubectl cannot read the service's address"
   node_port="$(kubectl get service hello -o 'jsonpath={.spec.ports[0].nodePort}')" || die "kubectl cannot read the service's port"
-  [ -n "$node_ip" ] && [ -n "$cluster_ip" ] && [ -n "$node_port" ] || die "an address is missing: node \"$node_ip\", service \"$cluster_ip\", node port \"$node_port\""
+  for value in "$node_ip" "$cluster_ip" "$node_port"; do
+    [ -n "$value" ] || die "an address is missing: node \"$node_ip\", service \"$cluster_ip\", node port \"$node_port\""
+  done
   ask "the NodePort" "http://$node_ip:$node_port/"
   ask "the ClusterIP" "http://$cluster_ip:8080/"
   show get all,nodes -o wide

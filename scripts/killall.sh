@@ -182,7 +182,7 @@ pod_processes() {
 # Of the process ids on standard input those that can be ended: neither zombies nor this script nor process 1.
 living() {
   while read -r pid; do
-    [ "$pid" -gt 1 ] && [ "$pid" != "$$" ] || continue
+    if [ "$pid" -le 1 ] || [ "$pid" = "$$" ]; then continue; fi
     line=""
     read -r line 2>/dev/null <"$root/proc/$pid/stat" || true
     rest="${line##*) }"
@@ -271,7 +271,7 @@ removal_rules() {
 
 remove_rules() {
   for tool in iptables ip6tables iptables-legacy ip6tables-legacy iptables-nft ip6tables-nft; do
-    command -v "$tool-save" >/dev/null 2>&1 && command -v "$tool-restore" >/dev/null 2>&1 || continue
+    command -v "$tool-save" >/dev/null 2>&1 || continue
     batch="$("$tool-save" 2>/dev/null | removal_rules)"
     [ -n "$batch" ] || continue
     say "removing the chains KUBE-* and K8LITE-* ($tool)"

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs install.sh, k8lite-killall.sh and k8lite-uninstall.sh against fake roots: folders with the files of a machine, and a PATH of fake
-# tools that write down how they were called. Touches nothing of the machine it runs on.
+# tools that write down how they were called. Touches nothing of the machine it runs on. TEST_SHELL names the shell to test with (sh).
+# shellcheck disable=SC1091,SC2016
 set -eu
 cd "$(dirname "$0")/../.."
 clone="$(pwd)"
@@ -69,7 +70,6 @@ machine() { # CASE
 
 # `set +e` inside: the exit code is the answer. PATH gets no more than the fake tools; install.sh itself appends the sbin folders.
 run() { # NAME=VALUE... -- ARGUMENTS...
-  vars=""
   status=0
   assignments="$R/assignments"
   : >"$assignments"
@@ -79,9 +79,7 @@ run() { # NAME=VALUE... -- ARGUMENTS...
     unset K8LITE_URL K8LITE_TOKEN INSTALL_K8LITE_EXEC
     while IFS= read -r line; do export "${line%%=*}=${line#*=}"; done <"$assignments"
     export INSTALL_K8LITE_ROOT="$R"
-    PATH="$R/tools"
-    export PATH
-    exec "$shell_path" "${script:-$R/install.sh}" "$@"
+    exec env PATH="$R/tools" "$shell_path" "${script:-$R/install.sh}" "$@"
   ) >"$out" 2>&1 || status=$?
 }
 install() {

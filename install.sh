@@ -214,7 +214,7 @@ check_command() { # FACE ARGUMENTS...
     agent) service=k8lite-agent other=k8lite ;;
     *) die "the service's command must be server or agent, not \"$face\"" ;;
   esac
-  case "$(printf '%s' "$*" | tr -d '[:print:]\t\200-\377' | tr '\n' x)" in ?*) die "arguments must not hold line breaks or control characters" ;; esac
+  if [ "$(printf '%s.' "$*" | tr -d '\001-\037\177')" != "$*." ]; then die "arguments must not hold line breaks or control characters"; fi
   if [ "$face" = agent ]; then
     url="$(flag_value server s "$@")"
     url="${url:-${K8LITE_URL:-}}"

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "os/files.h"
+#include "proxy/conntrack.h"
 #include "proxy/iptables.h"
 #include "proxy/rules.h"
 
@@ -59,6 +60,14 @@ struct Proxy::Impl {
     return wake.wait_for(lock, at_most, [this] { return stopping; });
   }
 
+  UdpTargets cleaned;  // the worker's: what the flows were last compared with
+  void clean_flows(UdpTargets targets) {
+    if (targets == cleaned) return;
+    auto gone = forget_stale_flows(targets);
+    if (!gone.ok()) log_warn("proxy: flows to former UDP endpoints could not be removed", {{"error", gone.status()}});
+    cleaned = std::move(targets);
+  }
+
   void run(Applier applier) {
     if (!wait_synced()) return;
     RuleOptions rule_options{options.node_name, options.node_ip, options.cluster_cidr, options.never_reject};
@@ -72,8 +81,12 @@ struct Proxy::Impl {
         std::lock_guard lock(mutex);
         dirty = false;
       }
-      auto done = applier.apply(render_rules(services.list(), slices.list(), rule_options));
-      if (done.ok()) continue;
+      auto ports = service_ports(services.list(), slices.list(), options.node_name);
+      auto done = applier.apply(render_rules(ports, rule_options));
+      if (done.ok()) {
+        clean_flows(udp_targets(ports));
+        continue;
+      }
       log_error("proxy: service rules could not be applied; trying again", {{"error", done.status()}});
       if (pause(kRetry)) return;
       mark();

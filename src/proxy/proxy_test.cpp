@@ -18,6 +18,7 @@
 
 #include "base/strings.h"
 #include "os/files.h"
+#include "proxy/conntrack.h"
 #include "proxy/iptables.h"
 #include "proxy/tool.h"
 
@@ -273,6 +274,44 @@ TEST_CASE("proxy: external policy Local shows the client's address and other pol
     shell("ip route add 192.168.77.50/32 via 192.168.77.1");
   }
   CHECK(ask(c.outside, "192.168.77.50", 80) == "a 192.168.77.2");
+}
+
+TEST_CASE("proxy: a UDP client that keeps talking moves on when its endpoint is gone", "[root]") {
+  Cluster c;
+  (void)!os::write_kernel_file("/proc/sys/net/ipv4/ip_forward", "1").ok();
+  auto bound = [](const os::Fd& where, int port) {
+    Visit there(where);
+    os::Fd s(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    auto any = address("0.0.0.0", port);
+    REQUIRE(::bind(s.get(), reinterpret_cast<sockaddr*>(&any), sizeof any) == 0);
+    return s;
+  };
+  os::Fd one = bound(c.a, 8080), two = bound(c.b, 8080), client = bound(c.outside, 5555);
+  auto arrives_at = [&] {
+    auto to = address("10.43.0.5", 80);
+    ::sendto(client.get(), "x", 1, 0, reinterpret_cast<sockaddr*>(&to), sizeof to);
+    pollfd p[2] = {{one.get(), POLLIN, 0}, {two.get(), POLLIN, 0}};
+    if (::poll(p, 2, 2000) <= 0) return std::string("nobody");
+    char text[8];
+    (void)!::recv(p[0].revents ? one.get() : two.get(), text, sizeof text, 0);
+    return std::string(p[0].revents ? "a" : "b");
+  };
+  auto applier = Applier::open();
+  REQUIRE(applier.ok());
+  std::vector<json::Doc> services{doc(replace_all(service("web", "10.43.0.5", 30080).bytes(), "TCP", "UDP"))};
+  auto endpoints = [](const std::string& ip) { return std::vector<json::Doc>{doc(replace_all(slice("web", {ip}).bytes(), "TCP", "UDP"))}; };
+  apply(*applier, services, endpoints("10.42.0.2"));
+  CHECK(arrives_at() == "a");
+  auto none = forget_stale_flows(udp_targets(service_ports(services, endpoints("10.42.0.2"), "n1")));
+  REQUIRE(none.ok());
+  CHECK(*none == 0);
+  apply(*applier, services, endpoints("10.42.0.3"));
+  CHECK(arrives_at() == "a");  // the kernel's memory
+  auto gone = forget_stale_flows(udp_targets(service_ports(services, endpoints("10.42.0.3"), "n1")));
+  INFO((gone.ok() ? std::string() : gone.status().message()));
+  REQUIRE(gone.ok());
+  CHECK(*gone == 1);
+  CHECK(arrives_at() == "b");
 }
 
 TEST_CASE("applier: only changed chains are sent, stale ones go, an earlier run's are swept, all can be removed", "[root]") {

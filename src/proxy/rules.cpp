@@ -6,7 +6,6 @@
 #include <cstdio>
 
 #include "base/strings.h"
-#include "proxy/service_ports.h"
 
 namespace k8lite::proxy {
 namespace {
@@ -166,10 +165,13 @@ std::string chain_name(std::string_view prefix, std::string_view port_name, std:
   return std::string(prefix) + base32({reinterpret_cast<const char*>(digest), sizeof digest}, 16);
 }
 
-RuleSet render_rules(const std::vector<json::Doc>& services, const std::vector<json::Doc>& slices, const RuleOptions& options) {
+RuleSet render_rules(const std::vector<ServicePort>& ports, const RuleOptions& options) {
   Renderer renderer(options);
-  for (auto& port : service_ports(services, slices, options.node_name)) renderer.add(port);
+  for (auto& port : ports) renderer.add(port);
   return std::move(renderer).finish();
+}
+RuleSet render_rules(const std::vector<json::Doc>& services, const std::vector<json::Doc>& slices, const RuleOptions& options) {
+  return render_rules(service_ports(services, slices, options.node_name), options);
 }
 
 const std::vector<Jump>& service_jumps() {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "proxy/service_ports.h"
 
 namespace k8lite::proxy {
 
@@ -23,8 +24,8 @@ struct RuleOptions {
   std::vector<std::string> never_reject;
 };
 
-// Objects that the proxy does not serve (headless, ExternalName, IPv6, another proxy's by label) are skipped; the order of the
-// arguments' elements does not matter.
+// The order of the arguments' elements does not matter.
+RuleSet render_rules(const std::vector<ServicePort>& ports, const RuleOptions& options);
 RuleSet render_rules(const std::vector<json::Doc>& services, const std::vector<json::Doc>& slices, const RuleOptions& options);
 
 // A jump from a built-in chain; `rule` is the text after "-A <chain> ".

@@ -23,7 +23,7 @@ struct ServicePort {
   bool reachable_from_outside() const { return node_port != 0 || !external_ips.empty() || !balancer_ips.empty(); }
 };
 
-// Sorted by name.
+// Sorted by name. Objects that the proxy does not serve (headless, ExternalName, IPv6, another proxy's by label) are skipped.
 std::vector<ServicePort> service_ports(const std::vector<json::Doc>& services, const std::vector<json::Doc>& slices, const std::string& node_name);
 
 }  // namespace k8lite::proxy

@@ -35,8 +35,8 @@ uint64_t hash_of(std::string_view rules) {
   return h ? h : 1;
 }
 
-// Lines that turn `known` into `wanted`; "" when they agree.
-std::string difference(const Chains& wanted, const std::map<std::string, uint64_t>& known) {
+// Lines that turn `known` into `wanted`, with the changes of jumps before chains are deleted; "" when there is nothing to do.
+std::string difference(const Chains& wanted, const std::map<std::string, uint64_t>& known, const std::string& jumps) {
   std::string declare, rules, drop;
   for (auto& [name, lines] : wanted) {
     auto old = known.find(name);
@@ -49,7 +49,7 @@ std::string difference(const Chains& wanted, const std::map<std::string, uint64_
     declare += ":" + name + " - [0:0]\n";
     drop += "-X " + name + "\n";
   }
-  return declare + rules + drop;
+  return declare + rules + jumps + drop;
 }
 
 std::map<std::string, uint64_t> remembered(const Chains& chains) {
@@ -70,9 +70,10 @@ std::string insert_jumps(std::string_view table) {
   return out;
 }
 
-bool is_service_jump(const std::string& target) {
+// Jumps that a fresh start replaces: ours, and any that would keep a stale chain from being deleted.
+bool is_replaced(std::string_view target) {
   auto& jumps = service_jumps();
-  return std::any_of(jumps.begin(), jumps.end(), [&target](const Jump& j) { return j.target == target; });
+  return is_dynamic(target) || std::any_of(jumps.begin(), jumps.end(), [target](const Jump& j) { return j.target == target; });
 }
 
 // iptables-restore names the line where it gave up; adds that line's text.
@@ -159,19 +160,17 @@ void Applier::learn(const std::map<std::string, SavedTable>& now) {
 
 Result<> Applier::apply(const RuleSet& wanted) {
   last_batch_.clear();
-  std::map<std::string, std::string> old_jumps, new_jumps;
+  std::map<std::string, std::string> jumps;
   if (!synced_) {
     TRY(auto now, saved());
     learn(now);
     for (auto table : {"nat", "filter"}) {
       for (auto& rule : now[table].jumps)
-        if (is_service_jump(std::string(target_of(rule)))) old_jumps[table] += "-D " + rule + "\n";
-      new_jumps[table] = insert_jumps(table);
+        if (is_replaced(target_of(rule))) jumps[table] += "-D " + rule + "\n";
+      jumps[table] += insert_jumps(table);
     }
   }
-  std::string nat = difference(wanted.nat, nat_), filter = difference(wanted.filter, filter_);
-  // Deletions of jumps come after the declarations, which iptables-restore wants first.
-  std::string batch = table_text("filter", filter + old_jumps["filter"] + new_jumps["filter"]) + table_text("nat", nat + old_jumps["nat"] + new_jumps["nat"]);
+  std::string batch = table_text("filter", difference(wanted.filter, filter_, jumps["filter"])) + table_text("nat", difference(wanted.nat, nat_, jumps["nat"]));
   if (batch.empty()) return {};
   auto done = restore(batch);
   if (!done.ok()) {

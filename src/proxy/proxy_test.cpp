@@ -324,6 +324,7 @@ TEST_CASE("applier: only changed chains are sent, stale ones go, an earlier run'
     apply(*earlier, {service("old", "10.43.0.9", 30090)}, {slice("old", {"10.42.0.9"})});
     CHECK(saved().find("default/old") != std::string::npos);
   }
+  shell("iptables -t nat -A PREROUTING -p tcp -d 10.43.0.99 -j " + chain_name("KUBE-SVC-", "default/old", "tcp"));  // would hold the stale chain
   auto applier = Applier::open();
   REQUIRE(applier.ok());
   std::vector<json::Doc> services{service("web", "10.43.0.5", 30080), service("db", "10.43.0.6", 30081)};
@@ -400,4 +401,31 @@ TEST_CASE("proxy: follows the informers from start to stop", "[root]") {
   services.stop();
   remove_rules();
   CHECK(saved().find("K8LITE") == std::string::npos);
+}
+
+TEST_CASE("applier: a thousand services load and change in time", "[root][slow]") {
+  Cluster c;
+  std::vector<json::Doc> services, slices;
+  for (int i = 0; i < 1000; ++i) {
+    std::string name = "s" + std::to_string(i), third = std::to_string(i / 250), last = std::to_string(i % 250 + 1);
+    services.push_back(service(name, "10.43." + third + "." + last, 0));
+    slices.push_back(slice(name, {"10.42." + third + "." + last, "10.42.1" + third + "." + last, "10.42.2" + third + "." + last}));
+  }
+  auto applier = Applier::open();
+  REQUIRE(applier.ok());
+  auto timed = [&] {
+    auto begin = std::chrono::steady_clock::now();
+    apply(*applier, services, slices);
+    return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begin).count();
+  };
+  auto full = timed(), nothing = timed();
+  CHECK(applier->last_batch().empty());
+  slices[7] = slice("s7", {"10.42.0.8"});
+  auto one = timed();
+  CHECK(applier->last_batch().size() < 2000);
+  CAPTURE(full, nothing, one);
+  CHECK(full < 20000);
+  CHECK(one < 2000);
+  remove_rules();
+  CHECK(saved().find("KUBE-") == std::string::npos);
 }

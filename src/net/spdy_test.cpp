@@ -5,6 +5,7 @@
 
 #include "base/strings.h"
 #include "net/spdy_headers.h"
+#include "net/websocket.h"
 
 using namespace k8lite;
 using namespace k8lite::net;
@@ -110,6 +111,26 @@ Task<void> refuse_one(StreamPtr peer) {
 Task<void> hang_up(StreamPtr peer) {
   (void)co_await World::take_raw(peer, 12);
   peer->close();
+}
+
+// Serves SPDY inside WebSocket: what comes on a stream goes back in brackets.
+Task<void> bracket(SpdyStreamPtr s) {
+  auto text = co_await s->read();
+  if (text.ok()) (void)co_await s->write("<" + *text + ">");
+  (void)co_await s->close_write();
+}
+Task<void> serve_tunnel(async::Loop* loop, Request* request, ResponseWriter* response) {
+  auto socket = co_await accept_websocket(*request, *response, {"SPDY/3.1+portforward.k8s.io"});
+  if (!socket.ok()) {
+    (void)co_await response->send(400, {}, socket.status().message());
+    co_return;
+  }
+  auto session = make_spdy_session(*loop, websocket_stream(*socket), true);
+  for (;;) {
+    auto s = co_await session->accept();
+    if (!s.ok()) co_return;
+    async::spawn(*loop, bracket(*s));
+  }
 }
 
 }  // namespace
@@ -317,4 +338,28 @@ TEST_CASE("spdy: open() fails when the peer refuses or goes away", "[spdy]") {
   async::spawn(w.loop, hang_up(peer));
   CHECK_FALSE(w.run(w.server->open({})).ok());
   CHECK_FALSE(w.run(w.server->accept()).ok());
+}
+
+TEST_CASE("spdy: a session runs inside a WebSocket of a real HTTP connection", "[spdy][websocket]") {
+  World w;
+  HttpServerOptions options;
+  options.listen.address = "127.0.0.1";
+  auto server = serve_http(w.loop, options, [&w](Request& q, ResponseWriter& r) { return serve_tunnel(&w.loop, &q, &r); });
+  REQUIRE(server.ok());
+  auto client = make_http_client(w.loop, {.host = "127.0.0.1", .port = (*server)->port(), .tls = nullptr});
+  auto refused = w.run(dial_websocket(*client, "/portforward", {}, {"other"}));
+  REQUIRE_FALSE(refused.ok());
+  CHECK(refused.status().is(Reason::BadRequest));
+  auto socket = w.run(dial_websocket(*client, "/portforward", {}, {"SPDY/3.1+portforward.k8s.io"}));
+  REQUIRE(socket.ok());
+  w.client = make_spdy_session(w.loop, websocket_stream(*socket), false);
+  for (int i = 0; i < 3; ++i) {
+    auto s = w.open(w.client, {{"port", "80"}});
+    w.write(s, "request " + std::to_string(i));
+    REQUIRE(w.run(s->close_write()).ok());
+    CHECK(w.read_all(s) == "<request " + std::to_string(i) + ">");
+  }
+  w.client->close();
+  CHECK_FALSE(w.run(w.client->accept()).ok());
+  (*server)->stop();
 }

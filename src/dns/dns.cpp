@@ -1,5 +1,7 @@
 #include "dns/dns.h"
 
+#include <pthread.h>
+
 #include <atomic>
 #include <thread>
 
@@ -68,6 +70,7 @@ Result<> DnsServer::start() {
   }
   log_info("cluster dns serves", {{"domain", impl_->options.domain}, {"port", impl_->port.load()}});
   impl_->thread = std::thread([impl = impl_.get()] { impl->poll->run(); });
+  pthread_setname_np(impl_->thread.native_handle(), "dns");
   return {};
 }
 

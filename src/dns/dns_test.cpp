@@ -4,7 +4,6 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -394,4 +393,25 @@ TEST_CASE("dns server: an address that is not there yet can be listened on, a ta
   auto started = taken.start();
   CHECK_FALSE(started.ok());
   CHECK(started.status().message().find("127.0.0.1:") != std::string::npos);
+}
+
+TEST_CASE("dns server: idle, its thread is never woken") {
+  World w;
+  CHECK(address_answers(w.udp(ask("www.example.org"))).size() == 1);
+  auto switches = [] {
+    for (const auto& task : os::list_dir("/proc/self/task")) {
+      std::string folder = "/proc/self/task/" + task, line;
+      std::getline(std::ifstream(folder + "/comm") >> std::ws, line);
+      if (line != "dns") continue;
+      std::ifstream status(folder + "/status");
+      while (std::getline(status, line))
+        if (line.starts_with("voluntary_ctxt_switches")) return line;
+    }
+    return std::string();
+  };
+  std::this_thread::sleep_for(milliseconds(50));
+  std::string before = switches();
+  CHECK_FALSE(before.empty());
+  std::this_thread::sleep_for(milliseconds(400));
+  CHECK(switches() == before);
 }

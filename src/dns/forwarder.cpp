@@ -15,6 +15,7 @@ constexpr Duration kUdpWait = seconds(2), kTcpWait = seconds(2);
 constexpr size_t kMaxAsking = 1000;  // questions out at a time; a descriptor each
 constexpr size_t kMaxWaiters = 100;  // for one and the same of them
 constexpr size_t kMinTries = 2;      // also with one server: UDP loses packets
+constexpr size_t kMaxDatagram = 4096;  // we ask for at most kUdpSize; a longer one is cut and thus not believed
 constexpr int kMaxStrays = 16;       // replies on one socket that answer another question: somebody is guessing
 
 std::string cache_key(const Query& q) {
@@ -103,7 +104,7 @@ bool Forwarder::ask_by_udp(Asking& a) {
 
 void Forwarder::on_udp(Asking& a, uint32_t events) {
   if (events == 0) return next_server(a);
-  static thread_local char buffer[kMaxMessage];
+  char buffer[kMaxDatagram];
   ssize_t n = recv(a.fd.get(), buffer, sizeof buffer, 0);
   if (n < 0) {
     if (errno == EAGAIN || errno == EINTR) return;
@@ -132,7 +133,7 @@ void Forwarder::on_tcp(Asking& a, uint32_t events) {
     if (a.out.empty()) poll_.watch_for(a.id, EPOLLIN);
     if (!(events & EPOLLIN)) return;
   }
-  static thread_local char buffer[16 << 10];
+  char buffer[kMaxDatagram];
   ssize_t n = recv(a.fd.get(), buffer, sizeof buffer, 0);
   if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (n <= 0) return next_server(a);

@@ -18,7 +18,8 @@ constexpr size_t kMaxQuery = 4096;          // a question with its options is fa
 constexpr size_t kMaxUnsent = 256 << 10;    // replies a client asked for and does not read
 constexpr size_t kMaxPending = 32;          // questions of one connection being forwarded
 constexpr int kDatagramsAtOnce = 64;        // then the other sockets have their turn
-constexpr int kBacklog = 64, kPortTries = 20;
+constexpr int kAcceptsAtOnce = 16;
+constexpr int kBacklog = 128, kPortTries = 20;
 
 }  // namespace
 
@@ -98,14 +99,20 @@ void Listener::on_udp(int fd) {
 }
 
 void Listener::on_accept(int fd) {
+  for (int i = 0; i < kAcceptsAtOnce && accept_one(fd); ++i) {
+  }
+}
+
+// False: there is nobody left to accept.
+bool Listener::accept_one(int fd) {
   os::Fd client(accept4(fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
   if (!client) {
-    if (errno != EMFILE && errno != ENFILE) return;
+    if (errno != EMFILE && errno != ENFILE) return false;
     spare_.reset();
     client.reset(accept4(fd, nullptr, nullptr, SOCK_CLOEXEC));
     client.reset();
     spare_.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-    return;
+    return true;
   }
   if (connections_.size() >= kMaxConnections) drop_oldest();
   int on = 1;
@@ -114,11 +121,12 @@ void Listener::on_accept(int fd) {
   connection->fd = std::move(client);
   auto self = std::make_shared<Poll::Id>(0);
   auto id = poll_.add(connection->fd.get(), EPOLLIN, [this, self](uint32_t events) { on_connection(*self, events); });
-  if (!id.ok()) return;
+  if (!id.ok()) return false;
   *self = *id;
   connection->until = poll_.now() + kIdle;
   poll_.set_deadline(*id, connection->until);
   connections_.emplace(*id, std::move(connection));
+  return true;
 }
 
 void Listener::drop(Poll::Id id) {

@@ -26,6 +26,7 @@ class Listener {
   Result<int> open_at(const std::string& address, int port);
   void on_udp(int fd);
   void on_accept(int fd);
+  bool accept_one(int fd);
   void on_connection(Poll::Id id, uint32_t events);
   bool read_connection(Poll::Id id, const std::shared_ptr<Connection>& c);
   bool write_connection(Poll::Id id, Connection& c);

@@ -12,6 +12,7 @@ namespace k8lite::dns {
 namespace {
 
 constexpr Duration kUdpWait = seconds(2), kTcpWait = seconds(2);
+constexpr Duration kPrefer = seconds(30);  // then the first of the list has its chance again, which may know more names
 constexpr size_t kMaxAsking = 1000;  // questions out at a time; a descriptor each
 constexpr size_t kMaxWaiters = 100;  // for one and the same of them
 constexpr size_t kMinTries = 2;      // also with one server: UDP loses packets
@@ -61,7 +62,7 @@ void Forwarder::resolve(const Query& query, Done done) {
   asking->query = query;
   asking->waiters.push_back(std::move(done));
   asking->servers = servers;
-  asking->first = good_server_ % servers.size();
+  asking->first = poll_.now() < prefer_until_ ? good_server_ % servers.size() : 0;
   asking_.emplace(key, asking);
   next_server(*asking);
 }
@@ -159,7 +160,10 @@ void Forwarder::take(Asking& a, std::string response) {
     if (!a.second) a.second = std::move(response);
     return next_server(a);
   }
-  good_server_ = a.server();
+  if (size_t by = a.server(); by != good_server_ || poll_.now() >= prefer_until_) {
+    good_server_ = by;
+    prefer_until_ = poll_.now() + kPrefer;
+  }
   cache_.put(a.key, response, poll_.now());
   finish(a, std::move(response));
 }

@@ -41,7 +41,9 @@ class Forwarder {
   Random& random_;
   Upstreams upstreams_;
   Cache cache_;
-  size_t good_server_ = 0;  // the one that answered last is asked first
+  // The server that answered while others did not is asked first for a while.
+  size_t good_server_ = 0;
+  Duration prefer_until_{0};
   std::unordered_map<std::string, std::shared_ptr<Asking>> asking_;
 };
 

@@ -35,6 +35,7 @@ uint16_t address_type(const std::string& address) { return address.size() == 4 ?
 
 std::string address_bytes(std::string_view text) {
   unsigned char bytes[16];
+  if (text.find('\0') != text.npos) return {};
   std::string t(text);
   if (inet_pton(AF_INET, t.c_str(), bytes) == 1) return {reinterpret_cast<char*>(bytes), 4};
   if (inet_pton(AF_INET6, t.c_str(), bytes) == 1) return {reinterpret_cast<char*>(bytes), 16};

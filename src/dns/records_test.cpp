@@ -186,3 +186,15 @@ TEST_CASE("dns records: changes and deletions take the old names and addresses a
   CHECK(look(z, "a.svc.cluster.local", kA) == "NXDOMAIN");
   CHECK(look(z, "2.0.43.10.in-addr.arpa", kPtr) == "OTHER");
 }
+
+TEST_CASE("dns records: bytes no name has lead to no record") {
+  Records z("cluster.local", {});
+  fill(z);
+  Name zero = name_of("1-2-3-4.default.pod.cluster.local"), slash = name_of("x.svc.cluster.local"), dot = name_of("x.0.42.10.in-addr.arpa");
+  zero[0] += std::string("\0x", 2);
+  slash[0] = "default/web";
+  dot[0] = "1.2";
+  CHECK(z.answer(zero, kA, 0).reply.rcode == kNxDomain);
+  CHECK(z.answer(slash, kA, 0).reply.rcode == kNxDomain);
+  CHECK_FALSE(z.answer(dot, kPtr, 0).ours);
+}

@@ -209,11 +209,16 @@ struct World {
     return text + "]}";
   }
 
-  std::string udp(const Query& q, int wait_ms = 9000) const {
+  // Asks again after five seconds, as clients do: a full receive buffer loses datagrams.
+  std::string udp(const Query& q) const {
     os::Fd fd = connected(SOCK_DGRAM, server->port());
     std::string packet = encode_query(q);
-    send(fd.get(), packet.data(), packet.size(), 0);
-    if (!readable(fd.get(), wait_ms)) return {};
+    bool answered = false;
+    for (int tries = 0; tries < 2 && !answered; ++tries) {
+      send(fd.get(), packet.data(), packet.size(), 0);
+      answered = readable(fd.get(), 5000);
+    }
+    if (!answered) return {};
     char buffer[4096];
     ssize_t n = recv(fd.get(), buffer, sizeof buffer, 0);
     return {buffer, n > 0 ? size_t(n) : 0};

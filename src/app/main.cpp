@@ -20,7 +20,7 @@ int version(int, char**) {
 constexpr Face kFaces[] = {
     {"version", "print the version", version},
     {"server", "run a cluster: API server, controllers, scheduler and a node", k8lite::app::run_server},
-    {"agent", "run a node that joins a server", nullptr},
+    {"agent", "run a node that joins a server", k8lite::app::run_agent},
     {"kubectl", "drive a cluster", nullptr},
 };
 

@@ -7,7 +7,7 @@
 
 namespace k8lite::app {
 
-NodeRoot::NodeRoot(async::Loop& loop, machinery::Client& client, const Clock& clock, Random& random, NodeSettings settings) 
+NodeRoot::NodeRoot(async::Loop& loop, machinery::Client& client, const Clock& clock, Random& random, NodeSettings settings)
     : loop_(loop), client_(client), settings_(std::move(settings)), services_(client, {"", "v1", "services", "", "", ""}), slices_(client, {"discovery.k8s.io", "v1", "endpointslices", "", "", ""}) {
   const config::Config& c = settings_.config;
   kubelet::KubeletOptions o;

@@ -83,7 +83,7 @@ class Parser {
   bool word(std::string_view w) {
     if (text_.substr(at_, w.size()) != w) return false;
     char next = at_ + w.size() < text_.size() ? text_[at_ + w.size()] : 0;
-    if (next != ' ' && next != '}' && next != '\t') return false;
+    if (next != ' ' && next != '}' && next != ')' && next != '\t') return false;
     at_ += w.size();
     return true;
   }

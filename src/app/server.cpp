@@ -13,9 +13,12 @@
 #include "app/identity.h"
 #include "base/log.h"
 #include "base/strings.h"
+#include "app/node.h"
 #include "config/kubeconfig.h"
 #include "config/settings.h"
+#include "controllers/controllers.h"
 #include "os/files.h"
+#include "scheduler/scheduler.h"
 
 extern char** environ;
 
@@ -53,11 +56,16 @@ class Server {
     TRY_OK(api_->bootstrap());
     TRY_OK(write_admin_kubeconfig(now));
     api_->set_ready(true);
+    start_control_plane();
+    if (!config_.disable_agent) TRY_OK(start_node(now));
     log_info("the API server is ready", {{"address", config_.advertise_address}, {"port", http_->port()}});
     return {};
   }
 
   void stop() {
+    node_ = nullptr;
+    if (scheduler_) scheduler_->stop();
+    if (controllers_) controllers_->stop();
     if (http_) http_->stop();
     if (store_) store_->stop();
     loop_.stop();
@@ -65,6 +73,27 @@ class Server {
   }
 
  private:
+  void start_control_plane() {
+    auto identity = [](const char* name) { return apiserver::authn::Identity{{name, {"system:masters", "system:authenticated"}}, {}, {}}; };
+    controllers_client_ = api_->client(identity("system:kube-controller-manager"), "kube-controller-manager");
+    scheduler_client_ = api_->client(identity("system:kube-scheduler"), "kube-scheduler");
+    controllers_ = std::make_unique<controllers::Controllers>(*controllers_client_, clock_, random_, controllers::ControllersOptions{config_.cluster_cidr, identity_.ca.certificate_pem});
+    scheduler_ = std::make_unique<scheduler::Scheduler>(*scheduler_client_, clock_, random_);
+    scheduler_->start();
+    controllers_->start();
+  }
+
+  // The server's own node talks to the API in process, with a node's rights and no more.
+  Result<> start_node(Instant now) {
+    node_client_ = api_->client({{"system:node:" + config_.node_name, {"system:nodes", "system:authenticated"}}, {}, {}}, "kubelet");
+    NodeSettings settings;
+    settings.config = config_;
+    TRY(settings.serving, serving_certificate(identity_.ca, {{config_.node_name, "localhost"}, {config_.node_ip, "127.0.0.1"}}, now));
+    settings.ca_pem = identity_.ca.certificate_pem;
+    node_ = std::make_unique<NodeRoot>(loop_, *node_client_, clock_, random_, std::move(settings));
+    return node_->start();
+  }
+
   Result<> start_api(Instant now) {
     apiserver::ApiServerOptions options;
     options.services.cidr = config_.service_cidr;
@@ -118,6 +147,10 @@ class Server {
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<apiserver::ApiServer> api_;
   std::unique_ptr<net::HttpServer> http_;
+  std::unique_ptr<machinery::Client> controllers_client_, scheduler_client_, node_client_;
+  std::unique_ptr<controllers::Controllers> controllers_;
+  std::unique_ptr<scheduler::Scheduler> scheduler_;
+  std::unique_ptr<NodeRoot> node_;
 };
 
 }  // namespace

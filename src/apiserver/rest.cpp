@@ -156,20 +156,27 @@ Result<std::vector<WatchItem>> ObjectWatch::poll() {
     if (mark_initial_end_) out.push_back({Type::Bookmark, nullptr, revision_});
     if (!out.empty()) return out;
   }
-  TRY(auto batch, watch_->poll());
-  for (auto& e : batch.events) {
-    bool now = e.type != store::Event::Type::Removed && matches(e.object->doc);
-    bool before = e.previous ? matches(e.previous->doc) : e.type == store::Event::Type::Removed && matches(e.object->doc);
-    if (now) out.push_back({before ? Type::Modified : Type::Added, e.object, e.object->revision});
-    else if (before) {
-      // The last state that matched, with the revision of the change that took it away.
-      auto last = std::make_shared<store::Object>(e.previous ? *e.previous : *e.object);
-      last->revision = e.object->revision;
-      out.push_back({Type::Deleted, last, last->revision});
-    }
+  // Only a poll that finds nothing at all arms on_ready() again: batches in which nothing matches are passed over here.
+  for (;;) {
+    TRY(auto batch, watch_->poll());
+    revision_ = std::max(revision_, batch.revision);
+    if (batch.events.empty()) return out;
+    for (auto& e : batch.events) append_item(e, out);
+    if (!out.empty()) return out;
   }
-  revision_ = std::max(revision_, batch.revision);
-  return out;
+}
+
+void ObjectWatch::append_item(const store::Event& e, std::vector<WatchItem>& out) const {
+  using Type = machinery::WatchEvent::Type;
+  bool now = e.type != store::Event::Type::Removed && matches(e.object->doc);
+  bool before = e.previous ? matches(e.previous->doc) : e.type == store::Event::Type::Removed && matches(e.object->doc);
+  if (now) out.push_back({before ? Type::Modified : Type::Added, e.object, e.object->revision});
+  else if (before) {
+    // The last state that matched, with the revision of the change that took it away.
+    auto last = std::make_shared<store::Object>(e.previous ? *e.previous : *e.object);
+    last->revision = e.object->revision;
+    out.push_back({Type::Deleted, last, last->revision});
+  }
 }
 
 // ---- writes ----

@@ -70,6 +70,7 @@ class ObjectWatch {
 
  private:
   bool matches(const json::Doc& doc) const;
+  void append_item(const store::Event& event, std::vector<WatchItem>& out) const;
   std::unique_ptr<store::Watch> watch_;
   api::LabelSelector labels_;
   api::FieldSelector fields_;

@@ -2,35 +2,23 @@
 // controllers, scheduler, node. Stopping runs the same list backwards and leaves pods running.
 #include "app/server.h"
 
-#include <signal.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <cstdio>
-#include <cstring>
 
 #include "apiserver/api_server.h"
+#include "app/environment.h"
 #include "app/identity.h"
+#include "app/join.h"
 #include "base/log.h"
 #include "base/strings.h"
+#include "app/node.h"
 #include "config/kubeconfig.h"
 #include "config/settings.h"
+#include "controllers/controllers.h"
 #include "os/files.h"
-
-extern char** environ;
+#include "scheduler/scheduler.h"
 
 namespace k8lite::app {
 namespace {
-
-std::map<std::string, std::string> environment() {
-  std::map<std::string, std::string> out;
-  for (char** e = environ; *e; ++e) {
-    std::string_view row = *e;
-    size_t equals = row.find('=');
-    if (equals != row.npos) out[std::string(row.substr(0, equals))] = row.substr(equals + 1);
-  }
-  return out;
-}
 
 class Server {
  public:
@@ -52,12 +40,19 @@ class Server {
     TRY_OK(start_api(now));
     TRY_OK(api_->bootstrap());
     TRY_OK(write_admin_kubeconfig(now));
+    join_client_ = api_->client({{"system:k8lite:join", {"system:masters", "system:authenticated"}}, {}, {}}, "k8lite");
+    api_->add_handler(join_handler(pool_, *join_client_, identity_, config_, clock_));
     api_->set_ready(true);
+    start_control_plane();
+    if (!config_.disable_agent) TRY_OK(start_node(now));
     log_info("the API server is ready", {{"address", config_.advertise_address}, {"port", http_->port()}});
     return {};
   }
 
   void stop() {
+    node_ = nullptr;
+    if (scheduler_) scheduler_->stop();
+    if (controllers_) controllers_->stop();
     if (http_) http_->stop();
     if (store_) store_->stop();
     loop_.stop();
@@ -65,6 +60,27 @@ class Server {
   }
 
  private:
+  void start_control_plane() {
+    auto identity = [](const char* name) { return apiserver::authn::Identity{{name, {"system:masters", "system:authenticated"}}, {}, {}}; };
+    controllers_client_ = api_->client(identity("system:kube-controller-manager"), "kube-controller-manager");
+    scheduler_client_ = api_->client(identity("system:kube-scheduler"), "kube-scheduler");
+    controllers_ = std::make_unique<controllers::Controllers>(*controllers_client_, clock_, random_, controllers::ControllersOptions{config_.cluster_cidr, identity_.ca.certificate_pem});
+    scheduler_ = std::make_unique<scheduler::Scheduler>(*scheduler_client_, clock_, random_);
+    scheduler_->start();
+    controllers_->start();
+  }
+
+  // The server's own node talks to the API in process, with a node's rights and no more.
+  Result<> start_node(Instant now) {
+    node_client_ = api_->client({{"system:node:" + config_.node_name, {"system:nodes", "system:authenticated"}}, {}, {}}, "kubelet");
+    NodeSettings settings;
+    settings.config = config_;
+    TRY(settings.serving, serving_certificate(identity_.ca, {{config_.node_name, "localhost"}, {config_.node_ip, "127.0.0.1"}}, now));
+    settings.ca_pem = identity_.ca.certificate_pem;
+    node_ = std::make_unique<NodeRoot>(loop_, *node_client_, clock_, random_, std::move(settings));
+    return node_->start();
+  }
+
   Result<> start_api(Instant now) {
     apiserver::ApiServerOptions options;
     options.services.cidr = config_.service_cidr;
@@ -118,6 +134,11 @@ class Server {
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<apiserver::ApiServer> api_;
   std::unique_ptr<net::HttpServer> http_;
+  async::Pool pool_{4};
+  std::unique_ptr<machinery::Client> join_client_, controllers_client_, scheduler_client_, node_client_;
+  std::unique_ptr<controllers::Controllers> controllers_;
+  std::unique_ptr<scheduler::Scheduler> scheduler_;
+  std::unique_ptr<NodeRoot> node_;
 };
 
 }  // namespace
@@ -132,22 +153,13 @@ int run_server(int argc, char** argv) {
     std::fputs(config::help_text(config::Face::Server).c_str(), stdout);
     return 0;
   }
-  set_log_json(config->log_format == "json");
-  if (config->debug || config->verbosity > 0) set_log_level(LogLevel::Debug);
-  // Blocked in every thread, so that only sigwait() below takes them.
-  sigset_t signals;
-  sigemptyset(&signals);
-  for (int s : {SIGTERM, SIGINT}) sigaddset(&signals, s);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  signal(SIGPIPE, SIG_IGN);
+  prepare_process(*config);
   Server server(std::move(config).value());
   if (auto r = server.start(); !r.ok()) {
     std::fprintf(stderr, "k8lite server: %s\n", r.status().message().c_str());
     return 1;
   }
-  int got = 0;
-  sigwait(&signals, &got);
-  log_info("stopping; pods go on running", {{"signal", strsignal(got)}});
+  wait_for_stop();
   return 0;
 }
 

@@ -125,9 +125,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
   }
 
   void watch_disconnect(std::function<void()> fn) {
+    gone_fn_ = std::move(fn);
     if (background_) return;
     background_ = true;
-    async::spawn(server_->loop, background_read(shared_from_this(), std::move(fn)));
+    async::spawn(server_->loop, background_read(shared_from_this()));
   }
 
   std::unique_ptr<MessageParser> parser_;
@@ -142,20 +143,21 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Task<bool> read_head();
   Task<void> refuse(Status status);
 
-  static Task<void> background_read(std::shared_ptr<Connection> self, std::function<void()> fn) {
+  static Task<void> background_read(std::shared_ptr<Connection> self) {
     std::string buffer(kReadBytes, '\0');
     auto r = co_await self->stream_->read_some({buffer.data(), buffer.size()});
     if (!r.ok()) self->background_error_ = r.status();
     else if (*r == 0) self->gone_ = true;
     else self->pending_.append(buffer.data(), *r);
     self->background_done_.notify();
-    if (!r.ok() || *r == 0) fn();
+    if ((!r.ok() || *r == 0) && self->gone_fn_) self->gone_fn_();
   }
 
   std::shared_ptr<Watchdog> watchdog_;
   bool stalled_ = false;
   bool background_ = false, gone_ = false;
   Status background_error_;
+  std::function<void()> gone_fn_;
   async::Notify background_done_;
 };
 
@@ -303,6 +305,7 @@ Task<bool> Connection::serve_one() {
   ServerRequest request(*this);
   ServerResponse response(*this, request.method == "HEAD");
   co_await server_->handler(request, response);
+  gone_fn_ = nullptr;  // it may hold what the handler had on its stack
   if (upgraded_) co_return false;
   if (!response.started()) {
     (void)co_await response.send(500, {{"Content-Type", "text/plain"}}, "no answer\n");

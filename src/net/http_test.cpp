@@ -63,6 +63,11 @@ struct World {
       });
       (void)co_await response->write("begin");
       co_await gone.wait();
+    } else if (request->path == "/short") {
+      (void)co_await response->start(200, {{"Connection", "x"}});
+      response->on_disconnect([self] { ++self->disconnects; });
+      (void)co_await response->write("done");
+      (void)co_await response->finish();
     } else if (request->path == "/upgrade") {
       auto stream = co_await response->upgrade({{"Connection", "Upgrade"}, {"Upgrade", "echo"}});
       if (!stream.ok()) co_return;
@@ -97,7 +102,7 @@ struct World {
   static Task<std::string> raw_exchange(World* self, std::string bytes) {
     auto stream = co_await dial(self->loop, "127.0.0.1", self->server->port(), nullptr, seconds(5));
     if (!stream.ok()) co_return stream.status().message();
-    (*stream)->set_timeout(seconds(10));
+    (*stream)->set_timeout(milliseconds(700));
     (void)co_await (*stream)->write_all(bytes);
     std::string all;
     char buffer[4096];
@@ -153,6 +158,14 @@ TEST_CASE("http: a client that goes away is noticed while a response streams") {
   (*response)->cancel();
   for (int i = 0; i < 500 && w.disconnects == 0; ++i) std::this_thread::sleep_for(milliseconds(10));
   CHECK(w.disconnects == 1);
+}
+
+TEST_CASE("http: nobody is told of a disconnect after the response has ended") {
+  World w(false);
+  std::string r = w.raw("GET /short HTTP/1.1\r\nHost: a\r\n\r\n");  // raw() closes its end after the server has closed or said nothing for a while
+  CHECK(r.find("done") != std::string::npos);
+  for (int i = 0; i < 20; ++i) std::this_thread::sleep_for(milliseconds(10));
+  CHECK(w.disconnects == 0);
 }
 
 TEST_CASE("http: an upgraded connection is handed over with what was read ahead") {

@@ -1,5 +1,6 @@
 // TCP and Unix sockets on Asio: the Stream that everything else (TLS, HTTP) stands on, dialling and listening. Objects live on the
 // loop's thread; only close() may be called from elsewhere.
+#include <fcntl.h>
 #include <sys/socket.h>
 
 #include <boost/asio/basic_socket_acceptor.hpp>
@@ -50,9 +51,16 @@ IoAwaiter<Start> io(Start start) {
   return {std::move(start)};
 }
 
+// Asio leaves sockets open across exec; what this process starts must not get them.
+template <class S>
+void keep_from_children(S& socket) {
+  fcntl(socket.native_handle(), F_SETFD, FD_CLOEXEC);
+}
+
 class TcpStream : public Stream, public std::enable_shared_from_this<TcpStream> {
  public:
   TcpStream(async::Loop& loop, Socket socket, Peer peer) : loop_(loop), socket_(std::move(socket)), peer_(std::move(peer)) {
+    keep_from_children(socket_);
     error_code ignored;
     if (!peer_.address.empty()) socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
   }
@@ -273,6 +281,7 @@ Result<> bind_to(Acceptor& acceptor, const asio::ip::address& address, int port)
   error_code ec;
   asio::ip::tcp::endpoint endpoint(address, static_cast<uint16_t>(port));
   if (acceptor.open(endpoint.protocol(), ec); ec) return failed(ec);
+  keep_from_children(acceptor);
   acceptor.set_option(asio::socket_base::reuse_address(true), ec);
   if (address.is_v6()) acceptor.set_option(asio::ip::v6_only(false), ec);
   if (acceptor.bind(endpoint, ec); ec) return failed(ec);

@@ -12,6 +12,7 @@
 
 using namespace k8lite;
 using namespace k8lite::runtime;
+namespace fs = std::filesystem;
 
 TEST_CASE("cgroups: resources become kernel files of either layout") {
   Resources r{.memory_limit = 1 << 20, .cpu_shares = 512, .cpu_quota_us = 50'000, .cpu_period_us = 100'000, .pids_limit = 10};
@@ -97,6 +98,15 @@ TEST_CASE("runtime: a container runs, logs, and its exit code is kept and told",
   CHECK(os::exists(n.dir + "/run/pod1/c1.exit"));
   CHECK(os::exists(n.dir + "/c1/upper/x"));
   CHECK(!os::exists(n.dir + "/image/x"));
+}
+
+TEST_CASE("runtime: a shim holds nothing of the process that started it", "[root]") {
+  Node n;
+  int leaked = ::open("/dev/null", O_RDONLY);  // without O_CLOEXEC, as a careless library opens things
+  REQUIRE(n.runtime->start_pod({"pod1", "h", false, false, {}}).ok());
+  std::string fds = "/proc/" + std::to_string(n.runtime->shim_pid("pod1")) + "/fd/" + std::to_string(leaked);
+  CHECK((!os::exists(fds) || fs::read_symlink(fds) != "/dev/null"));
+  close(leaked);
 }
 
 TEST_CASE("runtime: what cannot start says why", "[root]") {

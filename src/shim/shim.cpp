@@ -435,6 +435,8 @@ int main(int argc, char** argv) {
     dprintf(2, "usage: shim STATE_DIR HOSTNAME NEW_NET NEW_IPC [CGROUP_PROCS_FILE...]\n");
     return 2;
   }
+  // Nothing of the server's (its listening sockets above all) may live on in here.
+  syscall(SYS_close_range, 3, ~0u, 0);
   prctl(PR_SET_NAME, "k8lite-shim");
   prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   setsid();

@@ -181,7 +181,8 @@ void check_required_at(const Node& object, const Type& type, const std::string& 
     causes.push_back({"FieldValueRequired", "Required value", here});
   }
   each_child(object, type, path, [&causes](const Node& child, const Type& t, const std::string& p) {
-    if (t.name != "meta/v1.ObjectMeta") check_required_at(child, t, p, causes);
+    // Status is the server's own, metadata has rules of its own.
+    if (t.name != "meta/v1.ObjectMeta" && p != "status") check_required_at(child, t, p, causes);
   });
 }
 

@@ -1,0 +1,35 @@
+#include "controllers/context.h"
+
+namespace k8lite::controllers {
+
+json::Value controller_of(json::Value object) {
+  for (json::Value o : object["metadata"]["ownerReferences"].items())
+    if (o["controller"].bool_or(false)) return o;
+  return {};
+}
+
+json::Node owner_reference(const json::Doc& owner) {
+  return json::Node::obj({{"apiVersion", owner["apiVersion"].str()}, {"kind", owner["kind"].str()}, {"name", name_of(owner)}, {"uid", uid_of(owner)}, {"controller", true}, {"blockOwnerDeletion", true}});
+}
+
+bool pod_is_active(json::Value pod) {
+  std::string phase = pod.path("status.phase").str();
+  return phase != "Succeeded" && phase != "Failed" && !pod.path("metadata.deletionTimestamp");
+}
+
+bool pod_is_ready(json::Value pod) {
+  for (json::Value c : pod.path("status.conditions").items())
+    if (c["type"].equals("Ready")) return c["status"].equals("True");
+  return false;
+}
+
+bool pod_is_available(json::Value pod, int64_t min_ready_seconds, Instant now) {
+  if (!pod_is_ready(pod)) return false;
+  if (min_ready_seconds == 0) return true;
+  for (json::Value c : pod.path("status.conditions").items())
+    if (c["type"].equals("Ready"))
+      if (auto since = parse_rfc3339(c["lastTransitionTime"].str())) return now - *since >= seconds(min_ready_seconds);
+  return false;
+}
+
+}  // namespace k8lite::controllers

@@ -1,0 +1,54 @@
+// What controllers share: one client, one clock, one set of informers. A controller is a pure plan function (x_plan.h) and a thin class
+// that looks, asks the plan and writes.
+#pragma once
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/random.h"
+#include "machinery/controller.h"
+
+namespace k8lite::controllers {
+
+struct Context {
+  machinery::Client& client;
+  const Clock& clock;
+  Random& random;
+  machinery::EventRecorder& events;
+  std::string cluster_cidr = "10.42.0.0/16", ca_pem;
+  // By "group/plural"; made on demand before start, then read only.
+  std::map<std::string, std::unique_ptr<machinery::Informer>> informers;
+
+  machinery::Informer& informer(const std::string& group, const std::string& plural, machinery::ListOptions select = {}) {
+    auto& slot = informers[group + "/" + plural + "?" + select.field_selector];
+    if (!slot) slot = std::make_unique<machinery::Informer>(client, machinery::Path{group, "v1", plural, "", "", ""}, select);
+    return *slot;
+  }
+};
+
+// A controller over one queue.
+class Base : public machinery::Controller {
+ public:
+  Base(Context& context, std::string name) : context_(context), name_(std::move(name)), queue_(context.clock) {}
+  std::string_view name() const override { return name_; }
+  machinery::WorkQueue& queue() override { return queue_; }
+
+ protected:
+  machinery::WriteOptions as_manager() const { return {.field_manager = name_, .dry_run = false, .force = false, .field_validation = ""}; }
+  Context& context_;
+  const std::string name_;
+  machinery::WorkQueue queue_;
+};
+
+inline std::string uid_of(const json::Doc& d) { return d.path("metadata.uid").str(); }
+inline std::string name_of(const json::Doc& d) { return d.path("metadata.name").str(); }
+inline std::string namespace_of(const json::Doc& d) { return d.path("metadata.namespace").str(); }
+json::Value controller_of(json::Value object);  // its owner reference with controller: true
+json::Node owner_reference(const json::Doc& owner);  // to be put into what it controls
+bool pod_is_active(json::Value pod);            // neither over nor being deleted
+bool pod_is_ready(json::Value pod);
+// Ready for at least min_ready_seconds.
+bool pod_is_available(json::Value pod, int64_t min_ready_seconds, Instant now);
+
+}  // namespace k8lite::controllers

@@ -1,0 +1,44 @@
+#include "controllers/controllers.h"
+
+#include "controllers/deployment.h"
+#include "controllers/endpoints.h"
+#include "controllers/garbage.h"
+#include "controllers/namespaces.h"
+#include "controllers/nodes.h"
+#include "controllers/replicaset.h"
+
+namespace k8lite::controllers {
+namespace {
+
+template <class T>
+std::unique_ptr<machinery::Controller> make(Context& c) { return std::make_unique<T>(c); }
+
+constexpr std::unique_ptr<machinery::Controller> (*kControllers[])(Context&) = {
+    make<NodeController>, make<NamespaceController>, make<ServiceAccountController>, make<DeploymentController>, make<ReplicaSetController>, make<EndpointsController>, make<GarbageCollector>,
+};
+
+}  // namespace
+
+Controllers::Controllers(machinery::Client& client, const Clock& clock, Random& random, ControllersOptions options)
+    : events_(client, clock, random, "controller-manager"), context_{client, clock, random, events_, options.cluster_cidr, options.ca_pem, {}} {
+  for (auto make_one : kControllers) controllers_.push_back(make_one(context_));
+}
+Controllers::~Controllers() { stop(); }
+
+void Controllers::start() {
+  for (auto& [name, informer] : context_.informers) informer->start();
+  // Deciding on half a picture would create what is there already.
+  for (auto& [name, informer] : context_.informers) informer->wait_synced(seconds(60));
+  std::vector<machinery::Controller*> all;
+  for (auto& c : controllers_) all.push_back(c.get());
+  runner_ = std::make_unique<machinery::Runner>(all);
+  runner_->start();
+}
+
+void Controllers::stop() {
+  for (auto& [name, informer] : context_.informers) informer->stop();
+  if (runner_) runner_->stop();
+  runner_ = nullptr;
+}
+
+}  // namespace k8lite::controllers

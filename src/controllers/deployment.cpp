@@ -1,0 +1,85 @@
+#include "controllers/deployment.h"
+
+#include "api/selector.h"
+#include "controllers/deployment_plan.h"
+
+namespace k8lite::controllers {
+
+using json::Doc;
+using json::Node;
+using machinery::Action;
+
+DeploymentController::DeploymentController(Context& c) : Base(c, "deployment-controller"), deployments_(c.informer("apps", "deployments")), sets_(c.informer("apps", "replicasets")) {
+  deployments_.on_change([this](const Doc& before, const Doc& after) { queue_.add(machinery::object_key((after ? after : before).root())); });
+  sets_.on_change([this](const Doc& before, const Doc& after) {
+    const Doc& set = after ? after : before;
+    json::Value owner = controller_of(set.root());
+    if (owner && owner["kind"].equals("Deployment")) queue_.add(machinery::object_key(namespace_of(set), owner["name"].str()));
+  });
+}
+
+Result<> DeploymentController::create_set(const Doc& d, int64_t replicas, int64_t revision) {
+  std::string hash = template_hash(d), ns = namespace_of(d), name = name_of(d) + "-" + hash;
+  Node set = Node::obj({{"apiVersion", "apps/v1"}, {"kind", "ReplicaSet"}});
+  Node pod_template = d.path("spec.template").to_node();
+  pod_template["metadata"]["labels"].set("pod-template-hash", hash);
+  set["metadata"] = Node::obj({{"name", name}, {"namespace", ns}, {"labels", pod_template.path("metadata.labels")}, {"ownerReferences", Node::arr({owner_reference(d)})}});
+  for (auto m : d["metadata"]["annotations"].members())
+    if (m.key() != "kubectl.kubernetes.io/last-applied-configuration" && !m.key().starts_with("deployment.kubernetes.io/")) set["metadata"]["annotations"].set(m.key(), m.value.str());
+  set["metadata"]["annotations"].set("deployment.kubernetes.io/revision", std::to_string(revision));
+  set["metadata"]["annotations"].set("deployment.kubernetes.io/desired-replicas", std::to_string(d.path("spec.replicas").int_or(1)));
+  set["spec"] = Node::obj({{"replicas", replicas}, {"selector", d.path("spec.selector").to_node()}, {"template", std::move(pod_template)}});
+  set["spec"]["selector"]["matchLabels"].set("pod-template-hash", hash);
+  if (d.path("spec.minReadySeconds")) set["spec"].set("minReadySeconds", d.path("spec.minReadySeconds").int_or(0));
+  auto r = context_.client.create({"apps", "v1", "replicasets", ns, "", ""}, Doc::from(set), as_manager());
+  if (!r.ok() && !r.status().is(Reason::AlreadyExists)) {
+    context_.events.record(d.root(), "Warning", "ReplicaSetCreateError", "Failed to create new replica set " + json::quoted(name) + ": " + r.status().message());
+    return r.status();
+  }
+  if (r.ok() && replicas > 0) context_.events.record(d.root(), "Normal", "ScalingReplicaSet", "Scaled up replica set " + name + " from 0 to " + std::to_string(replicas));
+  return {};
+}
+
+Result<Action> DeploymentController::reconcile(const std::string& key) {
+  Doc d = deployments_.get(key);
+  if (!d || d.path("metadata.deletionTimestamp")) return Action::wait_for_change();
+  std::string ns = namespace_of(d);
+  std::vector<Doc> sets = sets_.owned_by(uid_of(d));
+  DeploymentPlan plan = plan_deployment(d, sets, context_.clock.now());
+  machinery::Path path{"apps", "v1", "replicasets", ns, "", ""};
+  if (plan.create_new) TRY_OK(create_set(d, plan.new_replicas, plan.revision));
+  std::string desired = std::to_string(d.path("spec.replicas").int_or(1));
+  for (const Doc& rs : sets) {
+    int64_t now = rs.path("spec.replicas").int_or(1), then = now;
+    for (const auto& [name, replicas] : plan.scale)
+      if (name == name_of(rs)) then = replicas;
+    Node patch = Node::object();
+    if (then != now) patch["spec"].set("replicas", then);
+    if (!rs["metadata"]["annotations"]["deployment.kubernetes.io/desired-replicas"].equals(desired) && (now > 0 || then > 0)) patch["metadata"]["annotations"].set("deployment.kubernetes.io/desired-replicas", desired);
+    if (plan.revise == name_of(rs)) patch["metadata"]["annotations"].set("deployment.kubernetes.io/revision", std::to_string(plan.revision));
+    if (patch.size() == 0) continue;
+    path.name = name_of(rs);
+    if (then != now) patch["metadata"].set("resourceVersion", rs.path("metadata.resourceVersion").str());
+    TRY_OK(context_.client.patch(path, machinery::PatchType::Merge, patch.dump(), as_manager()));
+    if (then != now)
+      context_.events.record(d.root(), "Normal", "ScalingReplicaSet", "Scaled " + std::string(then > now ? "up" : "down") + " replica set " + path.name + " from " + std::to_string(now) + " to " + std::to_string(then));
+  }
+  for (const auto& name : plan.remove) {
+    path.name = name;
+    (void)context_.client.remove(path, {});
+  }
+  if (!d["metadata"]["annotations"]["deployment.kubernetes.io/revision"].equals(std::to_string(plan.revision))) {
+    Node patch = Node::object();
+    patch["metadata"]["annotations"].set("deployment.kubernetes.io/revision", std::to_string(plan.revision));
+    TRY_OK(context_.client.patch({"apps", "v1", "deployments", ns, name_of(d), ""}, machinery::PatchType::Merge, patch.dump(), as_manager()));
+  }
+  if (!(plan.status == d["status"].to_node())) {
+    auto r = context_.client.patch({"apps", "v1", "deployments", ns, name_of(d), "status"}, machinery::PatchType::Json,
+                                   Node::arr({Node::obj({{"op", "add"}, {"path", "/status"}, {"value", plan.status}})}).dump(), as_manager());
+    if (!r.ok() && !r.status().is(Reason::NotFound)) return r.status();
+  }
+  bool unfinished = plan.status.get("updatedReplicas").int_or(0) < d.path("spec.replicas").int_or(1) || plan.status.get("availableReplicas").int_or(0) < d.path("spec.replicas").int_or(1);
+  return unfinished ? Action::after(seconds(d.path("spec.progressDeadlineSeconds").int_or(600) + 1)) : Action::wait_for_change();
+}
+
+}  // namespace k8lite::controllers

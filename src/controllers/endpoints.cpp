@@ -1,0 +1,117 @@
+#include "controllers/endpoints.h"
+
+#include "api/selector.h"
+#include "base/strings.h"
+#include "controllers/endpoints_plan.h"
+
+namespace k8lite::controllers {
+
+using json::Doc;
+using json::Node;
+using machinery::Action;
+using machinery::Operation;
+
+namespace {
+constexpr std::string_view kServiceName = "kubernetes.io/service-name", kManagedBy = "endpointslice.kubernetes.io/managed-by", kManager = "endpointslice-controller.k8s.io";
+
+bool selected(const Doc& service, const Doc& pod) {
+  json::Value selector = service.path("spec.selector");
+  if (selector.empty()) return false;
+  for (auto m : selector.members())
+    if (!pod["metadata"]["labels"][m.raw_key].equals(m.value.str())) return false;
+  return true;
+}
+}  // namespace
+
+EndpointsController::EndpointsController(Context& c)
+    : Base(c, "endpointslice-controller"), services_(c.informer("", "services")), pods_(c.informer("", "pods")), endpoints_(c.informer("", "endpoints")), slices_(c.informer("discovery.k8s.io", "endpointslices")) {
+  services_.on_change([this](const Doc& before, const Doc& after) { queue_.add(machinery::object_key((after ? after : before).root())); });
+  pods_.on_change([this](const Doc& before, const Doc& after) {
+    const Doc& pod = after ? after : before;
+    for (const Doc& s : services_.list(namespace_of(pod)))
+      if ((before && selected(s, before)) || (after && selected(s, after))) queue_.add(machinery::object_key(s.root()));
+  });
+  slices_.on_change([this](const Doc&, const Doc& after) {
+    if (!after) return;  // only to see what is no more wanted after a start
+    if (std::string service = after["metadata"]["labels"][kServiceName].str(); !service.empty() && after["metadata"]["labels"][kManagedBy].equals(kManager))
+      if (!services_.get(machinery::object_key(namespace_of(after), service))) queue_.add_after(machinery::object_key(namespace_of(after), service), seconds(1));
+  });
+}
+
+Result<Action> EndpointsController::reconcile(const std::string& key) {
+  auto [ns, name] = machinery::split_key(key);
+  Doc service = services_.get(key);
+  std::vector<Doc> have;
+  for (const Doc& s : slices_.list(ns))
+    if (s["metadata"]["labels"][kServiceName].equals(name) && s["metadata"]["labels"][kManagedBy].equals(kManager)) have.push_back(s);
+  std::vector<Operation> operations;
+  machinery::Path slice_path{"discovery.k8s.io", "v1", "endpointslices", ns, "", ""}, endpoints_path{"", "v1", "endpoints", ns, name, ""};
+  if (!service || service.path("spec.selector").empty()) {
+    for (const Doc& s : have) {
+      slice_path.name = name_of(s);
+      operations.push_back({Operation::Kind::Delete, slice_path, {}, {}, {}, {}, {}});
+    }
+    if (!service)
+      if (Doc e = endpoints_.get(key); e && !e.path("metadata.deletionTimestamp")) operations.push_back({Operation::Kind::Delete, endpoints_path, {}, {}, {}, {}, {}});
+    if (!operations.empty()) (void)context_.client.submit(std::move(operations));
+    return Action::wait_for_change();
+  }
+  if (service.path("metadata.deletionTimestamp")) return Action::wait_for_change();
+  std::vector<Doc> pods;
+  for (const Doc& p : pods_.list(ns))
+    if (selected(service, p)) pods.push_back(p);
+  ServiceEndpoints plan = plan_endpoints(service, pods);
+  if (plan.slices.empty()) plan.slices.push_back(Node::obj({{"addressType", "IPv4"}, {"endpoints", Node::array()}, {"ports", Node::array()}}));
+
+  Node labels = service.path("metadata.labels").exists() ? service.path("metadata.labels").to_node() : Node::object();
+  labels.set(kServiceName, name);
+  labels.set(kManagedBy, std::string(kManager));
+  if (service.path("spec.clusterIP").equals("None")) labels.set("service.kubernetes.io/headless", "");
+  for (size_t i = 0; i < std::max(plan.slices.size(), have.size()); ++i) {
+    if (i >= plan.slices.size()) {
+      slice_path.name = name_of(have[i]);
+      operations.push_back({Operation::Kind::Delete, slice_path, {}, {}, {}, {}, {}});
+      continue;
+    }
+    Node slice = plan.slices[i];
+    if (i < have.size()) {
+      Node current = have[i].to_node();
+      bool same = current.get("endpoints") == slice.get("endpoints") && (current.get("ports") == slice.get("ports")) && current.path("metadata.labels") == labels;
+      if (same) continue;
+      current.set("endpoints", slice.get("endpoints"));
+      current.set("ports", slice.get("ports"));
+      current["metadata"].set("labels", labels);
+      slice_path.name = name_of(have[i]);
+      operations.push_back({Operation::Kind::Update, slice_path, Doc::from(current), {}, {}, as_manager(), {}});
+    } else {
+      slice.set("apiVersion", "discovery.k8s.io/v1");
+      slice.set("kind", "EndpointSlice");
+      slice["metadata"] = Node::obj({{"generateName", name + "-"}, {"namespace", ns}, {"labels", labels}, {"ownerReferences", Node::arr({owner_reference(service)})}});
+      slice_path.name.clear();
+      operations.push_back({Operation::Kind::Create, slice_path, Doc::from(slice), {}, {}, as_manager(), {}});
+    }
+  }
+  Doc current = endpoints_.get(key);
+  Node wanted_labels = service.path("metadata.labels").exists() ? service.path("metadata.labels").to_node() : Node::object();
+  wanted_labels.set("endpoints.kubernetes.io/managed-by", "endpoint-controller");
+  Node subsets = plan.subsets;
+  bool same = current && (subsets.is_null() ? current["subsets"].empty() : current["subsets"].to_node() == subsets);
+  if (!same) {
+    Node e = current ? current.to_node() : Node::obj({{"apiVersion", "v1"}, {"kind", "Endpoints"}, {"metadata", Node::obj({{"name", name}, {"namespace", ns}})}});
+    e["metadata"].set("labels", wanted_labels);
+    if (subsets.is_null()) e.erase("subsets");
+    else e.set("subsets", std::move(subsets));
+    machinery::Path path = endpoints_path;
+    if (!current) path.name.clear();
+    operations.push_back({current ? Operation::Kind::Update : Operation::Kind::Create, path, Doc::from(e), {}, {}, as_manager(), {}});
+  }
+  if (operations.empty()) return Action::wait_for_change();
+  Status failure;
+  for (auto& r : context_.client.submit(std::move(operations)))
+    if (!r.ok() && !r.status().is(Reason::NotFound)) failure = r.status();
+  if (!failure.ok()) return failure;
+  // The caches may not show yet what was written: look again, so that nothing is created twice for long.
+  return Action::wait_for_change();
+}
+
+}  // namespace k8lite::controllers

@@ -1,0 +1,91 @@
+#include "controllers/namespaces.h"
+
+#include <algorithm>
+
+#include "api/kinds.h"
+
+namespace k8lite::controllers {
+
+using json::Doc;
+using json::Node;
+using machinery::Action;
+
+NamespaceController::NamespaceController(Context& c) : Base(c, "namespace-controller"), namespaces_(c.informer("", "namespaces")) {
+  namespaces_.on_change([this](const Doc&, const Doc& after) {
+    if (after && after.path("metadata.deletionTimestamp")) queue_.add(name_of(after));
+  });
+}
+
+Result<bool> NamespaceController::empty(const std::string& ns) {
+  bool empty = true;
+  for (const auto& kind : api::builtin_kinds()) {
+    bool listed = std::find(kind->verbs.begin(), kind->verbs.end(), "list") != kind->verbs.end() && std::find(kind->verbs.begin(), kind->verbs.end(), "delete") != kind->verbs.end();
+    if (!kind->namespaced || !listed) continue;
+    machinery::Path path{kind->group, kind->version, kind->plural, ns, "", ""};
+    TRY(auto list, context_.client.list(path, {}));
+    std::vector<machinery::Operation> operations;
+    for (const Doc& o : list.items) {
+      empty = false;
+      if (o.path("metadata.deletionTimestamp")) continue;
+      path.name = name_of(o);
+      machinery::DeleteOptions options;
+      options.propagation_policy = "Background";
+      operations.push_back({machinery::Operation::Kind::Delete, path, {}, {}, {}, {}, options});
+    }
+    if (operations.empty()) continue;
+    for (auto& r : context_.client.submit(std::move(operations)))
+      if (!r.ok() && !r.status().is(Reason::NotFound)) return r.status();
+  }
+  return empty;
+}
+
+Result<Action> NamespaceController::reconcile(const std::string& key) {
+  Doc ns = namespaces_.get(key);
+  if (!ns || !ns.path("metadata.deletionTimestamp")) return Action::wait_for_change();
+  TRY(bool is_empty, empty(key));
+  if (!is_empty) return Action::after(milliseconds(200));
+  Node object = ns.to_node();
+  std::erase_if(object["spec"]["finalizers"].items(), [](const Node& f) { return f.str() == "kubernetes"; });
+  auto r = context_.client.update({"", "v1", "namespaces", "", key, "finalize"}, Doc::from(object), as_manager());
+  if (!r.ok() && !r.status().is(Reason::NotFound)) return r.status();
+  return Action::wait_for_change();
+}
+
+namespace {
+machinery::ListOptions only(const std::string& name) {
+  machinery::ListOptions o;
+  o.field_selector = "metadata.name=" + name;
+  return o;
+}
+}  // namespace
+
+ServiceAccountController::ServiceAccountController(Context& c)
+    : Base(c, "service-account-controller"), namespaces_(c.informer("", "namespaces")), accounts_(c.informer("", "serviceaccounts", only("default"))), config_maps_(c.informer("", "configmaps", only("kube-root-ca.crt"))) {
+  auto add = [this](const Doc& before, const Doc& after) { queue_.add(namespace_of(after ? after : before)); };
+  namespaces_.on_change([this](const Doc&, const Doc& after) {
+    if (after) queue_.add(name_of(after));
+  });
+  accounts_.on_change(add);
+  config_maps_.on_change(add);
+}
+
+Result<Action> ServiceAccountController::reconcile(const std::string& key) {
+  Doc ns = namespaces_.get(key);
+  if (!ns || ns.path("metadata.deletionTimestamp")) return Action::wait_for_change();
+  std::vector<machinery::Operation> operations;
+  using Kind = machinery::Operation::Kind;
+  if (!accounts_.get(key + "/default"))
+    operations.push_back({Kind::Create, {"", "v1", "serviceaccounts", key, "", ""}, Doc::from(Node::obj({{"apiVersion", "v1"}, {"kind", "ServiceAccount"}, {"metadata", Node::obj({{"name", "default"}, {"namespace", key}})}})), {}, {}, as_manager(), {}});
+  Doc ca = config_maps_.get(key + "/kube-root-ca.crt");
+  Node data = Node::obj({{"ca.crt", context_.ca_pem}});
+  Node map = Node::obj({{"apiVersion", "v1"}, {"kind", "ConfigMap"}, {"metadata", Node::obj({{"name", "kube-root-ca.crt"}, {"namespace", key}})}, {"data", data}});
+  map["metadata"]["annotations"].set("kubernetes.io/description", "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such as the internal service IP or kubernetes.default.svc.");
+  if (!ca) operations.push_back({Kind::Create, {"", "v1", "configmaps", key, "", ""}, Doc::from(map), {}, {}, as_manager(), {}});
+  else if (!ca["data"]["ca.crt"].equals(context_.ca_pem)) operations.push_back({Kind::Patch, {"", "v1", "configmaps", key, "kube-root-ca.crt", ""}, {}, machinery::PatchType::Merge, Node::obj({{"data", data}}).dump(), as_manager(), {}});
+  if (operations.empty()) return Action::wait_for_change();
+  for (auto& r : context_.client.submit(std::move(operations)))
+    if (!r.ok() && !r.status().is(Reason::AlreadyExists) && !r.status().is(Reason::NotFound)) return r.status();
+  return Action::wait_for_change();
+}
+
+}  // namespace k8lite::controllers

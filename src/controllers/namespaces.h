@@ -1,0 +1,26 @@
+// Namespaces: empties those that are being deleted, and gives the others their default service account and the cluster's CA.
+#pragma once
+#include "controllers/context.h"
+
+namespace k8lite::controllers {
+
+class NamespaceController : public Base {
+ public:
+  explicit NamespaceController(Context& context);
+  Result<machinery::Action> reconcile(const std::string& key) override;
+
+ private:
+  Result<bool> empty(const std::string& ns);  // deletes content; true when none is left
+  machinery::Informer& namespaces_;
+};
+
+class ServiceAccountController : public Base {
+ public:
+  explicit ServiceAccountController(Context& context);
+  Result<machinery::Action> reconcile(const std::string& key) override;
+
+ private:
+  machinery::Informer &namespaces_, &accounts_, &config_maps_;
+};
+
+}  // namespace k8lite::controllers

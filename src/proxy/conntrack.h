@@ -1,0 +1,31 @@
+// UDP has no end of a connection: the kernel would send a client's packets to an endpoint that is gone for as long as the client
+// keeps talking. After a change of endpoints those flows are forgotten, so that the next packet is balanced anew.
+#pragma once
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "proxy/service_ports.h"
+
+namespace k8lite::proxy {
+
+// Where UDP traffic may go: "ip:port" of a service, or a node port, -> its endpoints ("ip:port").
+struct UdpTargets {
+  std::map<std::string, std::set<std::string>> addresses;
+  std::map<int, std::set<std::string>> node_ports;
+  bool operator==(const UdpTargets&) const = default;
+};
+UdpTargets udp_targets(const std::vector<ServicePort>& ports);
+
+// A flow as the kernel's connection tracking sees it: where the client sent to, and who answers. "ip:port" each.
+struct UdpFlow {
+  std::string sent_to, answered_by;
+};
+bool is_stale(const UdpFlow& flow, const UdpTargets& targets);
+
+// Removes the stale flows of the calling thread's network namespace; says how many.
+Result<int> forget_stale_flows(const UdpTargets& targets);
+
+}  // namespace k8lite::proxy

@@ -1,0 +1,84 @@
+// Which of the nodes that can take a pod is best.
+#include <algorithm>
+#include <cmath>
+
+#include "api/selector.h"
+#include "scheduler/cycle.h"
+
+namespace k8lite::scheduler {
+namespace {
+
+using json::Value;
+
+double fraction(const FilterInput& in, const NodeInfo& n, const std::string& name) {
+  auto have = n.allocatable.find(name);
+  if (have == n.allocatable.end() || have->second == 0) return 1;
+  auto used = n.requested.find(name);
+  auto wanted = in.requests.find(name);
+  // A pod that asks for nothing still takes something: upstream counts 100m and 200 MiB.
+  int64_t ask = wanted == in.requests.end() || wanted->second == 0 ? (name == "cpu" ? 100 : int64_t{200} << 20) : wanted->second;
+  return std::min(1.0, static_cast<double>((used == n.requested.end() ? 0 : used->second) + ask) / static_cast<double>(have->second));
+}
+
+int64_t least_allocated(const FilterInput& in, const NodeInfo& n) { return static_cast<int64_t>(100 * ((1 - fraction(in, n, "cpu")) + (1 - fraction(in, n, "memory"))) / 2); }
+int64_t balanced(const FilterInput& in, const NodeInfo& n) { return static_cast<int64_t>(100 * (1 - std::abs(fraction(in, n, "cpu") - fraction(in, n, "memory")) / 2)); }
+
+int64_t preferred_affinity(const FilterInput& in, const NodeInfo& n) {
+  int64_t sum = 0, all = 0;
+  for (Value p : in.pod.path("spec.affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution").items()) {
+    all += p["weight"].int_or(1);
+    if (selector_term_matches(p["preference"], n)) sum += p["weight"].int_or(1);
+  }
+  return all ? sum * 100 / all : 0;
+}
+
+int64_t tolerable(const FilterInput& in, const NodeInfo& n) {
+  int64_t bad = 0;
+  for (Value taint : n.node.path("spec.taints").items()) bad += taint["effect"].equals("PreferNoSchedule");
+  return bad ? 0 : 100;
+}
+
+// Pods with the same controller are kept apart.
+int64_t spread(const FilterInput& in, const NodeInfo& n) {
+  std::string owner;
+  for (Value o : in.pod.path("metadata.ownerReferences").items())
+    if (o["controller"].bool_or(false)) owner = o["uid"].str();
+  if (owner.empty()) return 100;
+  int64_t here = 0, most = 0;
+  for (const auto& [name, other] : in.snapshot.nodes()) {
+    int64_t count = 0;
+    for (const auto& [key, p] : other.pods)
+      for (Value o : p.pod.path("metadata.ownerReferences").items()) count += o["uid"].equals(owner);
+    most = std::max(most, count);
+    if (name == n.name()) here = count;
+  }
+  return most == 0 ? 100 : 100 * (most - here) / most;
+}
+
+int64_t pod_preference(const FilterInput& in, const NodeInfo& n) {
+  int64_t sum = 0, all = 0;
+  for (auto [list, sign] : {std::pair{"podAffinity", 1}, {"podAntiAffinity", -1}})
+    for (Value w : in.pod["spec"]["affinity"][list]["preferredDuringSchedulingIgnoredDuringExecution"].items()) {
+      Value term = w["podAffinityTerm"];
+      auto selector = api::LabelSelector::from_object(term["labelSelector"]);
+      std::string key = term["topologyKey"].str(), domain = n.node["metadata"]["labels"][key].str();
+      all += w["weight"].int_or(1);
+      bool found = false;
+      for (const auto& [name, other] : in.snapshot.nodes())
+        if (!domain.empty() && other.node["metadata"]["labels"][key].equals(domain))
+          for (const auto& [pod_key, p] : other.pods)
+            found |= selector.ok() && p.pod.path("metadata.namespace").str() == in.pod.path("metadata.namespace").str() && selector->matches(p.pod["metadata"]["labels"]);
+      if (found) sum += sign * w["weight"].int_or(1);
+    }
+  return all ? 50 + 50 * sum / all : 0;
+}
+
+}  // namespace
+
+const Score kScores[] = {
+    {"NodeResourcesFit", 1, least_allocated}, {"NodeResourcesBalancedAllocation", 1, balanced}, {"NodeAffinity", 2, preferred_affinity},
+    {"TaintToleration", 3, tolerable},        {"PodTopologySpread", 2, spread},                {"InterPodAffinity", 2, pod_preference},
+};
+const size_t kScoreCount = std::size(kScores);
+
+}  // namespace k8lite::scheduler

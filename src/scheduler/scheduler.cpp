@@ -1,0 +1,198 @@
+#include "scheduler/scheduler.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+
+namespace k8lite::scheduler {
+namespace {
+
+using json::Doc;
+using json::Node;
+
+constexpr Duration kFirstBackoff = seconds(1), kLongestBackoff = seconds(10), kUnschedulableRetry = seconds(300);
+constexpr size_t kBatch = 64;  // bindings that are written together
+
+}  // namespace
+
+Scheduler::Scheduler(machinery::Client& client, const Clock& clock, Random& random, std::string name)
+    : client_(client), clock_(clock), name_(std::move(name)), events_(client, clock, random, name_), nodes_(client, {"", "v1", "nodes", "", "", ""}), pods_(client, {"", "v1", "pods", "", "", ""}) {
+  nodes_.on_change([this](const Doc& before, const Doc& after) {
+    std::lock_guard lock(mutex_);
+    if (after) snapshot_.set_node(after);
+    else snapshot_.remove_node(before.path("metadata.name").str());
+    something_changed();
+  });
+  pods_.on_change([this](const Doc& before, const Doc& after) {
+    std::string key = machinery::object_key((after ? after : before).root());
+    std::lock_guard lock(mutex_);
+    if (!after || after.path("metadata.deletionTimestamp") || !after.path("spec.nodeName").empty()) queue_.erase(key);
+    if (after && !after.path("spec.nodeName").empty()) {
+      snapshot_.set_pod(key, after);
+      std::string phase = after.path("status.phase").str();
+      if (phase == "Succeeded" || phase == "Failed") something_changed();
+      return;
+    }
+    if (!after) {
+      snapshot_.remove_pod(key);
+      return something_changed();
+    }
+    if (after.path("metadata.deletionTimestamp") || after.path("spec.schedulingGates").size() || !after.path("spec.schedulerName").equals(name_)) return;
+    Waiting& w = queue_[key];
+    bool spec_changed = !w.pod || !(w.pod["spec"].raw() == after["spec"].raw());
+    w.pod = after;
+    if (spec_changed) w.unschedulable = false, w.not_before = Duration{0};
+    wake_.notify_all();
+  });
+}
+
+Scheduler::~Scheduler() { stop(); }
+
+void Scheduler::start() {
+  nodes_.start();
+  pods_.start();
+  thread_ = std::thread([this] {
+    nodes_.wait_synced(seconds(60));
+    pods_.wait_synced(seconds(60));
+    run();
+  });
+}
+
+void Scheduler::stop() {
+  {
+    std::lock_guard lock(mutex_);
+    if (std::exchange(stopping_, true)) return;
+    wake_.notify_all();
+  }
+  nodes_.stop();
+  pods_.stop();
+  if (thread_.joinable()) thread_.join();
+}
+
+// A node or a pod came or went: what did not fit may fit now, after its back-off. Called with the mutex held.
+void Scheduler::something_changed() {
+  for (auto& [key, w] : queue_) w.unschedulable = false;
+  wake_.notify_all();
+}
+
+void Scheduler::run() {
+  std::unique_lock lock(mutex_);
+  while (!stopping_) {
+    Duration now = clock_.mono(), next{0};
+    std::vector<std::pair<std::string, Doc>> batch;
+    for (auto& [key, w] : queue_) {
+      Duration due = w.unschedulable ? std::max(w.not_before, Duration{0}) + kUnschedulableRetry : w.not_before;
+      if (due <= now) batch.emplace_back(key, w.pod);
+      else if (next == Duration{0} || due < next) next = due;
+    }
+    if (batch.empty()) {
+      if (next == Duration{0}) wake_.wait(lock);
+      else wake_.wait_for(lock, next - now);
+      continue;
+    }
+    std::stable_sort(batch.begin(), batch.end(), [](const auto& a, const auto& b) {
+      int64_t pa = a.second.path("spec.priority").int_or(0), pb = b.second.path("spec.priority").int_or(0);
+      if (pa != pb) return pa > pb;
+      return a.second.path("metadata.creationTimestamp").str() < b.second.path("metadata.creationTimestamp").str();
+    });
+    if (batch.size() > kBatch) batch.resize(kBatch);
+    lock.unlock();
+    place(std::move(batch));
+    lock.lock();
+  }
+}
+
+void Scheduler::place(std::vector<std::pair<std::string, Doc>> batch) {
+  std::vector<std::pair<std::string, Doc>> assumed;
+  std::vector<std::tuple<std::string, Doc, std::string>> refused;
+  {
+    std::lock_guard lock(mutex_);
+    for (auto& [key, pod] : batch) {
+      if (!queue_.count(key)) continue;
+      Decision d = schedule(pod.root(), snapshot_);
+      if (d.node.empty()) {
+        Waiting& w = queue_[key];
+        w.unschedulable = true;
+        w.backoff = w.backoff == Duration{0} ? kFirstBackoff : std::min(w.backoff * 2, kLongestBackoff);
+        w.not_before = clock_.mono() + w.backoff;
+        refused.emplace_back(key, pod, d.message);
+        continue;
+      }
+      Node placed = pod.to_node();
+      placed["spec"].set("nodeName", d.node);
+      Doc doc = Doc::from(placed);
+      snapshot_.set_pod(key, doc);  // assumed: the next one sees it there
+      queue_.erase(key);
+      assumed.emplace_back(key, doc);
+    }
+  }
+  bound(assumed);
+  for (auto& [key, pod, message] : refused) failed(key, pod, message);
+}
+
+void Scheduler::bound(const std::vector<std::pair<std::string, Doc>>& assumed) {
+  std::vector<machinery::Operation> operations;
+  for (const auto& [key, pod] : assumed) {
+    auto [ns, name] = machinery::split_key(key);
+    Node binding = Node::obj({{"apiVersion", "v1"}, {"kind", "Binding"}, {"metadata", Node::obj({{"name", name}, {"namespace", ns}, {"uid", pod.path("metadata.uid").str()}})},
+                              {"target", Node::obj({{"apiVersion", "v1"}, {"kind", "Node"}, {"name", pod.path("spec.nodeName").str()}})}});
+    operations.push_back({machinery::Operation::Kind::Create, {"", "v1", "pods", ns, name, "binding"}, Doc::from(binding), {}, {}, {}, {}});
+  }
+  if (operations.empty()) return;
+  auto results = client_.submit(std::move(operations));
+  for (size_t i = 0; i < results.size(); ++i) {
+    const auto& [key, pod] = assumed[i];
+    if (results[i].ok()) {
+      events_.record(pod.root(), "Normal", "Scheduled", "Successfully assigned " + key + " to " + pod.path("spec.nodeName").str());
+      continue;
+    }
+    std::lock_guard lock(mutex_);
+    snapshot_.remove_pod(key);
+    Doc now = pods_.get(key);
+    if (!now || !now.path("spec.nodeName").empty() || now.path("metadata.deletionTimestamp")) continue;
+    log_debug("binding failed, will try again", {{"pod", key}, {"error", results[i].status()}});
+    queue_[key].pod = now;
+    queue_[key].not_before = clock_.mono() + kFirstBackoff;
+  }
+}
+
+void Scheduler::failed(const std::string& key, const Doc& pod, const std::string& message) {
+  auto [ns, name] = machinery::split_key(key);
+  // Preemption: the node where the least important pods have to go.
+  std::vector<std::string> victims;
+  std::string nominated;
+  {
+    std::lock_guard lock(mutex_);
+    Amounts requests = pod_requests(pod.root());
+    FilterInput in{pod.root(), requests, snapshot_};
+    for (const auto& [node_name, node] : snapshot_.nodes()) {
+      auto v = victims_on(in, node);
+      if (!v.empty() && (victims.empty() || v.size() < victims.size())) victims = v, nominated = node_name;
+    }
+    auto it = queue_.find(key);
+    if (it != queue_.end() && it->second.told == message && victims.empty()) return;
+    if (it != queue_.end()) it->second.told = message;
+  }
+  for (const auto& v : victims) {
+    auto [victim_ns, victim] = machinery::split_key(v);
+    if (Doc p = pods_.get(v)) {
+      if (p.path("metadata.deletionTimestamp")) continue;
+      events_.record(p.root(), "Normal", "Preempted", "Preempted by pod " + pod.path("metadata.uid").str() + " on node " + nominated);
+    }
+    (void)client_.remove({"", "v1", "pods", victim_ns, victim, ""}, {});
+  }
+  std::string text = message + (victims.empty() ? " preemption: 0/" + std::to_string(nodes_.list().size()) + " nodes are available: No preemption victims found for incoming pod." : "");
+  events_.record(pod.root(), "Warning", "FailedScheduling", text);
+  Node conditions = Node::array();
+  std::string since = rfc3339(clock_.now());
+  for (json::Value c : pod.path("status.conditions").items()) {
+    if (!c["type"].equals("PodScheduled")) conditions.append(c.to_node());
+    else if (c["status"].equals("False")) since = c["lastTransitionTime"].str(since);
+  }
+  conditions.append(Node::obj({{"type", "PodScheduled"}, {"status", "False"}, {"lastTransitionTime", since}, {"reason", "Unschedulable"}, {"message", text}}));
+  Node status = Node::obj({{"conditions", std::move(conditions)}});
+  if (!nominated.empty()) status.set("nominatedNodeName", nominated);
+  (void)client_.patch({"", "v1", "pods", ns, name, "status"}, machinery::PatchType::Merge, Node::obj({{"status", std::move(status)}}).dump(), {});
+}
+
+}  // namespace k8lite::scheduler

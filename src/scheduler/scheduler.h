@@ -1,0 +1,47 @@
+// Puts pods on nodes: a queue by priority, one cycle at a time on an assumed picture, binding in groups.
+#pragma once
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+#include "base/random.h"
+#include "machinery/controller.h"
+#include "scheduler/cycle.h"
+
+namespace k8lite::scheduler {
+
+class Scheduler {
+ public:
+  Scheduler(machinery::Client& client, const Clock& clock, Random& random, std::string name = "default-scheduler");
+  ~Scheduler();
+  void start();
+  void stop();
+
+ private:
+  struct Waiting {
+    json::Doc pod;
+    Duration not_before{0};
+    Duration backoff{0};
+    bool unschedulable = false;  // until something changes
+    std::string told;            // the last message written to its condition
+  };
+  void run();
+  void place(std::vector<std::pair<std::string, json::Doc>> batch);
+  void failed(const std::string& key, const json::Doc& pod, const std::string& message);
+  void bound(const std::vector<std::pair<std::string, json::Doc>>& assumed);
+  void something_changed();
+
+  machinery::Client& client_;
+  const Clock& clock_;
+  const std::string name_;
+  machinery::EventRecorder events_;
+  machinery::Informer nodes_, pods_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  Snapshot snapshot_;
+  std::map<std::string, Waiting> queue_;
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+}  // namespace k8lite::scheduler

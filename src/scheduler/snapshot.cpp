@@ -1,0 +1,104 @@
+#include "scheduler/snapshot.h"
+
+#include <algorithm>
+
+#include "base/quantity.h"
+
+namespace k8lite::scheduler {
+namespace {
+
+using json::Value;
+
+int64_t amount(std::string_view name, Value text) {
+  auto q = Quantity::parse(text.is_string() ? text.str() : std::string(text.raw()));
+  if (!q) return 0;
+  return name == "cpu" ? q->milli_value() : q->value();
+}
+
+Amounts amounts_of(Value map) {
+  Amounts out;
+  for (auto m : map.members()) out[m.key()] = amount(m.key(), m.value);
+  return out;
+}
+
+void add(Amounts& to, const Amounts& from) {
+  for (const auto& [name, n] : from) to[name] += n;
+}
+
+bool over(Value pod) {
+  std::string phase = pod.path("status.phase").str();
+  return phase == "Succeeded" || phase == "Failed";
+}
+
+}  // namespace
+
+Amounts pod_requests(Value pod) {
+  Amounts sum{{"cpu", 0}, {"memory", 0}}, sidecars, largest;
+  for (Value c : pod.path("spec.containers").items()) add(sum, amounts_of(c["resources"]["requests"]));
+  for (Value c : pod.path("spec.initContainers").items()) {
+    Amounts own = amounts_of(c["resources"]["requests"]);
+    if (c["restartPolicy"].equals("Always")) {
+      add(sidecars, own);
+      own = sidecars;
+    } else {
+      add(own, sidecars);  // it runs beside the sidecars started before it
+    }
+    for (const auto& [name, n] : own) largest[name] = std::max(largest[name], n);
+  }
+  add(sum, sidecars);
+  for (const auto& [name, n] : largest) sum[name] = std::max(sum[name], n);
+  add(sum, amounts_of(pod.path("spec.overhead")));
+  return sum;
+}
+
+void NodeInfo::add(const std::string& key, const json::Doc& pod) {
+  remove(key);
+  PodOnNode p{pod, pod_requests(pod.root())};
+  for (const auto& [name, n] : p.requests) requested[name] += n;
+  pods.emplace(key, std::move(p));
+}
+
+void NodeInfo::remove(const std::string& key) {
+  auto it = pods.find(key);
+  if (it == pods.end()) return;
+  for (const auto& [name, n] : it->second.requests) requested[name] -= n;
+  pods.erase(it);
+}
+
+void Snapshot::set_node(const json::Doc& node) {
+  std::string name = node.path("metadata.name").str();
+  NodeInfo& info = nodes_[name];
+  info.node = node;
+  info.allocatable = amounts_of(node.path("status.allocatable"));
+  if (auto it = waiting_.find(name); it != waiting_.end()) {
+    for (auto& [key, pod] : it->second) info.add(key, pod);
+    waiting_.erase(it);
+  }
+}
+
+void Snapshot::remove_node(const std::string& name) {
+  auto it = nodes_.find(name);
+  if (it == nodes_.end()) return;
+  for (auto& [key, p] : it->second.pods) waiting_[name][key] = p.pod;
+  nodes_.erase(it);
+}
+
+void Snapshot::set_pod(const std::string& key, const json::Doc& pod) {
+  std::string node = pod.path("spec.nodeName").str();
+  auto it = node_of_.find(key);
+  if (it != node_of_.end() && it->second != node) remove_pod(key);
+  if (node.empty() || over(pod.root())) return remove_pod(key);
+  node_of_[key] = node;
+  if (auto n = nodes_.find(node); n != nodes_.end()) n->second.add(key, pod);
+  else waiting_[node][key] = pod;
+}
+
+void Snapshot::remove_pod(const std::string& key) {
+  auto it = node_of_.find(key);
+  if (it == node_of_.end()) return;
+  if (auto n = nodes_.find(it->second); n != nodes_.end()) n->second.remove(key);
+  if (auto w = waiting_.find(it->second); w != waiting_.end()) w->second.erase(key);
+  node_of_.erase(it);
+}
+
+}  // namespace k8lite::scheduler

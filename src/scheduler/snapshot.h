@@ -1,0 +1,48 @@
+// What a scheduling cycle looks at: nodes with what their pods already take. Pure data, kept up to date by the change.
+#pragma once
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/json.h"
+
+namespace k8lite::scheduler {
+
+// Amounts by resource: "cpu" in thousandths, everything else whole.
+using Amounts = std::map<std::string, int64_t>;
+
+// What a pod asks for: the sum of its containers and sidecars, or its largest init container, plus overhead. cpu and memory always there.
+Amounts pod_requests(json::Value pod);
+
+struct PodOnNode {
+  json::Doc pod;
+  Amounts requests;
+};
+
+struct NodeInfo {
+  json::Doc node;
+  Amounts allocatable, requested;
+  std::map<std::string, PodOnNode> pods;   // by key
+  std::string name() const { return node.path("metadata.name").str(); }
+  void add(const std::string& key, const json::Doc& pod);
+  void remove(const std::string& key);
+};
+
+class Snapshot {
+ public:
+  void set_node(const json::Doc& node);
+  void remove_node(const std::string& name);
+  // A pod that is bound (or assumed to be) to the node its spec names; a finished or unbound one is taken out.
+  void set_pod(const std::string& key, const json::Doc& pod);
+  void remove_pod(const std::string& key);
+  const std::map<std::string, NodeInfo>& nodes() const { return nodes_; }
+
+ private:
+  std::map<std::string, NodeInfo> nodes_;
+  std::map<std::string, std::string> node_of_;  // pod key -> node, also of nodes not there (yet)
+  std::map<std::string, std::map<std::string, json::Doc>> waiting_;  // pods of unknown nodes
+};
+
+}  // namespace k8lite::scheduler

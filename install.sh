@@ -357,8 +357,11 @@ place_executable() {
   place "$stage/k8lite" "$bin_dir/k8lite" 0755
 }
 
+# No link for a command that this executable does not have: it would hide the real one from whoever installs it later.
 make_symlinks() {
+  commands="$("$root$bin_dir/k8lite" --help 2>/dev/null || true)"
   for name in kubectl crictl ctr; do
+    if [ -n "$commands" ] && ! printf '%s\n' "$commands" | grep -v 'not in this build' | grep -q "^ *$name "; then continue; fi
     link="$root$bin_dir/$name"
     if [ "$(readlink "$link" 2>/dev/null || true)" = k8lite ]; then continue; fi
     if [ -e "$link" ] || [ -L "$link" ] || command -v "$name" >/dev/null 2>&1; then
@@ -745,6 +748,9 @@ remove_links() {
   done
   [ -n "$links" ] || return 0
   if ! command -v ip >/dev/null 2>&1; then
+    # Nothing of the cluster runs any more: the executable's own clean-up can take the links away without iproute2.
+    bin="$(cd "$(dirname "$0")" && pwd)/k8lite"
+    if [ "$only" = 0 ] && [ -x "$bin" ] && "$bin" killall --data-dir "$data_dir" >/dev/null 2>&1; then return 0; fi
     warn "there is no ip command: these interfaces stay until the next start of the machine:$links"
     return 0
   fi

@@ -250,6 +250,12 @@ run "INSTALL_K8LITE_DOWNLOAD_URL=file://$R/web"
 nothing_installed
 check "no tool is called" test ! -s "$R/calls"
 
+machine "from standard input, whole"
+script="-s"
+run "INSTALL_K8LITE_DOWNLOAD_URL=file://$R/web" -- agent --server https://h1:6443 --token-file /etc/t <"$clone/install.sh"
+succeeds
+has_line /etc/systemd/system/k8lite-agent.service 'ExecStart=/usr/local/bin/k8lite agent --server https://h1:6443 --token-file /etc/t'
+
 machine "in a clone"
 mkdir "$R/clone"
 cp "$clone/install.sh" "$R/clone/install.sh"

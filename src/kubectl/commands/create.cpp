@@ -58,7 +58,7 @@ Result<> generate(Session& s, std::string_view group, std::string_view version, 
   TRY(std::string name, one_name(s));
   TRY(std::string ns, s.ns());
   Node full = Node::obj({{"apiVersion", m.api_version()}, {"kind", kind}, {"metadata", Node::obj({{"name", name}})}});
-  if (namespaced) full["metadata"].set("namespace", ns);
+  if (namespaced && s.ns_given()) full["metadata"].set("namespace", ns);
   for (auto& part : object.members()) {
     if (part.first == "metadata") {
       for (auto& p : part.second.members()) full["metadata"].set(p.first, std::move(p.second));
@@ -66,7 +66,11 @@ Result<> generate(Session& s, std::string_view group, std::string_view version, 
       full.set(part.first, std::move(part.second));
     }
   }
-  return send_new(s, m, ns, std::move(full), "");
+  auto done = send_new(s, m, ns, full, "");
+  if (done.ok() || !done.status().is(Reason::AlreadyExists) || !namespaced || group == "rbac.authorization.k8s.io") return done;
+  std::string text = done.status().message();
+  std::string what = kind == "Service" ? std::as_const(full).path("spec.type").str() + " service" : std::string(lower(kind));
+  return usage("failed to create " + what + ": " + text.substr(text.find("): ") + 3));
 }
 
 Result<> create_namespace(Session& s) { return generate(s, "", "v1", "Namespace", "namespaces", false, Node::object()); }

@@ -17,7 +17,10 @@ Result<> KubeletServer::start(const std::string& address, int port, std::shared_
   TRY(http_, net::serve_http(loop_, options, [this](net::Request& q, net::ResponseWriter& r) { return handle(q, r); }));
   return {};
 }
-void KubeletServer::stop() { http_ = nullptr; }
+void KubeletServer::stop() {
+  streaming_.stop();
+  http_ = nullptr;
+}
 
 namespace {
 Task<void> refuse(net::ResponseWriter& response, Status status) { (void)co_await response.send(http_code(status.reason()), {{"Content-Type", "text/plain; charset=utf-8"}}, status.message() + "\n"); }
@@ -34,6 +37,9 @@ Task<void> KubeletServer::handle(net::Request& request, net::ResponseWriter& res
   auto parts = split_strings(request.path.substr(1), '/');
   for (auto& p : parts) p = url_decode(p);
   if (parts.size() == 4 && parts[0] == "containerLogs") co_return co_await logs(request, response, parts[1], parts[2], parts[3]);
+  auto streamed = co_await streaming_.handle(request, response, parts);
+  if (!streamed.ok() && !response.started()) co_return co_await refuse(response, streamed.status());
+  if (!streamed.ok() || *streamed) co_return;
   co_await refuse(response, not_found("this node does not serve " + request.path));
 }
 

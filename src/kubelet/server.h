@@ -2,13 +2,14 @@
 // the cluster's CA in group system:masters).
 #pragma once
 #include "kubelet/pods.h"
+#include "kubelet/streaming.h"
 #include "net/http.h"
 
 namespace k8lite::kubelet {
 
 class KubeletServer {
  public:
-  KubeletServer(async::Loop& loop, PodManager& pods, const Clock& clock) : loop_(loop), pods_(pods), clock_(clock) {}
+  KubeletServer(async::Loop& loop, PodManager& pods, const Clock& clock) : loop_(loop), pods_(pods), clock_(clock), streaming_(loop, pods) {}
   Result<> start(const std::string& address, int port, std::shared_ptr<net::TlsServerContext> tls);
   void stop();
 
@@ -18,6 +19,7 @@ class KubeletServer {
   async::Loop& loop_;
   PodManager& pods_;
   const Clock& clock_;
+  Streaming streaming_;
   std::unique_ptr<net::HttpServer> http_;
 };
 

@@ -154,6 +154,7 @@ must() { wait_for "$@" || die "the scenario cannot go on"; }
 # field RESOURCE JSONPATH-EXPRESSION: prints it. is VALUE RESOURCE EXPRESSION: it has this value.
 field() { k get "$1" -o "jsonpath={$2}"; }
 is() { local got; got=$(field "$2" "$3") && [ "$got" = "$1" ] || { echo "$2 $3 is \"$got\""; return 1; }; }
+gone() { ! k get "$1" "$2" >/dev/null 2>&1; }
 # phase POD PHASE; logs_say POD TEXT [FLAG…]
 phase() { is "$2" "pod/$1" .status.phase; }
 logs_say() {
@@ -184,14 +185,15 @@ image_architecture() {
 }
 # busybox_pod NAME 'script' [further lines of the pod's spec, indented by two]
 busybox_pod() {
+  local more=${3:-}
+  [ -n "$more" ] && more+=$'\n'
   cat <<END
 apiVersion: v1
 kind: Pod
 metadata: {name: $1}
 spec:
   terminationGracePeriodSeconds: 2
-${3:+$3
-}  containers:
+$more  containers:
   - name: main
     image: busybox:e2e
     command: [sh, -c, $(yaml_quote "$2")]

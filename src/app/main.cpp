@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "app/server.h"
+#include "kubectl/kubectl.h"
 
 namespace {
 
@@ -20,8 +21,8 @@ int version(int, char**) {
 constexpr Face kFaces[] = {
     {"version", "print the version", version},
     {"server", "run a cluster: API server, controllers, scheduler and a node", k8lite::app::run_server},
-    {"agent", "run a node that joins a server", nullptr},
-    {"kubectl", "drive a cluster", nullptr},
+    {"agent", "run a node that joins a server", k8lite::app::run_agent},
+    {"kubectl", "drive a cluster", k8lite::kubectl::run_kubectl},
 };
 
 void usage(FILE* out) {
@@ -34,6 +35,11 @@ void usage(FILE* out) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  // As a symlink named after a face (kubectl), the executable is that face.
+  std::string_view self = argc > 0 ? argv[0] : "";
+  self = self.substr(self.rfind('/') + 1);
+  for (const Face& f : kFaces)
+    if (f.name == self && f.run) return f.run(argc, argv);
   std::string_view name = argc > 1 ? argv[1] : "";
   if (name == "--version" || name == "-v") name = "version";
   if (name.empty() || name == "help" || name == "--help" || name == "-h") {

@@ -4,8 +4,10 @@
 
 #include "base/random.h"
 #include "config/settings.h"
+#include "dns/dns.h"
 #include "kubelet/kubelet.h"
 #include "pki/pki.h"
+#include "proxy/proxy.h"
 
 namespace k8lite::app {
 
@@ -25,6 +27,11 @@ class NodeRoot {
   async::Loop& loop_;
   machinery::Client& client_;
   NodeSettings settings_;
+  void start_network_services(const std::string& rules);
+  bool disabled(std::string_view component) const;
+  machinery::Informer services_, slices_;
+  std::unique_ptr<proxy::Proxy> proxy_;
+  std::unique_ptr<dns::DnsServer> dns_;
   std::unique_ptr<kubelet::Kubelet> kubelet_;
 };
 

@@ -2,15 +2,12 @@
 // controllers, scheduler, node. Stopping runs the same list backwards and leaves pods running.
 #include "app/server.h"
 
-#include <signal.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <cstdio>
-#include <cstring>
 
 #include "apiserver/api_server.h"
+#include "app/environment.h"
 #include "app/identity.h"
+#include "app/join.h"
 #include "base/log.h"
 #include "base/strings.h"
 #include "app/node.h"
@@ -20,20 +17,8 @@
 #include "os/files.h"
 #include "scheduler/scheduler.h"
 
-extern char** environ;
-
 namespace k8lite::app {
 namespace {
-
-std::map<std::string, std::string> environment() {
-  std::map<std::string, std::string> out;
-  for (char** e = environ; *e; ++e) {
-    std::string_view row = *e;
-    size_t equals = row.find('=');
-    if (equals != row.npos) out[std::string(row.substr(0, equals))] = row.substr(equals + 1);
-  }
-  return out;
-}
 
 class Server {
  public:
@@ -55,6 +40,8 @@ class Server {
     TRY_OK(start_api(now));
     TRY_OK(api_->bootstrap());
     TRY_OK(write_admin_kubeconfig(now));
+    join_client_ = api_->client({{"system:k8lite:join", {"system:masters", "system:authenticated"}}, {}, {}}, "k8lite");
+    api_->add_handler(join_handler(pool_, *join_client_, identity_, config_, clock_));
     api_->set_ready(true);
     start_control_plane();
     if (!config_.disable_agent) TRY_OK(start_node(now));
@@ -147,7 +134,8 @@ class Server {
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<apiserver::ApiServer> api_;
   std::unique_ptr<net::HttpServer> http_;
-  std::unique_ptr<machinery::Client> controllers_client_, scheduler_client_, node_client_;
+  async::Pool pool_{4};
+  std::unique_ptr<machinery::Client> join_client_, controllers_client_, scheduler_client_, node_client_;
   std::unique_ptr<controllers::Controllers> controllers_;
   std::unique_ptr<scheduler::Scheduler> scheduler_;
   std::unique_ptr<NodeRoot> node_;
@@ -165,22 +153,13 @@ int run_server(int argc, char** argv) {
     std::fputs(config::help_text(config::Face::Server).c_str(), stdout);
     return 0;
   }
-  set_log_json(config->log_format == "json");
-  if (config->debug || config->verbosity > 0) set_log_level(LogLevel::Debug);
-  // Blocked in every thread, so that only sigwait() below takes them.
-  sigset_t signals;
-  sigemptyset(&signals);
-  for (int s : {SIGTERM, SIGINT}) sigaddset(&signals, s);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  signal(SIGPIPE, SIG_IGN);
+  prepare_process(*config);
   Server server(std::move(config).value());
   if (auto r = server.start(); !r.ok()) {
     std::fprintf(stderr, "k8lite server: %s\n", r.status().message().c_str());
     return 1;
   }
-  int got = 0;
-  sigwait(&signals, &got);
-  log_info("stopping; pods go on running", {{"signal", strsignal(got)}});
+  wait_for_stop();
   return 0;
 }
 

@@ -93,6 +93,7 @@ void Kubelet::run() {
   if (!network_->vtep_mac().empty())
     (void)reporter_.set_annotation(std::string(kVtepAnnotation), json::Node::obj({{"VNI", 1}, {"VtepMAC", network_->vtep_mac()}}).dump());
   manager_->set_network(network_.get());
+  if (options_.on_network) options_.on_network(network_->masquerade_rules());
   pods_.wait_synced(seconds(60));
   services_.wait_synced(seconds(60));
   images_->import_folder(options_.data_dir + "/images");
@@ -120,11 +121,6 @@ void Kubelet::run() {
     lock.lock();
     if (!stopping_) wake_.wait(lock);
   }
-}
-
-std::string Kubelet::network_rules() const {
-  std::lock_guard lock(mutex_);
-  return network_ ? network_->masquerade_rules() : "";
 }
 
 void Kubelet::stop() {

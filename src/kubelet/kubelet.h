@@ -17,6 +17,8 @@ struct KubeletOptions {
   std::string registries_file;
   std::string listen_address = "::";
   net::TlsServerConfig tls;
+  // Called once, on the node agent's thread, when the pod network stands; with its iptables rules.
+  std::function<void(const std::string& rules)> on_network;
 };
 
 class Kubelet {
@@ -26,9 +28,6 @@ class Kubelet {
   // Returns when the image store is open and the server listens; the rest goes on in the background.
   Result<> start();
   void stop();  // pods go on running
-  // "" until the pod network stands; then the rules of the pod network for iptables.
-  std::string network_rules() const;
-  machinery::Informer& services() { return services_; }
 
  private:
   void run();

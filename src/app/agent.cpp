@@ -1,0 +1,109 @@
+// The composition root of `k8lite agent`: joins a server and runs a node against it.
+#include <signal.h>
+
+#include <cstdio>
+#include <cstring>
+#include <thread>
+
+#include "app/environment.h"
+#include "app/identity.h"
+#include "app/join.h"
+#include "app/node.h"
+#include "app/server.h"
+#include "base/log.h"
+#include "base/strings.h"
+#include "machinery/http_client.h"
+#include "os/files.h"
+
+namespace k8lite::app {
+namespace {
+
+class Agent {
+ public:
+  explicit Agent(config::Config config) : config_(std::move(config)) {}
+  ~Agent() {
+    node_ = nullptr;
+    client_ = nullptr;
+    loop_.stop();
+  }
+
+  Result<> start() {
+    if (config_.server.empty()) return bad_request("--server is required: the URL of the server to join, such as https://10.0.0.1:6443");
+    if (config_.token.empty() && !config_.token_file.empty()) {
+      TRY(config_.token, os::read_file(config_.token_file));
+      config_.token = trim(config_.token);
+    }
+    if (config_.token.empty()) return bad_request("--token is required: see /var/lib/k8lite/server/token on the server");
+    if (config_.node_name.empty()) config_.node_name = host_name();
+    if (config_.node_ip.empty()) config_.node_ip = default_address();
+    std::string dir = config_.data_dir + "/agent";
+    TRY_OK(os::make_dirs(dir, 0700));
+    auto secret = os::read_file(dir + "/node-secret");
+    if (!secret.ok()) {
+      secret = random_hex(random_, 32);
+      TRY_OK(os::write_file(dir + "/node-secret", *secret, 0600));
+    }
+    loop_.start();
+    TRY(JoinedNode joined, join(*secret));
+    config_.cluster_cidr = joined.cluster_cidr;
+    config_.cluster_dns = joined.cluster_dns;
+    config_.cluster_domain = joined.cluster_domain;
+    config_.flannel_backend = joined.flannel_backend;
+    machinery::ConnectionConfig connection;
+    connection.server = config_.server;
+    connection.ca_pem = joined.ca_pem;
+    connection.certificate_pem = joined.client.certificate_pem;
+    connection.key_pem = joined.client.key_pem;
+    connection.user_agent = "k8lite-agent";
+    connection.field_manager = "kubelet";
+    TRY(client_, machinery::make_http_api_client(loop_, connection));
+    NodeSettings settings;
+    settings.config = config_;
+    settings.serving = joined.serving;
+    settings.ca_pem = joined.ca_pem;
+    node_ = std::make_unique<NodeRoot>(loop_, *client_, clock_, random_, std::move(settings));
+    return node_->start();
+  }
+
+ private:
+  // A server that is not up yet is waited for; one that refuses is not.
+  Result<JoinedNode> join(const std::string& secret) {
+    for (Duration pause = seconds(1);; pause = std::min<Duration>(pause * 2, seconds(15))) {
+      auto r = join_cluster(loop_, config_, secret, random_);
+      if (r.ok() || (!r.status().is(Reason::ServiceUnavailable) && !r.status().is(Reason::Timeout))) return r;
+      log_warn("the server cannot be reached yet, will try again", {{"server", config_.server}, {"error", r.status()}});
+      std::this_thread::sleep_for(pause);
+    }
+  }
+
+  config::Config config_;
+  Clock& clock_ = system_clock();
+  Random& random_ = system_random();
+  async::Loop loop_;
+  std::unique_ptr<machinery::Client> client_;
+  std::unique_ptr<NodeRoot> node_;
+};
+
+}  // namespace
+
+int run_agent(int argc, char** argv) {
+  auto config = config::load(config::Face::Agent, {argv + 1, argv + argc}, environment());
+  if (!config.ok()) {
+    std::fprintf(stderr, "k8lite agent: %s\n", config.status().message().c_str());
+    return 1;
+  }
+  if (config->help) {
+    std::fputs(config::help_text(config::Face::Agent).c_str(), stdout);
+    return 0;
+  }
+  prepare_process(*config);
+  Agent agent(std::move(config).value());
+  if (auto r = agent.start(); !r.ok()) {
+    std::fprintf(stderr, "k8lite agent: %s\n", r.status().message().c_str());
+    return 1;
+  }
+  wait_for_stop();
+  return 0;
+}
+
+}  // namespace k8lite::app

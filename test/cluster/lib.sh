@@ -81,11 +81,16 @@ stop() { kill -TERM "${server_pid[$1]}"; wait "${server_pid[$1]}"; }
 restart() { kill9 "$1"; server_up "$@"; }
 
 # ---- kubectl ----
-# The bundled one when this build has it, else the one on PATH. E2E_KUBECTL=PATH names another.
+# choose_kubectl COMMAND…: the bundled one when it has every command the scenario needs, else the one on PATH. E2E_KUBECTL=PATH names
+# another.
+bundled_has() {
+  local command
+  for command in "$@"; do "$E2E_BINARY" kubectl "$command" --help >/dev/null 2>&1 || return 1; done
+}
 choose_kubectl() {
   if [ -n "${E2E_KUBECTL:-}" ]; then
     kubectl_command=("$E2E_KUBECTL")
-  elif "$E2E_BINARY" kubectl version --client >/dev/null 2>&1; then
+  elif bundled_has get create delete "$@"; then
     kubectl_command=("$E2E_BINARY" kubectl)
   elif real_kubectl >/dev/null; then
     kubectl_command=("$(real_kubectl)")

@@ -1,6 +1,6 @@
 # The API through kubectl, without a node: objects come, change and go, watches see it, and errors say what kubectl users know.
 host_up n1 10
-choose_kubectl
+choose_kubectl patch apply label annotate replace explain api-resources
 server_up n1 --disable-agent
 
 say "namespaces"

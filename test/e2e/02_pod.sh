@@ -5,7 +5,7 @@ nothing_left() { out=$(find "$1" -mindepth 1 -maxdepth 1 2>&1); [ -z "$out" ] ||
 no_cgroups() { out=$(find /sys/fs/cgroup/*/"$E2E_CGROUP"/n1/kubepods* -mindepth 1 -type d -name '*pod*' 2>/dev/null); [ -z "$out" ] || { echo "$out"; return 1; }; }
 is_one_of() { local got; got=$(field "$1" "$2"); case " ${*:3} " in *" ${got:-none} "*) ;; *) echo "$got"; return 1 ;; esac; }
 host_up n1 10
-choose_kubectl
+choose_kubectl run describe logs
 busybox_image n1
 server_up n1
 
@@ -49,19 +49,6 @@ END
 expect "ends" k create -f - <<<"$(busybox_pod ends 'echo out; echo err >&2; exit 7' '  restartPolicy: Never')"
 expect "crashes" k create -f - <<<"$(busybox_pod crashes 'echo try; exit 3')"
 expect "polite" k create -f - <<<"$(busybox_pod polite 'trap "echo bye; exit 0" TERM; echo up; while :; do sleep 0.1; done')"
-expect "probed" k create -f - <<'END'
-apiVersion: v1
-kind: Pod
-metadata: {name: probed}
-spec:
-  terminationGracePeriodSeconds: 1
-  containers:
-  - name: main
-    image: busybox:e2e
-    command: [sh, -c, "touch /tmp/live; sleep 3; touch /tmp/ready; sleep 4; rm /tmp/live; sleep 100"]
-    readinessProbe: {exec: {command: [test, -e, /tmp/ready]}, periodSeconds: 1}
-    livenessProbe: {exec: {command: [test, -e, /tmp/live]}, periodSeconds: 1, failureThreshold: 2}
-END
 expect "noimage" k run noimage --image=no.such.invalid/thing:1
 expect "badinit" k create -f - <<'END'
 apiVersion: v1
@@ -119,6 +106,19 @@ wait_for 20 "reason" is_one_of pod/noimage '.status.containerStatuses[0].state.w
 wait_for 5 "the event" describe_says noimage Failed 'no.such.invalid/thing:1'
 
 say "probed"
+expect "probed" k create -f - <<'END'
+apiVersion: v1
+kind: Pod
+metadata: {name: probed}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+  - name: main
+    image: busybox:e2e
+    command: [sh, -c, "touch /tmp/live; sleep 3; touch /tmp/ready; sleep 4; rm /tmp/live; sleep 100"]
+    readinessProbe: {exec: {command: [test, -e, /tmp/ready]}, periodSeconds: 1}
+    livenessProbe: {exec: {command: [test, -e, /tmp/live]}, periodSeconds: 1, failureThreshold: 2}
+END
 wait_for 15 "ready" is true pod/probed '.status.containerStatuses[0].ready'
 wait_for 20 "restarted by the liveness probe" restarted probed 1
 wait_for 5 "the events" describe_says probed Unhealthy "Liveness probe failed" Killing

@@ -1,6 +1,6 @@
 # kill -9 of the server under load: no pod restarts, exit codes and log lines of the meantime are kept, acknowledged writes are there.
 host_up n1 10
-choose_kubectl
+choose_kubectl logs
 busybox_image n1
 server_up n1
 

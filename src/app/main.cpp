@@ -23,6 +23,9 @@ constexpr Face kFaces[] = {
     {"server", "run a cluster: API server, controllers, scheduler and a node", k8lite::app::run_server},
     {"agent", "run a node that joins a server", k8lite::app::run_agent},
     {"kubectl", "drive a cluster", k8lite::kubectl::run_kubectl},
+    {"ctr", "images of this node", k8lite::app::run_ctr},
+    {"token", "print the token with which nodes join", k8lite::app::run_token},
+    {"killall", "end every pod of this machine and remove what the node made", k8lite::app::run_killall},
 };
 
 void usage(FILE* out) {

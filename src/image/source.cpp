@@ -137,12 +137,14 @@ Result<std::unique_ptr<Source>> decompressed(std::unique_ptr<Source> source) {
 struct HashingSource::Impl {
   Source& inner;
   EVP_MD_CTX* md = EVP_MD_CTX_new();
+  uint64_t bytes = 0;
 };
 HashingSource::HashingSource(Source& inner) : impl_(new Impl{inner}) { EVP_DigestInit_ex(impl_->md, EVP_sha256(), nullptr); }
 HashingSource::~HashingSource() { EVP_MD_CTX_free(impl_->md); }
 Result<size_t> HashingSource::read(char* buffer, size_t size) {
   TRY(size_t n, impl_->inner.read(buffer, size));
   EVP_DigestUpdate(impl_->md, buffer, n);
+  impl_->bytes += n;
   return n;
 }
 Result<> HashingSource::drain() {
@@ -152,6 +154,7 @@ Result<> HashingSource::drain() {
     if (n == 0) return {};
   }
 }
+uint64_t HashingSource::bytes() const { return impl_->bytes; }
 std::string HashingSource::digest() {
   unsigned char raw[32];
   unsigned n = 0;

@@ -23,6 +23,7 @@ class HashingSource : public Source {
   Result<size_t> read(char* buffer, size_t size) override;
   Result<> drain();         // to the end, so that the digest is of everything
   std::string digest();     // "sha256:…" of what was read
+  uint64_t bytes() const;
 
  private:
   struct Impl;

@@ -92,13 +92,20 @@ bool ImageStore::has_layer(const std::string& diff_id) const { return good_diges
 // ---- images/<hash>.json: {"name","digest","pinned","config": text} ----
 
 Result<> ImageStore::load() {
-  for (const auto& file : os::list_dir(root_ + "/images")) {
-    auto text = os::read_file(root_ + "/images/" + file);
-    auto record = text.ok() ? Node::parse(*text) : Result<Node>(text.status());
-    auto image = record.ok() ? add_image(record->get("name").str(), record->get("config").str(), record->get("digest").str(), record->get("pinned").bool_or(false)) : Result<Image>(record.status());
-    if (!image.ok()) log_warn("an image's record is left out", {{"file", file}, {"error", image.status()}});
-  }
+  for (const auto& file : os::list_dir(root_ + "/images")) load_one(file);
   return {};
+}
+
+void ImageStore::load_one(const std::string& file) {
+  if (!file.ends_with(".json")) return;
+  {
+    std::lock_guard lock(mutex_);
+    seen_files_[file] = true;
+  }
+  auto text = os::read_file(root_ + "/images/" + file);
+  auto record = text.ok() ? Node::parse(*text) : Result<Node>(text.status());
+  auto image = record.ok() ? add_image(record->get("name").str(), record->get("config").str(), record->get("digest").str(), record->get("pinned").bool_or(false)) : Result<Image>(record.status());
+  if (!image.ok()) log_warn("an image's record is left out", {{"file", file}, {"error", image.status()}});
 }
 
 Result<Image> ImageStore::add_image(const std::string& name, const std::string& config_text, const std::string& manifest_digest, bool pinned) {
@@ -137,6 +144,7 @@ Result<> ImageStore::add_layer(const std::string& diff_id, Source& tar) {
     if (std::string got = hash.digest(); got != diff_id) unpacked = bad_request("its digest is " + got);
   if (unpacked.ok()) {
     os::Fd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    TRY_OK(os::write_file(layer_folder(diff_id) + ".size", std::to_string(hash.bytes()), 0600, false));
     syncfs(fd.get());
     if (::rename(folder.c_str(), layer_folder(diff_id).c_str()) != 0 && !has_layer(diff_id)) unpacked = Status::from_errno("rename layer", errno);
   }
@@ -145,7 +153,24 @@ Result<> ImageStore::add_layer(const std::string& diff_id, Source& tar) {
   return {};
 }
 
+void ImageStore::load_new() const {
+  for (const auto& file : os::list_dir(root_ + "/images")) {
+    {
+      std::lock_guard lock(mutex_);
+      if (seen_files_.count(file)) continue;
+    }
+    const_cast<ImageStore*>(this)->load_one(file);
+  }
+}
+
 std::optional<Image> ImageStore::find(const std::string& reference) const {
+  auto found = find_known(reference);
+  if (found) return found;
+  load_new();  // `k8lite ctr images import` may have brought it
+  return find_known(reference);
+}
+
+std::optional<Image> ImageStore::find_known(const std::string& reference) const {
   std::lock_guard lock(mutex_);
   if (auto it = by_name_.find(reference); it != by_name_.end()) return it->second;
   if (reference.starts_with("sha256:"))
@@ -183,7 +208,9 @@ Result<> ImageStore::remove(const std::string& reference) {
   }
   for (const auto& layer : image->layers) {
     bool used = std::any_of(by_name_.begin(), by_name_.end(), [&layer](const auto& e) { return std::find(e.second.layers.begin(), e.second.layers.end(), layer) != e.second.layers.end(); });
-    if (!used) TRY_OK(os::remove_tree(layer));
+    if (used) continue;
+    TRY_OK(os::remove_tree(layer));
+    ::unlink((layer + ".size").c_str());
   }
   return {};
 }
@@ -201,6 +228,7 @@ Result<> ImageStore::add_echo_image() {
     (void)os::remove_tree(temporary);
     TRY_OK(os::make_dirs(temporary));
     TRY_OK(os::write_file(temporary + "/echoserver", elf, 0755));
+    TRY_OK(os::write_file(folder + ".size", std::to_string(elf.size()), 0600, false));
     if (::rename(temporary.c_str(), folder.c_str()) != 0) return Status::from_errno("rename " + folder, errno);
   }
   TRY_OK(add_image(std::string(kEchoName), config, "", true));

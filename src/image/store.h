@@ -51,6 +51,9 @@ class ImageStore {
  private:
   explicit ImageStore(std::string root) : root_(std::move(root)) {}
   Result<> load();
+  void load_one(const std::string& file);
+  std::optional<Image> find_known(const std::string& reference) const;
+  void load_new() const;  // records that another process has written since
   Result<> add_echo_image();
   std::string layer_folder(const std::string& diff_id) const;
   Result<std::vector<std::string>> import_files(const std::map<std::string, std::string>& files, const std::string& what);
@@ -59,6 +62,7 @@ class ImageStore {
   const std::string root_;
   mutable std::mutex mutex_;
   std::map<std::string, Image> by_name_;
+  std::map<std::string, bool> seen_files_;  // of images/
 };
 
 // "1000", "app", "app:grp", "0:0" against /etc/passwd and /etc/group of the layers. BadRequest when a name is not there.

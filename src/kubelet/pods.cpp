@@ -54,9 +54,13 @@ PodManager::LocalPtr PodManager::find(const std::string& uid) const {
 PodManager::LocalPtr PodManager::find_by_name(const std::string& ns, const std::string& pod) const {
   std::string key = machinery::object_key(ns, pod);
   std::lock_guard lock(mutex_);
-  for (const auto& [uid, local] : locals_)
-    if (local->key == key && !local->removed) return local;
-  return nullptr;
+  LocalPtr ended;  // its logs stay readable until the pod is deleted
+  for (const auto& [uid, local] : locals_) {
+    if (local->key != key) continue;
+    if (!local->removed) return local;
+    ended = local;
+  }
+  return ended;
 }
 
 PodManager::LocalPtr PodManager::ensure(const Doc& pod) {
@@ -261,7 +265,8 @@ void PodManager::on_exit(const std::string& uid, const runtime::shim::State& sta
   auto local = find(uid);
   if (!local) return;
   prober_->remove(state.id);
-  std::lock_guard lock(mutex_);
+  std::string waits;
+  std::unique_lock lock(mutex_);
   for (auto& [name, run] : local->runs) {
     if (!run.exists || run.current.id != state.id) continue;
     run.current = state;
@@ -271,7 +276,14 @@ void PodManager::on_exit(const std::string& uid, const runtime::shim::State& sta
     // The first restart comes at once when the container had run well for a while.
     run.not_before = clock_.mono() + (run.restart_count == 0 ? Duration{0} : backoff);
     run.termination_message = os::read_file(pod_dir(uid) + "/containers/" + name + "/termination-log").value_or("").substr(0, 4096);
+    Value pod = local->pod.root();
+    bool init = false;
+    for (Value c : pod.path("spec.initContainers").items()) init |= c["name"].equals(name);
+    if (!local->terminating && run.not_before > clock_.mono() && restarts(pod, find_container(pod, name), init, run)) waits = name;
   }
+  lock.unlock();
+  if (auto [ns, pod] = machinery::split_key(local->key); !waits.empty())
+    event(local, "Warning", "BackOff", "Back-off restarting failed container " + waits + " in pod " + pod + "_" + ns + "(" + uid + ")", waits);
   queue_.add(local->key);
 }
 
@@ -472,7 +484,7 @@ Result<std::pair<int, std::string>> PodManager::run_command(const LocalPtr& loca
 
 Result<std::string> PodManager::pod_address(const std::string& ns, const std::string& pod) const {
   auto local = find_by_name(ns, pod);
-  if (!local) return not_found("pod " + ns + "/" + pod + " is not on this node");
+  if (!local || local->removed) return not_found("pod " + ns + "/" + pod + " is not on this node");
   std::lock_guard lock(mutex_);
   return local->ip;
 }

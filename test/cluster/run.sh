@@ -1,0 +1,52 @@
+#!/bin/bash
+# Runs one scenario against a k8lite executable: run.sh BINARY SCENARIO [ARGUMENT...]. The scenario runs in network, mount and process
+# namespaces of its own, so that whatever it starts ends with it; what namespaces do not take along (cgroups, files) is removed here.
+# Exit code: the scenario's; 77 where this machine lacks what it needs. E2E_KEEP=1 keeps the files, E2E_LIMIT=seconds (110) ends a hang.
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+[ $# -ge 2 ] || { echo "usage: $0 BINARY SCENARIO [ARGUMENT...]" >&2; exit 2; }
+binary=$(readlink -f "$1") && [ -x "$binary" ] || { echo "run.sh: no executable $1" >&2; exit 2; }
+scenario=$(readlink -f "$2") && [ -f "$scenario" ] || { echo "run.sh: no scenario $2" >&2; exit 2; }
+shift 2
+skip() { echo "SKIPPED: $1"; exit 77; }
+[ "$(id -u)" = 0 ] || skip "end-to-end scenarios make namespaces and need root"
+for tool in unshare nsenter setpriv ip busybox iptables-restore; do
+  command -v $tool >/dev/null || skip "no $tool on this machine"
+done
+
+export E2E_BINARY=$binary E2E_HERE=$here E2E_CGROUP=k8lite-e2e-$$
+E2E_DIR=$(mktemp -d "${TMPDIR:-/tmp}/k8lite-e2e.XXXXXX")
+export E2E_DIR
+
+# The hierarchies of cgroup v1, v2 or both.
+hierarchies() { awk '($3 == "cgroup" || $3 == "cgroup2") && $2 ~ "^/sys/fs/cgroup" {print $2}' /proc/mounts; }
+remove_cgroups() {
+  local mount try
+  for mount in $(hierarchies); do
+    for try in 1 2 3 4 5 6 7 8 9 10; do
+      [ -d "$mount/$E2E_CGROUP" ] || break
+      find "$mount/$E2E_CGROUP" -depth -type d -exec rmdir {} + 2>/dev/null && break
+      sleep 0.1
+    done
+  done
+}
+child=
+clean_up() {
+  trap - EXIT INT TERM HUP
+  # The namespaces' first process takes every other with it.
+  [ -n "$child" ] && kill -KILL "$child" 2>/dev/null && wait "$child" 2>/dev/null
+  remove_cgroups
+  if [ "${E2E_KEEP:-}" = 1 ]; then echo "kept: $E2E_DIR"; else rm -rf --one-file-system "$E2E_DIR"; fi
+}
+trap clean_up EXIT
+trap 'exit 130' INT TERM HUP
+
+for mount in $(hierarchies); do mkdir -p "$mount/$E2E_CGROUP" || skip "cgroups cannot be made below $mount"; done
+setpriv --pdeathsig KILL unshare --mount --net --pid --fork --kill-child --mount-proc --propagation private \
+  timeout --foreground -k 2 "${E2E_LIMIT:-110}" bash "$here/scenario.sh" "$scenario" "$@" &
+child=$!
+wait "$child"
+code=$?
+child=
+[ $code = 124 ] && echo "FAILED: ended after ${E2E_LIMIT:-110} s"
+exit $code

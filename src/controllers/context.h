@@ -16,7 +16,7 @@ struct Context {
   const Clock& clock;
   Random& random;
   machinery::EventRecorder& events;
-  std::string cluster_cidr = "10.42.0.0/16", ca_pem;
+  std::string cluster_cidr = "10.42.0.0/16", ca_pem, own_node;
   // By "group/plural"; made on demand before start, then read only.
   std::map<std::string, std::unique_ptr<machinery::Informer>> informers;
 

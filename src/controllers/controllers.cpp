@@ -20,7 +20,7 @@ constexpr std::unique_ptr<machinery::Controller> (*kControllers[])(Context&) = {
 }  // namespace
 
 Controllers::Controllers(machinery::Client& client, const Clock& clock, Random& random, ControllersOptions options)
-    : events_(client, clock, random, "controller-manager"), context_{client, clock, random, events_, options.cluster_cidr, options.ca_pem, {}} {
+    : events_(client, clock, random, "controller-manager"), context_{client, clock, random, events_, options.cluster_cidr, options.ca_pem, options.own_node, {}} {
   for (auto make_one : kControllers) controllers_.push_back(make_one(context_));
 }
 Controllers::~Controllers() { stop(); }

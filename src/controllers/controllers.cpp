@@ -14,7 +14,7 @@ template <class T>
 std::unique_ptr<machinery::Controller> make(Context& c) { return std::make_unique<T>(c); }
 
 constexpr std::unique_ptr<machinery::Controller> (*kControllers[])(Context&) = {
-    make<NodeController>, make<NamespaceController>, make<ServiceAccountController>, make<DeploymentController>, make<ReplicaSetController>, make<EndpointsController>, make<GarbageCollector>,
+    make<NodeController>, make<NamespaceController>, make<ServiceAccountController>, make<DeploymentController>, make<ReplicaSetController>, make<ReplicationControllerController>, make<EndpointsController>, make<GarbageCollector>,
 };
 
 }  // namespace

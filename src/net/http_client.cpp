@@ -60,7 +60,7 @@ class Response : public ClientResponse {
       hungry_ = pending_.empty();
     }
     headers = parser_->headers();
-    if (parser_->done()) give_back();
+    if (parser_->done() && status != 101) give_back();  // an upgraded connection belongs to whoever takes the stream
     co_return Result<>{};
   }
 

@@ -86,7 +86,7 @@ class Response : public ClientResponse {
 
   void cancel() override { stream_->close(); }
   bool nothing_received() const { return !received_; }
-  StreamPtr take_stream() {
+  StreamPtr take_stream() override {
     returned_ = true;
     return prefixed_stream(std::move(pending_), stream_);
   }

@@ -72,8 +72,11 @@ Result<Identity> Authenticator::service_account(std::string_view token, const st
   if (ns.empty() || name.empty() || !still_there("serviceaccounts", ns, k.get("serviceaccount"))) return unauthorized();
   if (k.get("pod").exists() && !still_there("pods", ns, k.get("pod"))) return unauthorized();
   if (k.get("secret").exists() && !still_there("secrets", ns, k.get("secret"))) return unauthorized();
+  // A pod's token only tells its node; one bound to the node itself ends with the node.
+  if (k.get("node").exists() && !k.get("pod").exists() && !still_there("nodes", "", k.get("node"))) return unauthorized();
   Identity id;
   id.user.name = "system:serviceaccount:" + ns + ":" + name;
+  if (claims->get("sub").str() != id.user.name) return unauthorized();
   id.user.groups = {"system:serviceaccounts", "system:serviceaccounts:" + ns};
   id.uid = uid;
   id.extra["authentication.kubernetes.io/credential-id"] = {"JTI=" + claims->get("jti").str()};

@@ -1,5 +1,6 @@
 #include "apiserver/http/front.h"
 
+#include "apiserver/authn/impersonation.h"
 #include "base/log.h"
 #include "base/strings.h"
 #include "base/yaml.h"
@@ -62,28 +63,7 @@ Task<void> Front::send(net::ResponseWriter& response, int status, std::string bo
 
 Result<authn::Identity> Front::identify(const net::Request& request) {
   TRY(authn::Identity identity, authenticator_.authenticate(request.peer(), request.headers.get("Authorization")));
-  std::string_view as = request.headers.get("Impersonate-User");
-  auto groups = request.headers.all("Impersonate-Group");
-  if (as.empty()) {
-    if (!groups.empty() || request.headers.has("Impersonate-Uid")) return bad_request("requested groups or uid without impersonating a user");
-    return identity;
-  }
-  auto may = [this, &identity](std::string group, std::string resource, std::string ns, std::string_view name) {
-    return authorizer_.allows(identity.user, {.is_resource = true, .path = {}, .verb = "impersonate", .group = std::move(group), .version = "v1", .resource = std::move(resource), .subresource = {}, .ns = std::move(ns), .name = std::string(name)});
-  };
-  auto parts = split_strings(as, ':');
-  bool account = parts.size() == 4 && parts[0] == "system" && parts[1] == "serviceaccount";
-  bool allowed = account ? may("", "serviceaccounts", parts[2], parts[3]) : may("", "users", "", as);
-  authn::Identity out;
-  out.user.name = as;
-  for (auto g : groups) {
-    allowed = allowed && may("", "groups", "", g);
-    out.user.groups.emplace_back(g);
-  }
-  if (account && groups.empty()) out.user.groups = {"system:serviceaccounts", "system:serviceaccounts:" + parts[2]};
-  if (as != "system:anonymous") out.user.groups.push_back("system:authenticated");
-  if (!allowed) return Status(Reason::Forbidden, "users " + json::quoted(as) + " is forbidden: User " + json::quoted(identity.user.name) + " cannot impersonate resource \"users\" in API group \"\" at the cluster scope");
-  return out;
+  return authn::impersonate(std::move(identity), request.headers, [this](const authz::User& user, const RequestInfo& info) { return authorizer_.allows(user, info); });
 }
 
 Task<void> Front::handle(net::Request& request, net::ResponseWriter& response) {

@@ -1,9 +1,11 @@
 #include "apiserver/http/front.h"
 
 #include "apiserver/authn/impersonation.h"
+#include "apiserver/http/openid.h"
 #include "base/log.h"
 #include "base/strings.h"
 #include "base/yaml.h"
+#include "pki/jwt.h"
 
 namespace k8lite::apiserver {
 namespace {
@@ -109,6 +111,17 @@ std::string Front::metrics() const {
   return out;
 }
 
+Task<void> Front::serve_openid(Call& call) {
+  bool keys = call.info.path == kKeySetPath;
+  Result<std::string> body = openid_configuration(authn::service_account_issuer(options_.cluster_domain), options_.advertise_address + ":" + std::to_string(options_.advertise_port));
+  if (keys) {
+    auto key = pki::public_key_of(options_.service_account_key_pem);
+    body = key.ok() ? key_set({*key}) : Result<std::string>(key.status());
+  }
+  if (!body.ok()) co_return co_await send_status(call.response, body.status());
+  (void)co_await call.response.send(200, {{"Content-Type", keys ? "application/jwk-set+json" : "application/json"}, {"Cache-Control", "public, max-age=3600"}}, *body);
+}
+
 Task<void> Front::serve_meta(Call& call) {
   const std::string& path = call.info.path;
   if (call.request.method != "GET" && call.request.method != "HEAD")
@@ -131,9 +144,11 @@ Task<void> Front::serve_meta(Call& call) {
   } else if ((path == "/api" || path == "/apis") && accept.find("as=APIGroupDiscoveryList") != accept.npos && accept.find("v=v2;") != accept.npos) {
     document = aggregated_discovery(rest_.types(), path == "/api");
     content_type = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+  } else if (path == kOpenidConfigurationPath || path == kKeySetPath) {
+    co_return co_await serve_openid(call);
   } else if (path == "/") {
     Node paths = Node::array();
-    for (const char* p : {"/api", "/api/v1", "/apis", "/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/readyz", "/version"}) paths.append(p);
+    for (const char* p : {"/.well-known/openid-configuration", "/api", "/api/v1", "/apis", "/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/openid/v1/jwks", "/readyz", "/version"}) paths.append(p);
     document = Document{Node::obj({{"paths", std::move(paths)}}).dump(), ""};
   } else if (path.starts_with("/api")) {
     document = discovery_document(rest_.types(), path, options_.advertise_address + ":" + std::to_string(options_.advertise_port));

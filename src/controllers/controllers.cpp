@@ -1,5 +1,6 @@
 #include "controllers/controllers.h"
 
+#include "controllers/cluster_roles.h"
 #include "controllers/deployment.h"
 #include "controllers/endpoints.h"
 #include "controllers/garbage.h"
@@ -14,7 +15,16 @@ template <class T>
 std::unique_ptr<machinery::Controller> make(Context& c) { return std::make_unique<T>(c); }
 
 constexpr std::unique_ptr<machinery::Controller> (*kControllers[])(Context&) = {
-    make<NodeController>, make<NamespaceController>, make<ServiceAccountController>, make<DeploymentController>, make<ReplicaSetController>, make<ReplicationControllerController>, make<EndpointsController>, make<GarbageCollector>,
+    // One a line.
+    make<NodeController>,
+    make<NamespaceController>,
+    make<ServiceAccountController>,
+    make<ClusterRoleController>,
+    make<DeploymentController>,
+    make<ReplicaSetController>,
+    make<ReplicationControllerController>,
+    make<EndpointsController>,
+    make<GarbageCollector>,
 };
 
 }  // namespace

@@ -27,7 +27,7 @@ answer
 says Unauthorized
 
 say "a pod's token"
-expect "a pod" k create -f - <<<"$(busybox_pod asks 'cat /var/run/secrets/kubernetes.io/serviceaccount/token; sleep 1000')"
+expect "a pod" k create -f - <<<"$(busybox_pod asks 'cat /var/run/secrets/kubernetes.io/serviceaccount/token; echo; sleep 1000')"
 wait_for 10 "its token" logs_say asks ey
 token=$(k logs asks)
 expect "its certificate authority is ours" k get configmap kube-root-ca.crt

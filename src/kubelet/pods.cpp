@@ -4,6 +4,8 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "base/log.h"
 #include "base/strings.h"
 
@@ -461,6 +463,7 @@ Result<> PodManager::exec(const std::string& ns, const std::string& pod, const s
   TRY(auto spec, container_spec(local, c, *image));
   spec.args = std::move(command);
   spec.tty = tty;
+  if (tty && std::none_of(spec.env.begin(), spec.env.end(), [](const std::string& e) { return e.starts_with("TERM="); })) spec.env.push_back("TERM=xterm");
   runtime::shim::Process process = plan_container(spec).process;
   return runtime_->exec(local->uid, id, process, stdio, std::move(done));
 }

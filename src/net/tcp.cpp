@@ -25,9 +25,16 @@ namespace asio = boost::asio;
 using boost::system::error_code;
 using Socket = asio::generic::stream_protocol::socket;
 
+// As Go words errors, for that is what people search for: "connection refused".
+std::string words_of(const error_code& ec) {
+  std::string text = ec.message();
+  if (!text.empty() && text[0] >= 'A' && text[0] <= 'Z') text[0] = static_cast<char>(text[0] + ('a' - 'A'));
+  return text;
+}
+
 Status io_error(std::string_view what, const error_code& ec) {
   if (ec == asio::error::operation_aborted) return unavailable(std::string(what) + ": connection closed");
-  return Status(Reason::ServiceUnavailable, std::string(what) + ": " + ec.message(), ec.value());
+  return Status(Reason::ServiceUnavailable, std::string(what) + ": " + words_of(ec), ec.value());
 }
 
 // Awaits one Asio operation whose handler runs on the loop's thread, where the task lives too.
@@ -173,7 +180,7 @@ Task<Result<StreamPtr>> dial_one(async::Loop& loop, asio::generic::stream_protoc
   IoResult r = co_await io([&](auto done) { socket->async_connect(endpoint, std::move(done)); });
   loop.cancel_timer(timer);
   if (*late) co_return timed_out("dial " + what + ": no answer in time");
-  if (r.ec) co_return Status(Reason::ServiceUnavailable, "dial " + what + ": connect: " + r.ec.message(), r.ec.value());
+  if (r.ec) co_return Status(Reason::ServiceUnavailable, "dial " + what + ": connect: " + words_of(r.ec), r.ec.value());
   co_return StreamPtr(std::make_shared<TcpStream>(loop, std::move(*socket), peer_of(endpoint)));
 }
 

@@ -205,6 +205,8 @@ RegistryOptions Rest::options_for(const Target& t, const WriteParams& p, bool cr
   options.dry_run = p.dry_run;
   options.finish = [this, t, p, create](Node& object, const json::Doc* old) -> Result<> {
     AdmissionRequest request{t.type, t.ns, t.name, t.subresource, create, p.caller.user, &object, old};
+    // A namespace's own finalizers change through /finalize alone, so that no update removes it before it is empty.
+    if (old && t.type->row->plural == "namespaces" && t.subresource != "finalize" && old->path("spec.finalizers")) object["spec"].set("finalizers", old->path("spec.finalizers").to_node());
     if (t.subresource != "status") api::apply_defaults(*t.type->row, object);
     TRY_OK(admission_.admit(request));
     if (t.subresource == "status") return {};

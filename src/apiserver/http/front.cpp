@@ -138,9 +138,9 @@ Task<void> Front::serve_meta(Call& call) {
   std::string accept(call.request.headers.get("Accept"));
   std::string content_type = "application/json";
   if (path.starts_with("/openapi/")) {
-    if (path == "/openapi/v2" && accept.find("proto-openapi") != accept.npos && accept.find("application/json") == accept.npos)
-      co_return co_await send_status(call.response, Status(Reason::NotAcceptable, "only the following media types are accepted: application/json"));
-    document = cached_openapi(path);
+    bool protobuf = path == "/openapi/v2" && accept.find("proto-openapi") != accept.npos && accept.find("application/json") == accept.npos;
+    document = cached_openapi(protobuf ? std::string(kOpenApiV2Protobuf) : path);
+    if (protobuf) content_type = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
   } else if ((path == "/api" || path == "/apis") && accept.find("as=APIGroupDiscoveryList") != accept.npos && accept.find("v=v2;") != accept.npos) {
     document = aggregated_discovery(rest_.types(), path == "/api");
     content_type = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";

@@ -5,6 +5,7 @@
 #include "controllers/deployment.h"
 #include "controllers/endpoints.h"
 #include "controllers/garbage.h"
+#include "controllers/job.h"
 #include "controllers/namespaces.h"
 #include "controllers/nodes.h"
 #include "controllers/replicaset.h"
@@ -27,6 +28,7 @@ constexpr std::unique_ptr<machinery::Controller> (*kControllers[])(Context&) = {
     make<ReplicationControllerController>,
     make<DaemonSetController>,
     make<StatefulSetController>,
+    make<JobController>,
     make<EndpointsController>,
     make<GarbageCollector>,
 };

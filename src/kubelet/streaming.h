@@ -1,4 +1,4 @@
-// Exec and port-forward of the node agent: connections the API server bridges here, upgraded to WebSocket or SPDY. Sessions outlive the
+// Exec, attach and port-forward of the node agent: connections the API server bridges here, upgraded to WebSocket or SPDY. Sessions outlive the
 // request they came with; stop() ends them all.
 #pragma once
 #include "kubelet/channels.h"

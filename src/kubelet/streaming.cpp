@@ -275,25 +275,38 @@ std::string command_status(int exit_code) {
 
 std::string command_failure(const Status& why) { return internal_failure("error executing command in container: " + why.message()); }
 
-Task<Result<bool>> Streaming::handle(net::Request& request, net::ResponseWriter& response, std::vector<std::string> parts) {
-  if (parts.size() == 4 && parts[0] == "exec") {
-    CO_TRY_OK(co_await serve_exec(core_, request, response, parts[1], parts[2], parts[3]));
+Task<Result<bool>> serve_stream(StreamingCorePtr core, net::Request& request, net::ResponseWriter& response, std::vector<std::string> parts) {
+  if (core->stopping) co_return unavailable("the node agent is stopping");
+  if (parts.size() == 4 && parts[0] == "containerLogs") {
+    CO_TRY_OK(co_await serve_logs(core, request, response, parts[1], parts[2], parts[3]));
     co_return true;
   }
-  if (parts.size() == 3 && parts[0] == "portForward") {
-    CO_TRY_OK(co_await serve_port_forward(core_, request, response, parts[1], parts[2]));
+  if (parts.size() == 4 && parts[0] == "exec") {
+    CO_TRY_OK(co_await serve_exec(core, request, response, parts[1], parts[2], parts[3]));
     co_return true;
   }
   if (parts.size() == 4 && parts[0] == "attach") {
-    CO_TRY_OK(co_await serve_attach(core_, request, response, parts[1], parts[2], parts[3]));
+    CO_TRY_OK(co_await serve_attach(core, request, response, parts[1], parts[2], parts[3]));
+    co_return true;
+  }
+  if (parts.size() == 3 && parts[0] == "portForward") {
+    CO_TRY_OK(co_await serve_port_forward(core, request, response, parts[1], parts[2]));
     co_return true;
   }
   co_return false;
 }
 
+namespace {
+Task<bool> wake_followers(StreamingCorePtr core) {
+  core->files->notify_all();
+  co_return true;
+}
+}  // namespace
+
 void Streaming::stop() {
   if (core_->stopping.exchange(true)) return;
   core_->pool.stop();
+  async::block_on(core_->loop, wake_followers(core_));  // and what runs on the loop now has ended its step
   core_->watch->stop();
 }
 

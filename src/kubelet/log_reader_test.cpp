@@ -139,6 +139,17 @@ TEST_CASE("log: following loses nothing and repeats nothing across rotations") {
   CHECK(r.next() == "5\n");
 }
 
+TEST_CASE("log: the last words of a removed file are followed to their end") {
+  Log log;
+  log.write("1");
+  LogReader r = log.open({});
+  CHECK(r.next() == "1\n");
+  log.write("2");
+  std::filesystem::remove(log.path);
+  CHECK(r.next() == "2\n");
+  CHECK(r.next() == "");
+}
+
 TEST_CASE("log: a line whose end is not written yet waits for it") {
   Log log;
   log.write("a");

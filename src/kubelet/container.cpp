@@ -210,6 +210,7 @@ Result<runtime::ContainerSpec> PodManager::container_spec(const LocalPtr& local,
   s.drop_capabilities = names(security["capabilities"]["drop"]);
   s.tty = c["tty"].bool_or(false);
   s.stdin_open = c["stdin"].bool_or(false);
+  s.stdin_once = c["stdinOnce"].bool_or(false);
   s.host_pid = pod.path("spec.hostPID").bool_or(false);
   s.host_network = pod.path("spec.hostNetwork").bool_or(false);
   s.oom_score_adj = oom_score_adj(pod, c, facts_.memory);

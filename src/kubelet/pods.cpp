@@ -468,6 +468,22 @@ Result<> PodManager::exec(const std::string& ns, const std::string& pod, const s
   return runtime_->exec(local->uid, id, process, stdio, std::move(done));
 }
 
+Result<PodManager::AttachPoint> PodManager::attach(const std::string& ns, const std::string& pod, const std::string& container, bool with_input, os::Fd out, os::Fd err) {
+  auto local = find_by_name(ns, pod);
+  if (!local) return not_found("pod " + ns + "/" + pod + " is not on this node");
+  std::string id;
+  {
+    std::lock_guard lock(mutex_);
+    auto it = local->runs.find(container);
+    if (it == local->runs.end() || !it->second.exists || !it->second.current.running) return bad_request("container not found (" + json::quoted(container) + ")");
+    id = it->second.current.id;
+  }
+  AttachPoint point;
+  TRY(point.attached, runtime_->attach(local->uid, id, with_input, std::move(out), std::move(err)));
+  point.tty = find_container(local->pod.root(), container)["tty"].bool_or(false);
+  return point;
+}
+
 Result<std::pair<int, std::string>> PodManager::run_command(const LocalPtr& local, const std::string& container, const std::vector<std::string>& command, Duration timeout) {
   int out[2];
   if (pipe2(out, O_CLOEXEC) != 0) return Status::from_errno("pipe", errno);

@@ -64,6 +64,11 @@ class PodManager : public machinery::Controller {
   Result<std::string> log_path(const std::string& ns, const std::string& pod, const std::string& container, bool previous) const;
   bool is_running(const std::string& ns, const std::string& pod, const std::string& container) const;
   Result<> exec(const std::string& ns, const std::string& pod, const std::string& container, std::vector<std::string> command, bool tty, os::Fd stdio[3], std::function<void(int)> done);
+  struct AttachPoint {
+    runtime::Runtime::Attached attached;
+    bool tty = false;  // of the container: everything comes on `out` then
+  };
+  Result<AttachPoint> attach(const std::string& ns, const std::string& pod, const std::string& container, bool with_input, os::Fd out, os::Fd err);
   Result<std::string> pod_address(const std::string& ns, const std::string& pod) const;
   int sandbox_pid(const std::string& ns, const std::string& pod) const;
 

@@ -45,7 +45,6 @@ int64_t default_grace(const ResourceTypePtr& type, const store::Object& o) {
   return o.doc.path("spec.terminationGracePeriodSeconds").int_or(30);
 }
 
-std::string owner_key(const Target& t, const json::Doc& doc) { return t.ns + "/" + doc.path("metadata.name").str(); }
 bool is_service(const Target& t) { return t.type->row->group.empty() && t.type->row->plural == "services"; }
 
 Status success_status(const Target& t, const std::string& name, const std::string& uid, json::Doc& out) {
@@ -203,17 +202,23 @@ Result<> Rest::decode(const Target& t, Node& body, const WriteParams& p, const a
 RegistryOptions Rest::options_for(const Target& t, const WriteParams& p, bool create) {
   RegistryOptions options;
   options.dry_run = p.dry_run;
-  options.finish = [this, t, p, create](Node& object, const json::Doc* old) -> Result<> {
+  auto held = std::make_shared<ServiceAddresses::Reservation>();  // lives as long as the attempt to write
+  options.finish = [this, t, p, create, held](Node& object, const json::Doc* old) -> Result<> {
     AdmissionRequest request{t.type, t.ns, t.name, t.subresource, create, p.caller.user, &object, old};
     // A namespace's own finalizers change through /finalize alone, so that no update removes it before it is empty.
     if (old && t.type->row->plural == "namespaces" && t.subresource != "finalize" && old->path("spec.finalizers")) object["spec"].set("finalizers", old->path("spec.finalizers").to_node());
     if (t.subresource != "status") api::apply_defaults(*t.type->row, object);
     TRY_OK(admission_.admit(request));
     if (t.subresource == "status") return {};
-    if (is_service(t)) TRY_OK(addresses_.allocate(object, old, t.ns + "/" + object.path("metadata.name").str()));
+    std::string name = object.path("metadata.name").str();
+    if (is_service(t)) {
+      auto got = addresses_.allocate(object, old, t.ns + "/" + name);
+      if (!got.ok()) return got.status().is(Reason::Invalid) ? invalid(t, name, got.status().details().causes) : got.status();
+      *held = std::move(got).value();
+    }
     Node before = old ? old->to_node() : Node();
     auto causes = api::validate(*t.type->row, object, old ? &before : nullptr);
-    if (!causes.empty() && t.subresource.empty()) return invalid(t, object.path("metadata.name").str(), std::move(causes));
+    if (!causes.empty() && t.subresource.empty()) return invalid(t, name, std::move(causes));
     return check_escalation(t, object, old, p);
   };
   return options;
@@ -259,12 +264,8 @@ async::Task<Result<Answer>> Rest::create_object(Target t, Node body, WriteParams
   RegistryOptions options = options_for(t, p, true);
   options.durability = durability_of(t, body, nullptr);
   auto r = co_await registry_.create(t.type->object, t.ns, std::move(body), std::move(options));
-  if (is_service(t) && (!r.ok() || p.dry_run)) {
-    // What was taken for a Service that was not written goes back; one of the same name keeps its own.
-    for (auto& o : store_.list("/registry/core/services/", {}).value_or({}).items) addresses_.settle(o->doc.path("metadata.namespace").str() + "/" + o->doc.path("metadata.name").str(), &o->doc);
-  }
   if (!r.ok()) co_return std::move(r).status();
-  if (is_service(t) && !p.dry_run) addresses_.settle(owner_key(t, (*r)->doc), &(*r)->doc);
+  settle_service(t, (*r)->doc.path("metadata.name").str());
   co_return Answer{t.type, *r, {}, true};
 }
 
@@ -278,12 +279,16 @@ async::Task<Result<Answer>> Rest::change(Target t, WriteParams p, std::function<
   if (t.type->row->plural == "events" || (t.type->row->plural == "leases" && t.ns == "kube-node-lease")) options.durability = store::Durability::Volatile;
   std::string subresource = t.subresource == "status" ? "status" : "";
   auto r = co_await registry_.update(t.type->object, t.ns, t.name, subresource, std::move(change), std::move(options));
-  if (is_service(t)) {
-    auto now = registry_.get(t.type->object, t.ns, t.name);
-    addresses_.settle(t.ns + "/" + t.name, now.ok() ? &(*now)->doc : nullptr);
-  }
+  settle_service(t, t.name);
   if (!r.ok()) co_return std::move(r).status();
   co_return Answer{t.type, *r, {}};
+}
+
+// What is stored now decides, not what was written: another writer may have come between.
+void Rest::settle_service(const Target& t, const std::string& name) {
+  if (!is_service(t)) return;
+  auto now = registry_.get(t.type->object, t.ns, name);
+  addresses_.settle(t.ns + "/" + name, now.ok() ? &(*now)->doc : nullptr);
 }
 
 async::Task<Result<Answer>> Rest::update(Target t, Node body, WriteParams p) {
@@ -348,7 +353,7 @@ async::Task<Result<Answer>> Rest::remove(Target t, DeleteRequest request, WriteP
   options.dry_run = p.dry_run;
   auto r = co_await registry_.remove(t.type->object, t.ns, t.name, std::move(request), default_grace(t.type, **current), std::move(options));
   if (!r.ok()) co_return std::move(r).status();
-  if (is_service(t) && r->removed && !p.dry_run) addresses_.settle(t.ns + "/" + t.name, nullptr);
+  settle_service(t, t.name);
   // Pods and objects that wait are answered as they are, everything else with a Status, as upstream does.
   if (!r->removed || t.type->row->plural == "pods") co_return Answer{t.type, r->object, {}};
   Answer answer{t.type, nullptr, {}};

@@ -107,6 +107,7 @@ class Rest {
   async::Task<Result<Answer>> create_object(Target target, json::Node body, WriteParams params);
   async::Task<Result<Answer>> change(Target target, WriteParams params, std::function<Result<json::Node>(json::Node current)> make);
   Result<> check_escalation(const Target& target, const json::Node& object, const json::Doc* old, const WriteParams& params) const;
+  void settle_service(const Target& target, const std::string& name);
   // subresources.cpp
   async::Task<Result<Answer>> bind(Target target, json::Node body, WriteParams params);
   async::Task<Result<Answer>> evict(Target target, json::Node body, WriteParams params);

@@ -110,7 +110,8 @@ Result<> Network::ensure_bridge(Netlink& netlink) {
     if (a.link == bridge->index && !(a.ip == gateway_ip() && a.bits == cidr_.bits) && !(dns && a.ip == *dns && a.bits == 32)) TRY_OK(netlink.remove_address(a.link, a.ip, a.bits));
   TRY_OK(netlink.add_address(options_.bridge, gateway_ip(), cidr_.bits));
   if (dns) TRY_OK(netlink.add_address(options_.bridge, *dns, 32));
-  return netlink.set_up(options_.bridge);
+  if (!bridge->up) TRY_OK(netlink.set_up(options_.bridge));
+  return {};
 }
 
 // The kernel looks for a route before it translates the address: without one to the services, a node without a default route could
@@ -152,7 +153,7 @@ Result<> Network::ensure_vxlan(Netlink& netlink, const Link* uplink) {
   for (const Address& a : addresses)
     if (a.link == old->index && !(a.ip == cidr_.base && a.bits == 32)) TRY_OK(netlink.remove_address(a.link, a.ip, a.bits));
   TRY_OK(netlink.add_address(options_.vxlan, cidr_.base, 32));
-  TRY_OK(netlink.set_up(options_.vxlan));
+  if (!old->up) TRY_OK(netlink.set_up(options_.vxlan));
   vtep_mac_ = mac;
   return {};
 }

@@ -37,7 +37,7 @@ EnvironmentInput PodManager::environment_input(const LocalPtr& local, Value cont
   in.pod = local->pod.root();
   in.container = container;
   in.node_name = facts_.name;
-  in.host_ip = facts_.ip;
+  in.host_ip = node_ip();
   {
     std::lock_guard lock(mutex_);
     in.pod_ip = local->ip;

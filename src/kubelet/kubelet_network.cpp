@@ -1,6 +1,7 @@
 // The node agent's part in the network: makes the pod network, then follows the nodes of the cluster (the ways to their pods) and this
 // machine's own links and addresses (DHCP, another access point, a cable).
 #include "base/log.h"
+#include "cni/connections.h"
 #include "kubelet/kubelet.h"
 
 namespace k8lite::kubelet {
@@ -66,14 +67,18 @@ void Kubelet::follow_address() {
   // Without any address the old one is kept: it usually comes back, and nobody can be told another one anyway.
   if (!now.empty() && now != ip_) {
     log_info("the node's address has changed", {{"before", ip_}, {"now", now}});
+    cni::end_connections(ip_);
     ip_ = now;
     reporter_.set_ip(now);
     manager_->set_node_ip(now);
-    if (auto r = reporter_.report(true, ""); !r.ok()) log_warn("the node's new address could not be reported yet", {{"error", r.status()}});
   }
   // Also when only links have changed: a vxlan device goes with the link that carries it, and MTUs follow.
   if (auto r = network_->set_node_ip(ip_); !r.ok()) log_warn("the pod network could not follow this machine's links", {{"error", r.status()}});
   if (certified_ip_ == ip_) return;
+  if (auto r = reporter_.report(true, ""); !r.ok()) {
+    log_warn("the node's new address could not be reported yet", {{"error", r.status()}});
+    return;
+  }
   if (!options_.on_address) {
     certified_ip_ = ip_;
     return;

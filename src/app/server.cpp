@@ -112,6 +112,8 @@ class Server {
 
   // The server's own node talks to the API in process, with a node's rights and no more.
   Result<> start_node(Instant now) {
+    TRY(std::string secret, node_secret(config_.data_dir, random_));
+    TRY_OK(bind_own_name(*join_client_, config_.node_name, secret));
     node_client_ = api_->client({{"system:node:" + config_.node_name, {"system:nodes", "system:authenticated"}}, {}, {}}, "kubelet");
     NodeSettings settings;
     settings.config = config_;

@@ -41,7 +41,7 @@ class Kubelet {
   bool open_network();       // false: stopped meanwhile
   void follow_network();     // until stop()
   void follow_address();
-  void sync_peers();
+  bool sync_peers();
   bool wait(Duration d);     // true: stopped
   async::Loop& loop_;
   machinery::Client& client_;

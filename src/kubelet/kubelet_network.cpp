@@ -8,7 +8,7 @@ namespace k8lite::kubelet {
 namespace {
 
 constexpr std::string_view kVtepAnnotation = "flannel.alpha.coreos.com/backend-data";
-constexpr auto kRetry = seconds(5);
+constexpr auto kRetry = seconds(10);
 
 }  // namespace
 
@@ -49,15 +49,16 @@ bool Kubelet::open_network() {
 }
 
 void Kubelet::follow_network() {
+  bool synced = false;
   std::unique_lock lock(mutex_);
   while (!stopping_) {
     bool links = std::exchange(links_changed_, false), nodes = std::exchange(nodes_changed_, false);
     lock.unlock();
     if (links) follow_address();
-    if (links || nodes) sync_peers();
+    if (links || nodes || !synced) synced = sync_peers();
     lock.lock();
     auto changed = [this] { return stopping_ || links_changed_ || nodes_changed_; };
-    if (certified_ip_ == ip_) wake_.wait(lock, changed);
+    if (certified_ip_ == ip_ && synced) wake_.wait(lock, changed);
     else if (!wake_.wait_for(lock, kRetry, changed)) links_changed_ = true;
   }
 }
@@ -98,7 +99,7 @@ void Kubelet::follow_address() {
   certified_ip_ = ip_;
 }
 
-void Kubelet::sync_peers() {
+bool Kubelet::sync_peers() {
   std::vector<cni::Peer> peers;
   for (const json::Doc& node : nodes_.list()) {
     std::string name = node.path("metadata.name").str();
@@ -110,7 +111,9 @@ void Kubelet::sync_peers() {
     if (data.ok()) p.vtep_mac = data->get("VtepMAC").str();
     peers.push_back(std::move(p));
   }
-  if (auto r = network_->sync_peers(peers); !r.ok()) log_warn("the way to another node could not be made", {{"error", r.status()}});
+  auto synced = network_->sync_peers(peers);
+  if (!synced.ok()) log_warn("the way to another node could not be made, will try again", {{"error", synced.status()}});
+  return synced.ok();
 }
 
 }  // namespace k8lite::kubelet

@@ -1,6 +1,8 @@
 // TCP and Unix sockets on Asio: the Stream that everything else (TLS, HTTP) stands on, dialling and listening. Objects live on the
 // loop's thread; only close() may be called from elsewhere.
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <boost/asio/basic_socket_acceptor.hpp>
@@ -64,12 +66,28 @@ void keep_from_children(S& socket) {
   fcntl(socket.native_handle(), F_SETFD, FD_CLOEXEC);
 }
 
+// A peer that vanished without a word (power cut, cable) is noticed within about a minute, and a link that comes back finds no
+// connection asleep in the kernel's ever longer retransmission pauses.
+constexpr int kKeepIdleSeconds = 30, kKeepIntervalSeconds = 10, kKeepProbes = 3;
+constexpr unsigned kUnacknowledgedMs = 30'000;
+
+void watch_peer(int fd) {
+  int on = 1;
+  setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+  setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &kKeepIdleSeconds, sizeof kKeepIdleSeconds);
+  setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &kKeepIntervalSeconds, sizeof kKeepIntervalSeconds);
+  setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &kKeepProbes, sizeof kKeepProbes);
+  setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &kUnacknowledgedMs, sizeof kUnacknowledgedMs);
+}
+
 class TcpStream : public Stream, public std::enable_shared_from_this<TcpStream> {
  public:
   TcpStream(async::Loop& loop, Socket socket, Peer peer) : loop_(loop), socket_(std::move(socket)), peer_(std::move(peer)) {
     keep_from_children(socket_);
     error_code ignored;
-    if (!peer_.address.empty()) socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
+    if (peer_.address.empty()) return;
+    socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
+    watch_peer(socket_.native_handle());
   }
 
   Task<Result<size_t>> read_some(std::span<char> buffer) override {

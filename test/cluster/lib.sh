@@ -228,4 +228,5 @@ $more  containers:
     command: [sh, -c, $(yaml_quote "$2")]
 END
 }
-yaml_quote() { printf "'%s'" "${1//\'/\'\'}"; }
+# A double-quoted scalar: line breaks stay line breaks.
+yaml_quote() { local s=${1//\\/\\\\}; s=${s//\"/\\\"}; printf '"%s"' "${s//$'\n'/\\n}"; }

@@ -48,6 +48,7 @@ NodeRoot::~NodeRoot() {
   if (kubelet_) kubelet_->stop();
   services_.stop();
   slices_.stop();
+  rule_watch_ = nullptr;
   if (proxy_) proxy_->stop();
   if (dns_) dns_->stop();
 }
@@ -71,7 +72,8 @@ void NodeRoot::start_network_services(const cni::Network& network) {
   std::vector<std::string> own_services;
   if (serves_dns) own_services.push_back(c.cluster_dns);
   host_ports_ = std::make_unique<proxy::HostPorts>(proxy::HostPortOptions{network.pod_cidr(), own_services});
-  if (auto r = proxy::apply_node_rules(network.masquerade_rules()); !r.ok())
+  rules_ = network.masquerade_rules();
+  if (auto r = proxy::apply_node_rules(rules_); !r.ok())
     log_error("the rules of the pod network are not there: pods do not reach what is outside of the cluster", {{"error", r.status()}});
   if (!disabled("proxy")) {
     proxy::ProxyOptions o;
@@ -99,6 +101,22 @@ void NodeRoot::start_network_services(const cni::Network& network) {
   }
   services_.start();
   slices_.start();
+  watch_rules();
+}
+
+// A firewall that is reloaded takes our rules along.
+void NodeRoot::watch_rules() {
+  std::vector<proxy::Landmark> landmarks = {{"nat", "POSTROUTING", "K8LITE-POSTRTG"}, {"filter", "FORWARD", "K8LITE-FWD"}, {"filter", "INPUT", "K8LITE-INPUT"}, {"nat", "PREROUTING", "K8LITE-HOSTPORTS"}};
+  if (proxy_)
+    for (const auto& j : proxy::service_jumps()) landmarks.push_back({j.table, j.chain, j.target});
+  auto watch = proxy::RuleWatch::start(std::move(landmarks), [this] {
+    log_warn("another program has removed iptables rules of this node; they are made again", {});
+    if (auto r = proxy::apply_node_rules(rules_); !r.ok()) log_error("the rules of the pod network are not there", {{"error", r.status()}});
+    if (auto r = host_ports_->again(); !r.ok()) log_error("the rules for host ports are not there", {{"error", r.status()}});
+    if (proxy_) proxy_->again();
+  });
+  if (watch.ok()) rule_watch_ = std::move(watch).value();
+  else log_warn("rules that another program removes are not noticed", {{"error", watch.status()}});
 }
 
 Result<> NodeRoot::start() { return kubelet_->start(); }

@@ -9,6 +9,7 @@
 #include "pki/pki.h"
 #include "proxy/host_ports.h"
 #include "proxy/proxy.h"
+#include "proxy/rule_watch.h"
 
 namespace k8lite::app {
 
@@ -33,11 +34,14 @@ class NodeRoot {
   machinery::Client& client_;
   NodeSettings settings_;
   void start_network_services(const cni::Network& network);
+  void watch_rules();
   Result<> map_ports(const std::vector<kubelet::PortMapping>& ports);
   bool disabled(std::string_view component) const;
   machinery::Informer services_, slices_;
   std::unique_ptr<proxy::Proxy> proxy_;
   std::unique_ptr<proxy::HostPorts> host_ports_;
+  std::unique_ptr<proxy::RuleWatch> rule_watch_;  // its thread uses the two above
+  std::string rules_;                             // of the pod network
   std::unique_ptr<dns::DnsServer> dns_;
   std::unique_ptr<kubelet::Kubelet> kubelet_;
 };

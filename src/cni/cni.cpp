@@ -67,7 +67,6 @@ Result<> Network::prepare() {
   cluster_ = *cluster;
   ipam_ = std::make_unique<Ipam>(cidr_, options_.state_file);
   set_sysctl("net/ipv4/ip_forward", "1");
-  set_sysctl("net/bridge/bridge-nf-call-iptables", "1");
   std::lock_guard lock(mutex_);
   return converge();
 }
@@ -315,7 +314,12 @@ std::string find_node_address(const std::string& interface) {
     if (fd && ::connect(fd.get(), reinterpret_cast<sockaddr*>(&to), sizeof to) == 0 && ::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&from), &size) == 0)
       if (Ipv4 found{ntohl(from.sin_addr.s_addr)}; !is_loopback(found) && found.value) return found.text();
   }
-  return first_of([](const Link& l) { return l.up && l.kind != "bridge" && l.kind != "vxlan" && l.master == 0; });
+  std::string found = first_of([](const Link& l) { return l.up && l.kind != "bridge" && l.kind != "vxlan" && l.master == 0; });
+  if (!found.empty()) return found;
+  // A machine whose uplink is a port of a bridge; those that programs make for containers and virtual machines have no such port.
+  return first_of([&links](const Link& l) {
+    return l.up && l.kind == "bridge" && std::any_of(links->begin(), links->end(), [&l](const Link& port) { return port.master == l.index && port.kind != "veth" && port.kind != "tun"; });
+  });
 }
 
 }  // namespace k8lite::cni

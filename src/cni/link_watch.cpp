@@ -6,16 +6,23 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <thread>
+#include <utility>
 
 #include "os/files.h"
 
 namespace k8lite::cni {
 namespace {
 
-constexpr int kSettleMs = 200;  // a DHCP client takes an address away and sets another one at once; a pod makes several links
+using std::chrono::milliseconds;
+
+constexpr milliseconds kSettle{200};   // a DHCP client takes an address away and sets another one at once; a pod makes several links
+constexpr milliseconds kLongest{1000};  // a flapping link must not put it off for ever
+constexpr milliseconds kBetween{1000};  // two programs that disagree about a link must not keep the machine busy
 
 // Routes that are not the default route say nothing of the node's address, and a router has very many.
 bool concerns_us(const char* data, size_t size) {
@@ -40,17 +47,24 @@ class Watch : public LinkWatch {
 
  private:
   void run() {
+    using Clock = std::chrono::steady_clock;
     bool pending = false;
+    Clock::time_point due, latest, told = Clock::now() - kBetween;
     for (;;) {
+      auto left = std::chrono::duration_cast<milliseconds>(due - Clock::now()).count() + 1;
       pollfd p[2] = {{events_.get(), POLLIN, 0}, {stop_.get(), POLLIN, 0}};
-      int n = ::poll(p, 2, pending ? kSettleMs : -1);
+      int n = ::poll(p, 2, !pending ? -1 : static_cast<int>(std::max<long>(left, 0)));
       if (n < 0 && errno != EINTR) return;
-      if (p[1].revents) return;
-      if (n == 0 && pending) {
-        pending = false;
-        changed_();
+      if (n > 0 && p[1].revents) return;
+      auto now = Clock::now();
+      if (n > 0 && p[0].revents && drain()) {
+        if (!std::exchange(pending, true)) latest = std::max(now + kLongest, told + kBetween);
+        due = std::min(latest, std::max(now + kSettle, told + kBetween));
       }
-      if (n > 0 && p[0].revents) pending |= drain();
+      if (!pending || now < due) continue;
+      pending = false;
+      told = now;
+      changed_();
     }
   }
   bool drain() {

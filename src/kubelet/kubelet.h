@@ -57,6 +57,7 @@ class Kubelet {
   std::unique_ptr<machinery::Runner> runner_;
   std::unique_ptr<KubeletServer> server_;
   std::unique_ptr<cni::LinkWatch> links_;
+  std::string told_cidr_;          // another pod network that was complained about
   std::string ip_, certified_ip_;  // the node agent's thread only: the node's address, and the one that all others know
   mutable std::mutex mutex_;
   std::condition_variable wake_;

@@ -103,7 +103,12 @@ bool Kubelet::sync_peers() {
   std::vector<cni::Peer> peers;
   for (const json::Doc& node : nodes_.list()) {
     std::string name = node.path("metadata.name").str();
-    if (name == options_.node.name) continue;
+    if (name == options_.node.name) {
+      // The object was deleted and made anew, and somebody else has the old network now.
+      if (std::string cidr = node.path("spec.podCIDR").str(); !cidr.empty() && cidr != network_->pod_cidr() && cidr != told_cidr_)
+        log_error("this node has been given another pod network; restart k8lite here to move to it", {{"now", network_->pod_cidr()}, {"given", told_cidr_ = cidr}});
+      continue;
+    }
     cni::Peer p{name, "", node.path("spec.podCIDR").str(), ""};
     for (json::Value a : node.path("status.addresses").items())
       if (a["type"].equals("InternalIP") && p.node_ip.empty()) p.node_ip = a["address"].str();

@@ -67,8 +67,19 @@ Chains render_host_ports(std::vector<HostPort> ports, const HostPortOptions& opt
   return out;
 }
 
+Result<> HostPorts::again() {
+  std::lock_guard lock(mutex_);
+  if (!applier_) return {};
+  applier_->forget();
+  return apply(before_);
+}
+
 Result<> HostPorts::set(std::vector<HostPort> ports) {
   std::lock_guard lock(mutex_);
+  return apply(std::move(ports));
+}
+
+Result<> HostPorts::apply(std::vector<HostPort> ports) {
   if (!applier_) {
     TRY(Applier opened, Applier::open(layout()));
     applier_ = std::make_unique<Applier>(std::move(opened));

@@ -36,8 +36,11 @@ class HostPorts {
   // Makes the rules be exactly these; what an earlier run left goes. Blocks for some milliseconds; thread-safe. After an error the next
   // call tries everything again.
   Result<> set(std::vector<HostPort> ports);
+  // Somebody else has removed rules: makes them again.
+  Result<> again();
 
  private:
+  Result<> apply(std::vector<HostPort> ports);
   const HostPortOptions options_;
   std::mutex mutex_;
   std::unique_ptr<Applier> applier_;

@@ -67,3 +67,35 @@ TEST_CASE("host ports: reached from outside, the node, its loopback, other pods 
   CHECK(saved().find("K8LITE") == std::string::npos);
   CHECK(saved().find("-j MINE") != std::string::npos);
 }
+
+TEST_CASE("host ports: a UDP client that keeps talking reaches the port's next pod", "[root]") {
+  Cluster c;
+  REQUIRE(apply_node_rules("").ok());
+  auto bound = [](const os::Fd& where, int port) {
+    Visit there(where);
+    os::Fd s(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    auto any = address("0.0.0.0", port);
+    REQUIRE(::bind(s.get(), reinterpret_cast<sockaddr*>(&any), sizeof any) == 0);
+    return s;
+  };
+  os::Fd one = bound(c.a, 8080), two = bound(c.b, 8080), client = bound(c.outside, 5555);
+  auto arrives_at = [&] {
+    auto to = address("192.168.77.1", 9000);
+    ::sendto(client.get(), "x", 1, 0, reinterpret_cast<sockaddr*>(&to), sizeof to);
+    pollfd p[2] = {{one.get(), POLLIN, 0}, {two.get(), POLLIN, 0}};
+    if (::poll(p, 2, 1000) <= 0) return std::string("nobody");
+    char text[8];
+    (void)!::recv(p[0].revents ? one.get() : two.get(), text, sizeof text, 0);
+    return std::string(p[0].revents ? "a" : "b");
+  };
+  HostPorts ports(kOptions);
+  set(ports, {mapped("a", 9000, "10.42.0.2", "", "udp")});
+  CHECK(arrives_at() == "a");
+  set(ports, {mapped("b", 9000, "10.42.0.3", "", "udp")});
+  CHECK(arrives_at() == "b");
+  HostPorts restarted(kOptions);
+  set(restarted, {mapped("a", 9000, "10.42.0.2", "", "udp")});
+  CHECK(arrives_at() == "a");
+  set(restarted, {});
+  CHECK(arrives_at() == "nobody");
+}

@@ -44,6 +44,8 @@ class Applier {
   Result<> remove_all();
 
   const IptablesTools& tools() const { return tools_; }
+  // The kernel's state counts as unknown: the next apply() reads it again and sends everything.
+  void forget() { synced_ = false; }
   // What the last apply sent: "" when nothing had changed.
   const std::string& last_batch() const { return last_batch_; }
 

@@ -10,6 +10,7 @@
 #include "proxy/health.h"
 #include "proxy/iptables.h"
 #include "proxy/rules.h"
+#include "proxy/tool.h"
 #include "proxy/variants.h"
 
 namespace k8lite::proxy {
@@ -23,6 +24,15 @@ constexpr auto kSyncSlice = std::chrono::seconds(1);       // how long stop() ma
 void set_switch(const std::string& path, std::string_view value) {
   if (auto now = os::read_file(path); now.ok() && now->starts_with(value)) return;
   if (auto done = os::write_kernel_file(path, value); !done.ok()) log_warn("proxy: a kernel switch could not be set", {{"path", path}, {"error", done.status()}});
+}
+
+// Packets between two pods of a bridge pass iptables only with this; without it an answer to a service's client bypasses the translation.
+void make_bridges_pass_iptables() {
+  static constexpr const char* kSwitch = "/proc/sys/net/bridge/bridge-nf-call-iptables";
+  if (!os::exists(kSwitch))
+    if (std::string modprobe = find_tool("modprobe"); !modprobe.empty()) (void)run_tool(modprobe, {"br_netfilter"});
+  if (os::exists(kSwitch)) return set_switch(kSwitch, "1");
+  log_warn("the kernel module br_netfilter is not there: pods of this node do not reach each other through services (modprobe br_netfilter)", {});
 }
 
 }  // namespace
@@ -39,7 +49,7 @@ struct Proxy::Impl {
   std::unique_ptr<HealthServers> health;  // the worker's
   std::mutex mutex;
   std::condition_variable wake;
-  bool dirty = true, stopping = false;
+  bool dirty = true, stopping = false, forget = false;
   std::thread worker;
 
   void mark() {
@@ -87,6 +97,7 @@ struct Proxy::Impl {
       {
         std::lock_guard lock(mutex);
         dirty = false;
+        if (std::exchange(forget, false)) applier.forget();
         rule_options.node_ip = node_ip;
       }
       auto ports = service_ports(services.list(), slices.list(), options.node_name);
@@ -142,6 +153,14 @@ void Proxy::set_node_ip(const std::string& ip) {
   impl_->mark();
 }
 
+void Proxy::again() {
+  {
+    std::lock_guard lock(impl_->mutex);
+    impl_->forget = true;
+  }
+  impl_->mark();
+}
+
 Result<> apply_node_rules(const std::string& restore_text) {
   TRY(Applier applier, Applier::open());
   for (auto& other : other_iptables(applier.tools())) {
@@ -149,6 +168,7 @@ Result<> apply_node_rules(const std::string& restore_text) {
   }
   TRY_OK(applier.apply_extra(restore_text).within("pod network rules"));
   set_switch("/proc/sys/net/ipv4/ip_forward", "1");
+  make_bridges_pass_iptables();
   if (restore_text.find(":K8LITE-INPUT ") != std::string::npos) set_switch("/proc/sys/net/ipv4/conf/all/route_localnet", "1");
   return {};
 }

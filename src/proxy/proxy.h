@@ -32,6 +32,8 @@ class Proxy {
   Result<> start();
   // The node's address has changed.
   void set_node_ip(const std::string& ip);
+  // Somebody else has removed rules: makes them again.
+  void again();
   // Ends the worker; the rules stay in the kernel.
   void stop();
 

@@ -99,6 +99,12 @@ expect "host ports are still there" answers lan http://192.0.2.10:8081/ a
 expect "and vxlan" pod_answers tool "http://$b:8080/" b
 same "nothing was restarted" "0 0 0" "$(k get pod -o 'jsonpath={.items[*].status.containerStatuses[0].restartCount}')"
 
+say "a firewall is reloaded"
+expect "it flushes" on n1 sh -c 'iptables -F INPUT && iptables -F FORWARD && iptables -P FORWARD DROP && iptables -t nat -F && iptables -t nat -X'
+wait_for 5 "a service" pod_answers tool http://10.43.0.77/ a
+wait_for 5 "a host port" answers lan http://192.0.2.10:8081/ a
+expect "the policy stays" has_text ":FORWARD DROP" on n1 iptables-save
+
 say "plain routes"
 kill9 n1
 kill9 n2

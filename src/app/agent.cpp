@@ -34,13 +34,16 @@ class Agent {
     }
     if (config_.token.empty()) return bad_request("--token is required: see /var/lib/k8lite/server/token on the server");
     if (config_.node_name.empty()) config_.node_name = host_name();
-    if (config_.node_ip.empty()) config_.node_ip = default_address();
+    const bool follow = config_.node_ip.empty();
+    if (follow) config_.node_ip = default_address(config_.flannel_iface);
     std::string dir = config_.data_dir + "/agent";
     TRY_OK(os::make_dirs(dir, 0700));
     TRY(std::string secret, node_secret(config_.data_dir, random_));
     loop_.start();
     TRY(JoinedNode joined, join(secret));
     config_.cluster_cidr = joined.cluster_cidr;
+    config_.service_cidr = joined.service_cidr;
+    config_.disable = joined.disable;
     config_.cluster_dns = joined.cluster_dns;
     config_.cluster_domain = joined.cluster_domain;
     config_.flannel_backend = joined.flannel_backend;
@@ -56,6 +59,13 @@ class Agent {
     settings.config = config_;
     settings.serving = joined.serving;
     settings.ca_pem = joined.ca_pem;
+    settings.follow_address = follow;
+    settings.renew = [this, secret](const std::string& ip) -> Result<pki::KeyPair> {
+      config::Config moved = config_;
+      moved.node_ip = ip;
+      TRY(JoinedNode again, join_cluster(loop_, moved, secret, random_));
+      return again.serving;
+    };
     node_ = std::make_unique<NodeRoot>(loop_, *client_, clock_, random_, std::move(settings));
     return node_->start();
   }

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "kubelet/pods.h"
+#include "kubelet/resolv.h"
 
 namespace k8lite::kubelet {
 
@@ -37,7 +38,7 @@ EnvironmentInput PodManager::environment_input(const LocalPtr& local, Value cont
   in.pod = local->pod.root();
   in.container = container;
   in.node_name = facts_.name;
-  in.host_ip = facts_.ip;
+  in.host_ip = node_ip();
   {
     std::lock_guard lock(mutex_);
     in.pod_ip = local->ip;
@@ -82,16 +83,7 @@ Result<> PodManager::write_etc_files(const LocalPtr& local) {
     for (Value h : alias["hostnames"].items()) hosts += "\t" + h.str();
     hosts += "\n";
   }
-  std::string policy = pod.path("spec.dnsPolicy").str("ClusterFirst"), resolv;
-  bool cluster = policy == "ClusterFirstWithHostNet" || (policy == "ClusterFirst" && !pod.path("spec.hostNetwork").bool_or(false));
-  if (policy != "None") resolv = cluster && !facts_.cluster_dns.empty() ? "search " + ns + ".svc." + facts_.cluster_domain + " svc." + facts_.cluster_domain + " " + facts_.cluster_domain + "\nnameserver " + facts_.cluster_dns + "\noptions ndots:5\n"
-                                                                        : os::read_file(facts_.resolv_conf).value_or("");
-  Value dns = pod["spec"]["dnsConfig"];
-  for (Value n : dns["nameservers"].items()) resolv += "nameserver " + n.str() + "\n";
-  std::string searches;
-  for (Value s : dns["searches"].items()) searches += " " + s.str();
-  if (!searches.empty()) resolv += "search" + searches + "\n";
-  for (Value o : dns["options"].items()) resolv += "options " + o["name"].str() + (o["value"] ? ":" + o["value"].str() : "") + "\n";
+  std::string resolv = pod_resolv_conf(pod, {facts_.cluster_dns, facts_.cluster_domain, os::read_file(facts_.resolv_conf).value_or("")});
   for (auto [name, text] : {std::pair{"hosts", &hosts}, {"resolv.conf", &resolv}}) {
     std::string path = dir + "/" + name;
     if (os::exists(path)) continue;  // mounted into containers by now: replacing the file would not reach them

@@ -70,7 +70,12 @@ Node NodeReporter::node_status(bool ready, const std::string& why, json::Value o
   uname(&uts);
   Node capacity = Node::obj({{"cpu", std::to_string(config_.cpu_milli / 1000)}, {"memory", std::to_string(config_.memory / 1024) + "Ki"}, {"ephemeral-storage", std::to_string(config_.ephemeral_storage / 1024) + "Ki"}, {"pods", std::to_string(config_.max_pods)}});
   Node status = Node::obj({{"capacity", capacity}, {"allocatable", capacity}, {"conditions", std::move(conditions)}});
-  status["addresses"] = Node::arr({Node::obj({{"type", "InternalIP"}, {"address", config_.ip}}), Node::obj({{"type", "Hostname"}, {"address", config_.hostname}})});
+  std::string ip;
+  {
+    std::lock_guard lock(mutex_);
+    ip = config_.ip;
+  }
+  status["addresses"] = Node::arr({Node::obj({{"type", "InternalIP"}, {"address", ip}}), Node::obj({{"type", "Hostname"}, {"address", config_.hostname}})});
   status["daemonEndpoints"]["kubeletEndpoint"].set("Port", config_.kubelet_port);
   status["nodeInfo"] = Node::obj({{"machineID", first_line("/etc/machine-id")}, {"systemUUID", first_line("/etc/machine-id")}, {"bootID", first_line("/proc/sys/kernel/random/boot_id")}, {"kernelVersion", uts.release},
                                   {"osImage", os_release()}, {"containerRuntimeVersion", "k8lite://" + config_.version}, {"kubeletVersion", "v1.36.0+k8lite"}, {"kubeProxyVersion", ""},
@@ -111,6 +116,11 @@ Result<> NodeReporter::set_annotation(const std::string& key, const std::string&
   patch["metadata"]["annotations"].set(key, value);
   TRY_OK(client_.patch({"", "v1", "nodes", "", config_.name, ""}, machinery::PatchType::Merge, patch.dump(), {}));
   return {};
+}
+
+void NodeReporter::set_ip(const std::string& ip) {
+  std::lock_guard lock(mutex_);
+  config_.ip = ip;
 }
 
 std::string NodeReporter::pod_cidr() {

@@ -31,6 +31,7 @@ class NodeReporter {
   // Creates the node (or takes over the one of that name), not ready yet. Tried again until `stop()`.
   Result<> register_node();
   Result<> set_annotation(const std::string& key, const std::string& value);
+  void set_ip(const std::string& ip);  // reported with the next report()
   std::string pod_cidr();        // "" until the server has given one
   Result<> report(bool ready, const std::string& why);
   void start_heartbeats();       // a lease every 10 s, the status every 5 minutes
@@ -41,8 +42,8 @@ class NodeReporter {
   Result<> renew_lease();
   machinery::Client& client_;
   const Clock& clock_;
-  const NodeConfig config_;
-  std::mutex mutex_;
+  NodeConfig config_;          // .ip guarded by the mutex, the rest never changes
+  mutable std::mutex mutex_;
   std::condition_variable wake_;
   bool stopping_ = false, ready_ = false;
   std::string why_;

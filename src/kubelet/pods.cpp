@@ -17,7 +17,7 @@ using machinery::Action;
 
 PodManager::PodManager(machinery::Client& client, const Clock& clock, machinery::EventRecorder& events, NodeFacts facts, machinery::Informer& pods, machinery::Informer& services,
                        image::ImageStore& images, image::Puller& puller, async::Loop& loop)
-    : client_(client), clock_(clock), events_(events), facts_(std::move(facts)), pods_(pods), services_(services), images_(images), puller_(puller), queue_(clock) {
+    : client_(client), clock_(clock), events_(events), facts_(std::move(facts)), node_ip_(facts_.ip), pods_(pods), services_(services), images_(images), puller_(puller), queue_(clock) {
   runtime_ = std::make_unique<runtime::Runtime>(
       facts_.run_dir, [this](const std::string& uid, const runtime::shim::State& s) { on_exit(uid, s); },
       [this](const std::string& uid) {
@@ -107,11 +107,15 @@ void PodManager::adopt() {
       (void)runtime_->remove_pod(uid);
       continue;
     }
+    if (!adopt_network(uid, pod)) {
+      (void)runtime_->remove_pod(uid);
+      continue;
+    }
     alive.push_back(uid);
     auto local = ensure(pod);
     std::lock_guard lock(mutex_);
     local->sandbox = true;
-    local->ip = pod.path("spec.hostNetwork").bool_or(false) ? facts_.ip : network_ ? network_->address_of(uid) : "";
+    local->ip = pod.path("spec.hostNetwork").bool_or(false) ? node_ip_ : network_ ? network_->address_of(uid) : "";
     for (const auto& s : *states) {
       size_t dash = s.id.rfind('-');
       ContainerRun& run = local->runs[s.id.substr(0, dash)];
@@ -133,6 +137,7 @@ void PodManager::adopt() {
     }
   }
   if (network_) network_->keep_only(alive);
+  if (auto r = publish_ports(); !r.ok()) log_warn("host ports could not be mapped", {{"error", r.status()}});
   for (const Doc& p : pods_.list()) queue_.add(machinery::object_key(p.root()));
   for (const auto& uid : os::list_dir(facts_.data_dir + "/pods")) {
     bool known = false;
@@ -196,6 +201,11 @@ Result<Action> PodManager::sync(const LocalPtr& local) {
     (void)send_status(local);
     return Action::after(seconds(5));
   }
+  if (auto r = ensure_ports(local); !r.ok()) {
+    event(local, "Warning", "FailedCreatePodSandBox", "Failed to map host ports: " + r.status().message());
+    (void)send_status(local);
+    return Action::after(seconds(5));
+  }
   if (auto r = ensure_volumes(local); !r.ok()) {
     event(local, "Warning", "FailedMount", r.status().message());
     (void)send_status(local);
@@ -240,7 +250,7 @@ Result<> PodManager::ensure_sandbox(const LocalPtr& local) {
   config.cgroup_procs = cgroups_.procs_files(pod_cgroup(pod));
   TRY_OK(os::make_dirs(facts_.run_dir, 0700));
   TRY_OK(runtime_->start_pod(config));
-  std::string ip = facts_.ip;
+  std::string ip = node_ip();
   if (!config.host_network) {
     if (!network_) return unavailable("the node's pod network is not ready yet");
     os::Fd netns(::open(("/proc/" + std::to_string(runtime_->shim_pid(local->uid)) + "/ns/net").c_str(), O_RDONLY | O_CLOEXEC));
@@ -391,7 +401,10 @@ Result<> PodManager::clean_up(const LocalPtr& local) {
     local->sandbox = false;
   }
   TRY_OK(runtime_->remove_pod(local->uid));
-  if (network_ && !local->pod.path("spec.hostNetwork").bool_or(false)) (void)network_->detach(local->uid);
+  if (network_ && !local->pod.path("spec.hostNetwork").bool_or(false)) {
+    if (local->ports_mapped) (void)publish_ports();  // before somebody else may get the address
+    if (auto r = network_->detach(local->uid); !r.ok()) log_warn("a pod's network could not be taken away", {{"pod", local->key}, {"error", r.status()}});
+  }
   (void)cgroups_.remove(pod_cgroup(local->pod.root()));
   (void)os::remove_tree(facts_.data_dir + "/containers/" + local->uid);
   return {};
@@ -410,7 +423,7 @@ Result<> PodManager::send_status(const LocalPtr& local) {
   json::Node status;
   {
     std::lock_guard lock(mutex_);
-    StatusInput in{facts_.ip, local->ip, clock_.now(), local->sandbox, local->reason, local->message};
+    StatusInput in{node_ip_, local->ip, clock_.now(), local->sandbox, local->reason, local->message};
     status = pod_status(local->pod.root(), local->runs, in);
   }
   std::string text = status.dump();

@@ -103,14 +103,6 @@ struct Stdio {
   bool in = false, tty = false, err = true;
 };
 
-// What the handlers do with the server's refusal of the upgrade.
-Status upgrade_error(const Status& s) {
-  size_t brace = s.message().find('{');
-  if (brace == std::string::npos) return s;
-  Status real = machinery::status_from_response(http_code(s.reason()), s.message().substr(brace));
-  return Status(real.reason(), "Error from server (" + std::string(reason_name(real.reason())) + "): " + real.message());
-}
-
 Result<Ended> converse(Session& s, std::string target, Stdio io) {
   TRY(auto* raw, s.raw());
   auto dialled = async::block_on(s.loop(), net::dial_websocket(*raw->http, raw->path_prefix + target, raw->headers, {"v5.channel.k8s.io", "v4.channel.k8s.io"}));
@@ -223,6 +215,13 @@ Result<> attach(Session& s) {
 }
 
 }  // namespace
+
+Status upgrade_error(const Status& s) {
+  size_t brace = s.message().find('{');
+  if (brace == std::string::npos) return s;
+  Status real = machinery::status_from_response(http_code(s.reason()), s.message().substr(brace));
+  return Status(real.reason(), "Error from server (" + std::string(reason_name(real.reason())) + "): " + real.message());
+}
 
 Result<> attach_to_pod(Session& s, const Target& pod, const std::string& container) {
   Duration limit = s.flags.time("pod-running-timeout");

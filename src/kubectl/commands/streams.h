@@ -22,6 +22,9 @@ Result<Target> one_pod(Session& session, const std::string& word);
 // Waits until the pod runs or has ended, then attaches (or prints its log where it has ended).
 Result<> attach_to_pod(Session& session, const Target& pod, const std::string& container);
 
+// The server's refusal of an upgrade as its own words.
+Status upgrade_error(const Status& status);
+
 // The container a command means: -c, the default-container annotation or the first; says which on stderr when there are several.
 Result<std::string> default_container(Session& session, const json::Node& pod, bool quiet);
 

@@ -32,4 +32,15 @@ bool pod_is_available(json::Value pod, int64_t min_ready_seconds, Instant now) {
   return false;
 }
 
+Result<> write_status(machinery::Client& client, machinery::Path kind, const json::Doc& object, const json::Node& status, const machinery::WriteOptions& options) {
+  if (status == object["status"].to_node()) return {};
+  kind.ns = namespace_of(object);
+  kind.name = name_of(object);
+  kind.subresource = "status";
+  json::Node patch = json::Node::arr({json::Node::obj({{"op", "test"}, {"path", "/metadata/uid"}, {"value", uid_of(object)}}), json::Node::obj({{"op", "add"}, {"path", "/status"}, {"value", status}})});
+  auto r = client.patch(kind, machinery::PatchType::Json, patch.dump(), options);
+  if (!r.ok() && !r.status().is(Reason::NotFound)) return r.status();
+  return {};
+}
+
 }  // namespace k8lite::controllers

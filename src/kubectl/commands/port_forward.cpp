@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstring>
 #include <ctime>
 
 #include "base/strings.h"
@@ -40,7 +41,9 @@ void complain(Session& s, const std::string& text) {
   char head[64];
   size_t n = std::strftime(head, sizeof head, "E%m%d %H:%M:%S.", &parts);
   std::string micro = std::to_string(system_clock().now().us % 1'000'000);
-  s.err(std::string(head, n) + std::string(6 - micro.size(), '0') + micro + " " + std::to_string(::getpid()) + " portforward] \"Unhandled Error\" err=" + json::quoted(text) + "\n");
+  std::string pid = std::to_string(::getpid());
+  pid.insert(0, pid.size() < 7 ? 7 - pid.size() : 0, ' ');
+  s.err(std::string(head, n) + std::string(6 - micro.size(), '0') + micro + " " + pid + " port_forward.cpp:" + std::to_string(__LINE__) + "] \"Unhandled Error\" err=" + json::quoted(text) + "\n");
 }
 
 Task<void> to_server(net::StreamPtr local, net::SpdyStreamPtr data) {
@@ -143,7 +146,8 @@ Result<> listen_on(ForwardingPtr f, const std::vector<std::string>& addresses, P
       auto known = std::make_shared<PortPair>(port);
       auto listener = net::listen(f->session.loop(), options, [f, known](net::StreamPtr stream) { async::spawn(f->session.loop(), handle(f, std::move(stream), *known)); });
       if (!listener.ok()) {
-        failures.push_back("unable to create listener: Error listen tcp" + std::string(six ? "6 " : "4 ") + host + ":" + std::to_string(port.local) + ": " + listener.status().message());
+        failures.push_back("unable to create listener: Error listen tcp" + std::string(six ? "6 " : "4 ") + host + ":" + std::to_string(port.local) + ": " +
+                           (listener.status().sys_errno() ? "bind: " + lower(std::strerror(listener.status().sys_errno())) : listener.status().message()));
         continue;
       }
       port.local = (*listener)->port();
@@ -170,7 +174,7 @@ Result<> port_forward(Session& s) {
   TRY(auto targets, targets_from_words(s, word));
   Target owner = targets.at(0);
   TRY(owner.object, s.get(owner.url()));
-  TRY(Target pod, one_pod(s, args[0]));
+  TRY(Target pod, one_pod(s, args[0], Telling::Quiet));
   std::vector<PortPair> ports;
   for (size_t i = 1; i < args.size(); ++i) {
     TRY(PortPair p, owner.mapping.kind == "Service" ? service_port(args[i], owner.object, pod.object) : pod_port(args[i], pod.object));

@@ -41,6 +41,7 @@ class Agent {
     if (config_.node_name.empty()) config_.node_name = host_name();
     if (config_.node_ip.empty()) config_.node_ip = default_address();
     std::string dir = config_.data_dir + "/agent";
+    TRY(lock_, lock_data_dir(config_.data_dir));
     TRY_OK(os::make_dirs(dir, 0700));
     TRY(std::string secret, node_secret(config_.data_dir, random_));
     loop_.start();
@@ -78,6 +79,7 @@ class Agent {
 
   config::Config config_;
   bool stopped_ = false;
+  os::Fd lock_;
   Clock& clock_ = system_clock();
   Random& random_ = system_random();
   async::Loop loop_;

@@ -95,6 +95,29 @@ PodManager::LocalPtr PodManager::ensure(const Doc& pod) {
   return slot;
 }
 
+// What the shim does not know of a container: from the API, when its start had been reported, else as at a start.
+void PodManager::take_known(const LocalPod& local, const runtime::shim::State& s, ContainerRun& run) {
+  std::string name = s.id.substr(0, s.id.rfind('-'));
+  Value container = find_container(local.pod.root(), name);
+  run.started = !container["startupProbe"];
+  run.ready = !container["readinessProbe"];
+  if (auto image = images_.find(container["image"].str())) name_image(*image, container, run.image, run.image_id);
+  for (const char* list : {"containerStatuses", "initContainerStatuses"})
+    for (Value c : local.pod["status"][list].items()) {
+      if (!c["name"].equals(name) || !c["containerID"].str().ends_with("/" + s.id)) continue;
+      run.ready = c["ready"].bool_or(false);
+      run.started |= c["started"].bool_or(false);
+      run.image = c["image"].str();
+      run.image_id = c["imageID"].str();
+    }
+  if (!s.running) run.ready = run.started = false, run.termination_message = termination_message(local.uid, name);
+}
+
+std::string PodManager::termination_message(const std::string& uid, const std::string& container) const {
+  constexpr size_t kLongest = 4096;  // as Kubernetes documents it
+  return os::read_file(pod_dir(uid) + "/containers/" + container + "/termination-log").value_or("").substr(0, kLongest);
+}
+
 void PodManager::adopt() {
   std::vector<std::string> alive;
   for (const auto& uid : runtime_->adopt()) {
@@ -120,14 +143,7 @@ void PodManager::adopt() {
       run.exists = true;
       run.restart_count = attempt;
       run.current = s;
-      run.started = !find_container(pod.root(), s.id.substr(0, dash))["startupProbe"];
-      for (Value c : pod.path("status.containerStatuses").items())
-        if (c["name"].equals(s.id.substr(0, dash))) {
-          run.ready = c["ready"].bool_or(false);
-          run.started |= c["started"].bool_or(false);
-          run.image = c["image"].str();
-          run.image_id = c["imageID"].str();
-        }
+      take_known(*local, s, run);
       if (!s.running) run.backoff = next_backoff(run), run.not_before = clock_.mono() + run.backoff;
       else prober_->add({uid, local->key, s.id.substr(0, dash), s.id, local->ip, pod});
     }
@@ -277,7 +293,7 @@ void PodManager::on_exit(const std::string& uid, const runtime::shim::State& sta
     run.backoff = backoff;
     // The first restart comes at once when the container had run well for a while.
     run.not_before = clock_.mono() + (run.restart_count == 0 ? Duration{0} : backoff);
-    run.termination_message = os::read_file(pod_dir(uid) + "/containers/" + name + "/termination-log").value_or("").substr(0, 4096);
+    run.termination_message = termination_message(uid, name);
     Value pod = local->pod.root();
     bool init = false;
     for (Value c : pod.path("spec.initContainers").items()) init |= c["name"].equals(name);

@@ -65,6 +65,48 @@ PodManager::LocalPtr PodManager::find_by_name(const std::string& ns, const std::
   return ended;
 }
 
+namespace {
+
+// A run as its `terminated` state in the API tells it.
+runtime::shim::State ended_run(const std::string& id, Value terminated) {
+  runtime::shim::State s;
+  s.id = id;
+  s.exit_code = terminated["exitCode"].int_or(0);
+  s.signal = terminated["signal"].int_or(0);
+  s.oom_killed = terminated["reason"].equals("OOMKilled");
+  if (auto at = parse_rfc3339(terminated["finishedAt"].str())) s.finished_us = static_cast<uint64_t>(at->us);
+  if (auto at = parse_rfc3339(terminated["startedAt"].str())) s.started_us = static_cast<uint64_t>(at->us);
+  return s;
+}
+
+// After a restart or a reboot the API still knows how often containers were started and how they ended.
+void restore(LocalPod& local, const Doc& pod) {
+  std::string phase = pod.path("status.phase").str();
+  bool all_ended = true;
+  for (const char* list : {"containerStatuses", "initContainerStatuses"})
+    for (Value s : pod["status"][list].items()) {
+      std::string name = s["name"].str();
+      int64_t count = s["restartCount"].int_or(0);
+      Value t = s["state"]["terminated"];
+      all_ended &= t.exists();
+      if (s["containerID"].empty()) continue;
+      ContainerRun& run = local.runs[name];
+      run.restart_count = static_cast<int>(count) + 1;
+      run.image = s["image"].str();
+      run.image_id = s["imageID"].str();
+      if (Value last = s["lastState"]["terminated"]) run.last = ended_run(name + "-" + std::to_string(count - 1), last), run.last_termination_message = last["message"].str();
+      if (!t) continue;
+      // What had ended stays ended: init containers and pods that never restart must not run again.
+      run.exists = true;
+      run.restart_count = static_cast<int>(count);
+      run.current = ended_run(name + "-" + std::to_string(count), t);
+      run.termination_message = t["message"].str();
+    }
+  local.told = all_ended && (phase == "Succeeded" || phase == "Failed");
+}
+
+}  // namespace
+
 PodManager::LocalPtr PodManager::ensure(const Doc& pod) {
   std::string uid = pod.path("metadata.uid").str();
   std::lock_guard lock(mutex_);
@@ -73,23 +115,7 @@ PodManager::LocalPtr PodManager::ensure(const Doc& pod) {
     slot = std::make_shared<LocalPod>();
     slot->uid = uid;
     slot->key = machinery::object_key(pod.root());
-    // After a reboot the API still knows how often containers were started.
-    for (const char* list : {"containerStatuses", "initContainerStatuses"})
-      for (Value s : pod["status"][list].items()) {
-        int64_t count = s["restartCount"].int_or(0);
-        bool ran = !s["containerID"].empty();
-        if (ran) slot->runs[s["name"].str()].restart_count = static_cast<int>(count) + 1;
-        Value t = s["state"]["terminated"];
-        if (!ran || !t) continue;
-        // What had ended stays ended: init containers and pods that never restart must not run again.
-        ContainerRun& run = slot->runs[s["name"].str()];
-        run.exists = true;
-        run.restart_count = static_cast<int>(count);
-        run.current.id = s["name"].str() + "-" + std::to_string(count);
-        run.current.exit_code = t["exitCode"].int_or(0);
-        if (auto at = parse_rfc3339(t["finishedAt"].str())) run.current.finished_us = static_cast<uint64_t>(at->us);
-        if (auto at = parse_rfc3339(t["startedAt"].str())) run.current.started_us = static_cast<uint64_t>(at->us);
-      }
+    restore(*slot, pod);
   }
   slot->pod = pod;
   return slot;
@@ -423,6 +449,7 @@ bool overruled(Value pod) {
 }  // namespace
 
 Result<> PodManager::send_status(const LocalPtr& local) {
+  if (local->told) return {};
   json::Node status;
   {
     std::lock_guard lock(mutex_);

@@ -39,6 +39,7 @@ struct LocalPod {
   Duration kill_at{0};
   Duration sandbox_retry{0};
   std::string sent_status;
+  bool told = false;  // it had ended and all was reported by an earlier process: there is nothing to add
   struct Token {
     std::string text;
     Instant refresh_at;

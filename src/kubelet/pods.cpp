@@ -94,7 +94,10 @@ void restore(LocalPod& local, const Doc& pod) {
       run.restart_count = static_cast<int>(count) + 1;
       run.image = s["image"].str();
       run.image_id = s["imageID"].str();
-      if (Value last = s["lastState"]["terminated"]) run.last = ended_run(name + "-" + std::to_string(count - 1), last), run.last_termination_message = last["message"].str();
+      if (Value last = s["lastState"]["terminated"]) {
+        run.last = ended_run(name + "-" + std::to_string(s["state"]["waiting"] ? count : count - 1), last);
+        run.last_termination_message = last["message"].str();
+      }
       if (!t) continue;
       // What had ended stays ended: init containers and pods that never restart must not run again.
       run.exists = true;

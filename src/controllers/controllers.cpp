@@ -1,11 +1,15 @@
 #include "controllers/controllers.h"
 
+#include "controllers/cluster_roles.h"
+#include "controllers/daemonset.h"
 #include "controllers/deployment.h"
 #include "controllers/endpoints.h"
 #include "controllers/garbage.h"
+#include "controllers/job.h"
 #include "controllers/namespaces.h"
 #include "controllers/nodes.h"
 #include "controllers/replicaset.h"
+#include "controllers/statefulset.h"
 
 namespace k8lite::controllers {
 namespace {
@@ -14,7 +18,19 @@ template <class T>
 std::unique_ptr<machinery::Controller> make(Context& c) { return std::make_unique<T>(c); }
 
 constexpr std::unique_ptr<machinery::Controller> (*kControllers[])(Context&) = {
-    make<NodeController>, make<NamespaceController>, make<ServiceAccountController>, make<DeploymentController>, make<ReplicaSetController>, make<ReplicationControllerController>, make<EndpointsController>, make<GarbageCollector>,
+    // One a line.
+    make<NodeController>,
+    make<NamespaceController>,
+    make<ServiceAccountController>,
+    make<ClusterRoleController>,
+    make<DeploymentController>,
+    make<ReplicaSetController>,
+    make<ReplicationControllerController>,
+    make<DaemonSetController>,
+    make<StatefulSetController>,
+    make<JobController>,
+    make<EndpointsController>,
+    make<GarbageCollector>,
 };
 
 }  // namespace

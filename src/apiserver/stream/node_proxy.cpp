@@ -1,6 +1,7 @@
 // pods/log, exec, attach and portforward: the request goes on to the kubelet of the pod's node. Upgraded connections (WebSocket,
 // SPDY) are bridged byte for byte; the kubelet ends them.
 #include "apiserver/api_server.h"
+#include "apiserver/authn/impersonation.h"
 #include "base/strings.h"
 
 namespace k8lite::apiserver {
@@ -65,12 +66,12 @@ std::string kubelet_target(const Target& t, const Destination& d, const net::Que
   return path + out;
 }
 
-constexpr std::string_view kHopHeaders[] = {"Host", "Authorization", "Content-Length", "Transfer-Encoding", "Keep-Alive", "Impersonate-User", "Impersonate-Group"};
+constexpr std::string_view kHopHeaders[] = {"Host", "Authorization", "Content-Length", "Transfer-Encoding", "Keep-Alive"};
 
 net::Headers forwarded(const net::Headers& headers) {
   net::Headers out;
   for (const auto& [name, value] : headers.rows()) {
-    bool hop = false;
+    bool hop = authn::is_impersonation_header(name);
     for (auto h : kHopHeaders) hop |= iequals(h, name);
     if (!hop) out.add(name, value);
   }

@@ -38,11 +38,11 @@ store::Durability durability_of(const Target& t, const json::Node& object, const
   return before == now ? store::Durability::Volatile : store::Durability::Durable;
 }
 
-int64_t default_grace(const ResourceTypePtr& type, const store::Object& o) {
-  if (type->row->plural != "pods" || !type->row->group.empty()) return 0;
+// Only a pod on a node has something that must end first; of everything else a grace period is ignored, as upstream does.
+bool ends_gracefully(const ResourceTypePtr& type, const store::Object& o) {
+  if (type->row->plural != "pods" || !type->row->group.empty()) return false;
   std::string phase = o.doc.path("status.phase").str();
-  if (o.doc.path("spec.nodeName").empty() || phase == "Succeeded" || phase == "Failed") return 0;
-  return o.doc.path("spec.terminationGracePeriodSeconds").int_or(30);
+  return !o.doc.path("spec.nodeName").empty() && phase != "Succeeded" && phase != "Failed";
 }
 
 bool is_service(const Target& t) { return t.type->row->group.empty() && t.type->row->plural == "services"; }
@@ -351,7 +351,10 @@ async::Task<Result<Answer>> Rest::remove(Target t, DeleteRequest request, WriteP
     co_return Status(Reason::Forbidden, "namespaces " + json::quoted(t.name) + " is forbidden: this namespace may not be deleted");
   RegistryOptions options;
   options.dry_run = p.dry_run;
-  auto r = co_await registry_.remove(t.type->object, t.ns, t.name, std::move(request), default_grace(t.type, **current), std::move(options));
+  int64_t grace = 0;
+  if (ends_gracefully(t.type, **current)) grace = (*current)->doc.path("spec.terminationGracePeriodSeconds").int_or(30);
+  else request.grace_seconds.reset();
+  auto r = co_await registry_.remove(t.type->object, t.ns, t.name, std::move(request), grace, std::move(options));
   if (!r.ok()) co_return std::move(r).status();
   settle_service(t, t.name);
   // Pods and objects that wait are answered as they are, everything else with a Status, as upstream does.

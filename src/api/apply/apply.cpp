@@ -32,9 +32,9 @@ Node prune(Node merged, const FieldSet& last, const Managers& managers, const Ty
   FieldSet last_all = with_structs(last, type), merged_all = with_structs(fields_of(merged, type), type);
   Node bare = without(merged, last_all, type);
   FieldSet stays = with_structs(fields_of(bare, type), type).united(with_structs(owned, type));
-  Node refilled = without(merged, merged_all.minus(stays), type);
+  Node refilled = without(merged, merged_all.minus(stays), type, owned);
   FieldSet gone = merged_all.minus(with_structs(fields_of(refilled, type), type)).shared(last_all);
-  return without(merged, gone, type);
+  return without(merged, gone, type, owned);
 }
 
 Outcome try_apply(const Node& live, const Node& config, Managers managers, const Type& type, const Writer& writer, bool force) {

@@ -214,7 +214,7 @@ Node merge_at(const Node* live, const Node* config, const Position& at) {
 
 // ---- taking out ----
 
-std::optional<Node> without_at(const Node& value, const FieldSet& fields, const Position& at) {
+std::optional<Node> without_at(const Node& value, const FieldSet& fields, const FieldSet& kept, const Position& at) {
   Form form = at.form();
   if (form == Form::Leaf || fields.empty() || value.size() == 0) return value;
   bool list = form == Form::Set || form == Form::Items;
@@ -222,13 +222,15 @@ std::optional<Node> without_at(const Node& value, const FieldSet& fields, const 
   for (const Node& item : value.items()) {
     auto element = item_element(item, at);
     if (element && fields.has(*element)) continue;
-    auto left = element ? without_at(item, fields.below(*element), at.item()) : item;
+    auto left = element ? without_at(item, fields.below(*element), kept.below(*element), at.item()) : item;
     out.append(left ? std::move(*left) : Node::object());
   }
   for (const auto& [name, child] : value.members()) {
     std::string element = field_element(name);
     if (fields.has(element)) continue;
-    if (auto left = without_at(child, fields.below(element), at.child(name))) out.members().emplace_back(name, std::move(*left));
+    Position below = at.child(name);
+    if (auto left = without_at(child, fields.below(element), kept.below(element), below)) out.members().emplace_back(name, std::move(*left));
+    else if (kept.has(element) && below.form() == Form::Struct) out.members().emplace_back(name, Node::object());
   }
   if (out.size() == 0) return std::nullopt;
   return out;
@@ -262,7 +264,9 @@ Changes compare(const Node& before, const Node& after, const Type& type) {
 
 Node merge(const Node& live, const Node& config, const Type& type) { return merge_at(&live, &config, {&type, nullptr, false}); }
 
-Node without(const Node& object, const FieldSet& fields, const Type& type) { return without_at(object, fields, {&type, nullptr, false}).value_or(Node::object()); }
+Node without(const Node& object, const FieldSet& fields, const Type& type, const FieldSet& kept) {
+  return without_at(object, fields, kept, {&type, nullptr, false}).value_or(Node::object());
+}
 
 FieldSet with_structs(const FieldSet& set, const Type& type) { return with_structs_at(set, {&type, nullptr, false}); }
 

@@ -22,8 +22,8 @@ Changes compare(const json::Node& before, const json::Node& after, const schema:
 // `config` wins; lists keep the configuration's order, with items it does not name where they stood. A null in `config` stays a null.
 json::Node merge(const json::Node& live, const json::Node& config, const schema::Type& type);
 
-// Without these list items and fields; containers that get empty go too.
-json::Node without(const json::Node& object, const FieldSet& fields, const schema::Type& type);
+// Without these list items and fields. Containers that get empty go too, but a struct in `kept` stays, empty.
+json::Node without(const json::Node& object, const FieldSet& fields, const schema::Type& type, const FieldSet& kept = {});
 
 // With the structs on the way to each member (`spec` for `spec.replicas`), but not map keys or list items.
 FieldSet with_structs(const FieldSet& set, const schema::Type& type);

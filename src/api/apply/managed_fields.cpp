@@ -1,6 +1,7 @@
 #include "api/apply/managed_fields.h"
 
 #include <algorithm>
+#include <array>
 #include <map>
 
 #include "base/strings.h"
@@ -24,7 +25,7 @@ Manager* find(Managers& managers, const Manager& like) {
   return nullptr;
 }
 
-int64_t seconds_of(const std::string& time) {
+int64_t seconds_of(std::string_view time) {
   auto t = parse_rfc3339(time);
   return t ? t->us / 1'000'000 : 0;
 }
@@ -97,6 +98,48 @@ void give(Managers& managers, const Changes& changes, const Writer& writer) {
   cap(managers);
 }
 
+// Who comes first: operation, time, name, version, subresource.
+using Place = std::array<std::string_view, 5>;
+bool in_order(const Place& a, const Place& b) {
+  if (a[0] != b[0]) return a[0] < b[0];
+  int64_t ta = seconds_of(a[1]), tb = seconds_of(b[1]);
+  if (ta != tb) return ta < tb;
+  return std::tie(a[2], a[3], a[4]) < std::tie(b[2], b[3], b[4]);
+}
+
+// Is any of these fields, are all of them, in this fieldsV1?
+bool is_member(const Node& entry) { return entry.size() == 0 || entry.find("."); }
+bool touches(const Node& fields, const FieldSet& set) {
+  return std::any_of(set.entries().begin(), set.entries().end(), [&fields](const FieldSet::Entry& e) {
+    const Node* here = fields.find(e.element);
+    return here && ((e.member && is_member(*here)) || touches(*here, e.children));
+  });
+}
+bool covers(const Node& fields, const FieldSet& set) {
+  return std::all_of(set.entries().begin(), set.entries().end(), [&fields](const FieldSet::Entry& e) {
+    const Node* here = fields.find(e.element);
+    return here && (!e.member || is_member(*here)) && covers(*here, e.children);
+  });
+}
+
+// The usual update, a writer changing again what it has already: only its time changes, so nothing needs decoding. False: not so.
+bool renew(Node& managed, const Changes& changes, const Writer& writer) {
+  FieldSet taken = changes.modified.united(changes.added);
+  Node* own = nullptr;
+  for (Node& entry : managed.items()) {
+    const Node& fields = entry.get("fieldsV1");
+    bool self = entry.get("operation").str() == "Update" && entry.get("manager").str() == writer.manager && entry.get("apiVersion").str() == writer.api_version && entry.get("subresource").str() == writer.subresource;
+    if (touches(fields, changes.removed) || (!self && touches(fields, taken))) return false;
+    if (self) own = &entry;
+  }
+  if (taken.empty()) return true;
+  if (!own || !covers(own->get("fieldsV1"), taken)) return false;
+  own->set("time", rfc3339(writer.now));
+  auto place = [](const Node& e) { return Place{e.get("operation").str(), e.get("time").str(), e.get("manager").str(), e.get("apiVersion").str(), e.get("subresource").str()}; };
+  std::stable_sort(managed.items().begin(), managed.items().end(), [&place](const Node& a, const Node& b) { return in_order(place(a), place(b)); });
+  return true;
+}
+
 Changes owned_changes(const Node& before, const Node& after, const Type& type) {
   Changes c = compare(before.is_object() ? before : Node::object(), after, type);
   return {c.removed.minus(never_owned()), c.modified.minus(never_owned()), c.added.minus(never_owned())};
@@ -131,13 +174,9 @@ Result<Managers> decode_managers(const Node& managed) {
 }
 
 Node encode_managers(Managers managers) {
-  auto order = [](const Manager& a, const Manager& b) {
-    if (a.operation != b.operation) return a.operation < b.operation;
-    int64_t ta = seconds_of(a.time), tb = seconds_of(b.time);
-    if (ta != tb) return ta < tb;
-    return std::tie(a.name, a.api_version, a.subresource) < std::tie(b.name, b.api_version, b.subresource);
-  };
-  std::stable_sort(managers.begin(), managers.end(), order);
+  std::stable_sort(managers.begin(), managers.end(), [](const Manager& a, const Manager& b) {
+    return in_order({a.operation, a.time, a.name, a.api_version, a.subresource}, {b.operation, b.time, b.name, b.api_version, b.subresource});
+  });
   Node out = Node::array();
   for (const Manager& m : managers) {
     Node entry = Node::obj({{"manager", m.name}, {"operation", m.operation}, {"apiVersion", m.api_version}});
@@ -170,7 +209,11 @@ void track_update(const Node& before, Node& after, const Type& type, const Write
   if (untracked && !creating) return;
   Changes changes = owned_changes(before, after, type);
   if (kept && changes.empty()) return set_managed(after, had.exists() ? had : Node());
-  if (kept) managers = decode_managers(had).value_or({});
+  if (kept && had.size() > 0) {
+    Node same = had;
+    if (renew(same, changes, writer)) return set_managed(after, std::move(same));
+    managers = decode_managers(had).value_or({});
+  }
   if (managers.empty() && !creating) return;
   give(managers, changes, writer);
   set_managed(after, encode_managers(std::move(managers)));

@@ -36,16 +36,16 @@ const FieldSet& nothing() {
 Result<FieldSet> decode_at(const Node& fields, int depth) {
   if (!fields.is_object()) return bad_request("fieldsV1: an object is wanted, not " + fields.dump().substr(0, 60));
   if (depth > kMaxDepth) return bad_request("fieldsV1: nested deeper than " + std::to_string(kMaxDepth) + " levels");
-  FieldSet set;
+  std::vector<FieldSet::Entry> entries;
+  entries.reserve(fields.size());
   for (const auto& [text, value] : fields.members()) {
     if (text == kSelf) continue;
     TRY(std::string element, canonical_element(text));
     if (!value.is_object()) return bad_request("fieldsV1: " + text + ": an object is wanted");
     TRY(FieldSet children, decode_at(value, depth + 1));
-    if (value.empty() || value.find(kSelf)) set.insert(element);
-    set.insert_below(element, std::move(children));
+    entries.push_back({std::move(element), value.empty() || value.find(kSelf), std::move(children)});
   }
-  return set;
+  return FieldSet::of(std::move(entries));
 }
 
 }  // namespace
@@ -73,6 +73,23 @@ Result<std::string> canonical_element(std::string_view text) {
     }
   }
   return bad_request("fieldsV1: " + json::quoted(text) + " is no path element");
+}
+
+FieldSet FieldSet::of(std::vector<Entry> entries) {
+  std::erase_if(entries, [](const Entry& e) { return !e.member && e.children.empty(); });
+  auto less = [](const Entry& a, const Entry& b) { return before(a.element, b.element); };
+  if (!std::is_sorted(entries.begin(), entries.end(), less)) std::stable_sort(entries.begin(), entries.end(), less);
+  FieldSet out;
+  for (Entry& e : entries) {
+    if (out.entries_.empty() || out.entries_.back().element != e.element) {
+      out.entries_.push_back(std::move(e));
+      continue;
+    }
+    Entry& same = out.entries_.back();
+    same.member |= e.member;
+    same.children = same.children.united(e.children);
+  }
+  return out;
 }
 
 const FieldSet::Entry* FieldSet::find(std::string_view element) const {

@@ -33,6 +33,9 @@ class FieldSet {
   FieldSet minus(const FieldSet& other) const;
   FieldSet shared(const FieldSet& other) const;
 
+  // One of any number of entries in any order, in n log n; what comes twice is united, entries that hold nothing are left out.
+  static FieldSet of(std::vector<Entry> entries);
+
   std::vector<FieldPath> paths() const;
   bool operator==(const FieldSet& other) const;
 

@@ -4,6 +4,7 @@
 #include <array>
 #include <map>
 
+#include "api/apply/position.h"
 #include "base/strings.h"
 
 namespace k8lite::api::apply {
@@ -110,14 +111,16 @@ bool in_order(const Place& a, const Place& b) {
 // Is any of these fields, are all of them, in this fieldsV1?
 bool is_member(const Node& entry) { return entry.size() == 0 || entry.find("."); }
 bool touches(const Node& fields, const FieldSet& set) {
-  return std::any_of(set.entries().begin(), set.entries().end(), [&fields](const FieldSet::Entry& e) {
-    const Node* here = fields.find(e.element);
+  Members members(fields);
+  return std::any_of(set.entries().begin(), set.entries().end(), [&members](const FieldSet::Entry& e) {
+    const Node* here = members.find(e.element);
     return here && ((e.member && is_member(*here)) || touches(*here, e.children));
   });
 }
 bool covers(const Node& fields, const FieldSet& set) {
-  return std::all_of(set.entries().begin(), set.entries().end(), [&fields](const FieldSet::Entry& e) {
-    const Node* here = fields.find(e.element);
+  Members members(fields);
+  return std::all_of(set.entries().begin(), set.entries().end(), [&members](const FieldSet::Entry& e) {
+    const Node* here = members.find(e.element);
     return here && (!e.member || is_member(*here)) && covers(*here, e.children);
   });
 }

@@ -1,5 +1,7 @@
 #include "api/apply/position.h"
 
+#include <algorithm>
+
 namespace k8lite::api::apply {
 
 using json::Node;
@@ -29,6 +31,18 @@ Position Position::child(std::string_view name) const {
   if (f == Form::Struct) return {nullptr, type()->find(name), false};
   if (f == Form::Map) return item();
   return {};
+}
+
+Members::Members(const Node& object) : object_(object) {
+  if (object.members().size() <= kFew) return;
+  for (const auto& m : object.members()) sorted_.push_back(&m);
+  std::sort(sorted_.begin(), sorted_.end(), [](const auto* a, const auto* b) { return a->first < b->first; });
+}
+
+const Node* Members::find(std::string_view name) const {
+  if (sorted_.empty()) return object_.find(name);
+  auto it = std::lower_bound(sorted_.begin(), sorted_.end(), name, [](const auto* m, std::string_view n) { return m->first < n; });
+  return it != sorted_.end() && (*it)->first == name ? &(*it)->second : nullptr;
 }
 
 std::optional<std::string> item_element(const Node& item, const Position& list) {

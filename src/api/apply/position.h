@@ -1,6 +1,7 @@
 // Inside of src/api/apply: where in a type a value stands, and how ownership treats it there.
 #pragma once
 #include <optional>
+#include <vector>
 
 #include "api/apply/field_set.h"
 #include "api/schema/schema.h"
@@ -25,6 +26,18 @@ struct Position {
   // The value of a field or map key; the item of a list.
   Position child(std::string_view name) const;
   Position item() const { return {nullptr, field, true}; }
+};
+
+// Members by name without a walk for each: ConfigMaps have thousands.
+class Members {
+ public:
+  explicit Members(const json::Node& object);
+  const json::Node* find(std::string_view name) const;
+
+ private:
+  static constexpr size_t kFew = 16;
+  const json::Node& object_;
+  std::vector<const json::Node::Member*> sorted_;  // only when there are more
 };
 
 // The path element of a list item; nothing when it lacks a key that has no default.

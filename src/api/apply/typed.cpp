@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "api/apply/position.h"
 
@@ -18,61 +19,60 @@ const Node& empty_object() {
   return node;
 }
 
+using Entries = std::vector<FieldSet::Entry>;
+
 // ---- the fields of an object ----
 
-// Puts what lies below into `out`; true when the path of the value itself is owned.
-bool collect_fields(const Node& value, const Position& at, FieldSet& out);
+struct Owned {
+  bool itself = false;  // the path of the value
+  FieldSet below;
+};
+Owned collect_fields(const Node& value, const Position& at);
 
-void collect_items(const Node& list, const Position& at, FieldSet& out) {
-  std::map<std::string, int> seen;
-  std::vector<std::optional<std::string>> elements;
-  for (const Node& item : list.items()) {
-    elements.push_back(item_element(item, at));
-    if (elements.back()) ++seen[*elements.back()];
-  }
-  for (size_t i = 0; i < elements.size(); ++i) {
-    if (!elements[i]) continue;
-    out.insert(*elements[i]);
-    if (seen[*elements[i]] > 1) continue;
-    FieldSet inner;
-    collect_fields(list.items()[i], at.item(), inner);
-    out.insert_below(*elements[i], std::move(inner));
-  }
+FieldSet collect_items(const Node& list, const Position& at) {
+  std::map<std::string, std::vector<const Node*>> items;
+  for (const Node& item : list.items())
+    if (auto element = item_element(item, at)) items[*element].push_back(&item);
+  Entries entries;
+  for (const auto& [element, same] : items) entries.push_back({element, true, same.size() > 1 ? FieldSet() : collect_fields(*same[0], at.item()).below});
+  return FieldSet::of(std::move(entries));
 }
 
-bool collect_fields(const Node& value, const Position& at, FieldSet& out) {
+Owned collect_fields(const Node& value, const Position& at) {
   Form form = at.form();
-  if (form == Form::Leaf) return true;
-  if (form == Form::Set || form == Form::Items) {
-    collect_items(value, at, out);
-    return false;
-  }
+  if (form == Form::Leaf) return {true, {}};
+  if (form == Form::Set || form == Form::Items) return {false, collect_items(value, at)};
+  Entries entries;
   for (const auto& [name, child] : value.members()) {
-    Position below = at.child(name);
-    FieldSet inner;
-    bool own = collect_fields(child, below, inner);
-    own = own || child.is_null() || (child.is_object() && child.size() == 0) || form == Form::Map;
-    std::string element = field_element(name);
-    if (own) out.insert(element);
-    out.insert_below(element, std::move(inner));
+    Owned owned = collect_fields(child, at.child(name));
+    bool empty = child.is_null() || (child.is_object() && child.size() == 0);
+    entries.push_back({field_element(name), owned.itself || empty || form == Form::Map, std::move(owned.below)});
   }
-  return false;
+  return {false, FieldSet::of(std::move(entries))};
 }
 
 // ---- comparing ----
 
 enum class Fate { Same, Removed, Modified, Added };
 
-Fate compare_at(const Node* before, const Node* after, const Position& at, Changes& out);
+struct Compared {
+  Fate fate = Fate::Same;  // of the value's own path
+  Changes below;
+};
+Compared compare_at(const Node* before, const Node* after, const Position& at);
 
-void note(Changes& out, const std::string& element, Fate fate, Changes inner) {
-  if (fate == Fate::Removed) out.removed.insert(element);
-  if (fate == Fate::Modified) out.modified.insert(element);
-  if (fate == Fate::Added) out.added.insert(element);
-  out.removed.insert_below(element, std::move(inner.removed));
-  out.modified.insert_below(element, std::move(inner.modified));
-  out.added.insert_below(element, std::move(inner.added));
-}
+// Gathers what is below one value.
+struct Gathered {
+  Entries removed, modified, added;
+
+  void add(const std::string& element, Compared c) {
+    if (c.fate == Fate::Same && c.below.empty()) return;
+    removed.push_back({element, c.fate == Fate::Removed, std::move(c.below.removed)});
+    modified.push_back({element, c.fate == Fate::Modified, std::move(c.below.modified)});
+    added.push_back({element, c.fate == Fate::Added, std::move(c.below.added)});
+  }
+  Changes changes() && { return {FieldSet::of(std::move(removed)), FieldSet::of(std::move(modified)), FieldSet::of(std::move(added))}; }
+};
 
 // Go's types hold these as plain structs, which are there even when nothing was said about them; and lists that are required.
 bool always_there(const Field* field) {
@@ -83,74 +83,68 @@ bool always_there(const Field* field) {
   return field->shape == Shape::Single && std::find(std::begin(kStructs), std::end(kStructs), field->name) != std::end(kStructs);
 }
 
-void compare_child(const Node* before, const Node* after, const std::string& name, const Position& at, bool both_there, Changes& out) {
+Compared compare_child(const Node* before, const Node* after, const std::string& name, const Position& at, bool both_there) {
   Position below = at.child(name);
   if (both_there && (!before || !after) && below.form() != Form::Leaf && at.form() == Form::Struct && always_there(below.field)) {
     if (!before) before = &empty_object();
     else after = &empty_object();
   }
-  Changes inner;
-  Fate fate = compare_at(before, after, below, inner);
-  if (fate != Fate::Same || !inner.empty()) note(out, field_element(name), fate, std::move(inner));
+  return compare_at(before, after, below);
 }
 
-void compare_members(const Node* before, const Node* after, const Position& at, Changes& out) {
+Changes compare_members(const Node* before, const Node* after, const Position& at) {
   bool both = before && after;
+  Members old_members(before ? *before : empty_object()), new_members(after ? *after : empty_object());
+  Gathered out;
   if (before)
-    for (const auto& [name, value] : before->members()) compare_child(&value, after ? after->find(name) : nullptr, name, at, both, out);
+    for (const auto& [name, value] : before->members()) out.add(field_element(name), compare_child(&value, new_members.find(name), name, at, both));
   if (after)
     for (const auto& [name, value] : after->members())
-      if (!before || !before->find(name)) compare_child(nullptr, &value, name, at, both, out);
+      if (!old_members.find(name)) out.add(field_element(name), compare_child(nullptr, &value, name, at, both));
+  return std::move(out).changes();
 }
 
-using Grouped = std::map<std::string, std::pair<std::vector<const Node*>, std::vector<const Node*>>>;
-
-void compare_items(const Node* before, const Node* after, const Position& at, Changes& out) {
-  Grouped grouped;
+Changes compare_items(const Node* before, const Node* after, const Position& at) {
+  std::map<std::string, std::pair<std::vector<const Node*>, std::vector<const Node*>>> grouped;
   if (before)
     for (const Node& item : before->items())
       if (auto e = item_element(item, at)) grouped[*e].first.push_back(&item);
   if (after)
     for (const Node& item : after->items())
       if (auto e = item_element(item, at)) grouped[*e].second.push_back(&item);
-  auto one = [&](const std::string& element, const Node* a, const Node* b) {
-    Changes inner;
-    Fate fate = compare_at(a, b, at.item(), inner);
-    if (fate != Fate::Same || !inner.empty()) note(out, element, fate, std::move(inner));
-  };
   auto equal = [](const Node* a, const Node* b) { return *a == *b; };
+  Gathered out;
   for (const auto& [element, sides] : grouped) {
     const auto& [a, b] = sides;
     if (a.size() <= 1 && b.size() <= 1) {
-      one(element, a.empty() ? nullptr : a[0], b.empty() ? nullptr : b[0]);
+      out.add(element, compare_at(a.empty() ? nullptr : a[0], b.empty() ? nullptr : b[0], at.item()));
     } else if (a.size() > 1 && b.size() > 1) {
       // Items that stand twice are one field together.
-      if (!std::equal(a.begin(), a.end(), b.begin(), b.end(), equal)) out.modified.insert(element);
+      if (!std::equal(a.begin(), a.end(), b.begin(), b.end(), equal)) out.add(element, {Fate::Modified, {}});
     } else if (a.size() > 1) {
-      if (!b.empty()) one(element, nullptr, b[0]);
-      else out.removed.insert(element);
+      out.add(element, b.empty() ? Compared{Fate::Removed, {}} : compare_at(nullptr, b[0], at.item()));
     } else {
-      if (!a.empty()) one(element, a[0], nullptr);
-      out.added.insert(element);
+      if (!a.empty()) out.add(element, {Fate::Same, compare_at(a[0], nullptr, at.item()).below});
+      out.add(element, {Fate::Added, {}});
     }
   }
+  return std::move(out).changes();
 }
 
-Fate compare_at(const Node* before, const Node* after, const Position& at, Changes& out) {
+Compared compare_at(const Node* before, const Node* after, const Position& at) {
   Form form = at.form();
   bool list = form == Form::Set || form == Form::Items;
   auto contents = [list](const Node* n) { return n && (list ? n->is_array() : n->is_object()) ? n : nullptr; };
   const Node *a = contents(before), *b = contents(after);
   if (form == Form::Leaf || ((!a || !a->size()) && (!b || !b->size()))) {
-    if (!before) return Fate::Added;
-    if (!after) return Fate::Removed;
+    if (!before) return {Fate::Added, {}};
+    if (!after) return {Fate::Removed, {}};
     // An implied struct and an empty list are both "nothing there".
     bool same = *before == *after || (form != Form::Leaf && (before == &empty_object() || after == &empty_object()));
-    return same ? Fate::Same : Fate::Modified;
+    return {same ? Fate::Same : Fate::Modified, {}};
   }
-  if (list) compare_items(a, b, at, out);
-  else compare_members(before ? (a ? a : &empty_object()) : nullptr, after ? (b ? b : &empty_object()) : nullptr, at, out);
-  return !before ? Fate::Added : !after ? Fate::Removed : Fate::Same;
+  Changes below = list ? compare_items(a, b, at) : compare_members(before ? (a ? a : &empty_object()) : nullptr, after ? (b ? b : &empty_object()) : nullptr, at);
+  return {!before ? Fate::Added : !after ? Fate::Removed : Fate::Same, std::move(below)};
 }
 
 // ---- merging ----
@@ -161,11 +155,12 @@ Node merge_at(const Node* live, const Node* config, const Position& at);
 // stands twice in the live list and is in the configuration comes from the configuration alone.
 Node merge_items(const Node& live, const Node& config, const Position& at) {
   std::vector<std::optional<std::string>> left, right;
-  std::map<std::string, std::vector<const Node*>> in_live, in_config;
+  std::map<std::string, std::vector<size_t>> in_live;  // where
+  std::set<std::string> in_config;
   for (const Node& item : live.items())
-    if (left.push_back(item_element(item, at)); left.back()) in_live[*left.back()].push_back(&item);
+    if (left.push_back(item_element(item, at)); left.back()) in_live[*left.back()].push_back(left.size() - 1);
   for (const Node& item : config.items())
-    if (right.push_back(item_element(item, at)); right.back()) in_config[*right.back()].push_back(&item);
+    if (right.push_back(item_element(item, at)); right.back()) in_config.insert(*right.back());
   Node out = Node::array();
   size_t l = 0;
   auto take_live_only = [&] {
@@ -176,9 +171,8 @@ Node merge_items(const Node& live, const Node& config, const Position& at) {
     auto shared = element ? in_live.find(*element) : in_live.end();
     if (shared != in_live.end()) {
       // Up to where this item stands in the live list; shared items on the way have another place in the configuration.
-      size_t stands = l;
-      while (stands < left.size() && left[stands] != right[r]) ++stands;
-      if (stands < left.size()) {
+      size_t stands = shared->second[0];
+      if (stands >= l) {
         while (l < stands) {
           if (!left[l] || !in_config.contains(*left[l])) out.append(live.items()[l]);
           ++l;
@@ -188,7 +182,7 @@ Node merge_items(const Node& live, const Node& config, const Position& at) {
     } else {
       take_live_only();
     }
-    const Node* own = shared != in_live.end() && shared->second.size() == 1 ? shared->second[0] : nullptr;
+    const Node* own = shared != in_live.end() && shared->second.size() == 1 ? &live.items()[shared->second[0]] : nullptr;
     out.append(merge_at(own, &config.items()[r], at.item()));
   }
   for (; l < left.size(); ++l)
@@ -205,10 +199,11 @@ Node merge_at(const Node* live, const Node* config, const Position& at) {
   if (!full(*live)) return *config;
   if (!full(*config)) return *live;
   if (list) return merge_items(*live, *config, at);
+  Members in_live(*live), in_config(*config);
   Node out = Node::object();
-  for (const auto& [name, value] : live->members()) out.members().emplace_back(name, merge_at(&value, config->find(name), at.child(name)));
+  for (const auto& [name, value] : live->members()) out.members().emplace_back(name, merge_at(&value, in_config.find(name), at.child(name)));
   for (const auto& [name, value] : config->members())
-    if (!live->find(name)) out.members().emplace_back(name, value);
+    if (!in_live.find(name)) out.members().emplace_back(name, value);
   return out;
 }
 
@@ -237,30 +232,21 @@ std::optional<Node> without_at(const Node& value, const FieldSet& fields, const 
 }
 
 FieldSet with_structs_at(const FieldSet& set, const Position& at) {
-  FieldSet out;
+  Entries entries;
   bool is_struct = at.form() == Form::Struct;
   for (const auto& e : set.entries()) {
     std::string_view name = e.element[0] == 'f' ? std::string_view(e.element).substr(2) : std::string_view();
     Position below = name.empty() ? at.item() : at.child(name);
-    if (e.member || (is_struct && !name.empty() && below.field)) out.insert(e.element);
-    out.insert_below(e.element, with_structs_at(e.children, below));
+    entries.push_back({e.element, e.member || (is_struct && !name.empty() && below.field), with_structs_at(e.children, below)});
   }
-  return out;
+  return FieldSet::of(std::move(entries));
 }
 
 }  // namespace
 
-FieldSet fields_of(const Node& object, const Type& type) {
-  FieldSet out;
-  collect_fields(object, {&type, nullptr, false}, out);
-  return out;
-}
+FieldSet fields_of(const Node& object, const Type& type) { return collect_fields(object, {&type, nullptr, false}).below; }
 
-Changes compare(const Node& before, const Node& after, const Type& type) {
-  Changes out;
-  compare_at(&before, &after, {&type, nullptr, false}, out);
-  return out;
-}
+Changes compare(const Node& before, const Node& after, const Type& type) { return compare_at(&before, &after, {&type, nullptr, false}).below; }
 
 Node merge(const Node& live, const Node& config, const Type& type) { return merge_at(&live, &config, {&type, nullptr, false}); }
 

@@ -27,6 +27,8 @@ PodManager::PodManager(machinery::Client& client, const Clock& clock, machinery:
           queue_.add(local->key);
         }
       });
+  pulls_ = std::make_unique<ImagePulls>(
+      clock, images_, [this](const image::Reference& reference, const std::vector<image::RegistryAuth>& auth) { return puller_.pull(reference, auth); }, [this](const std::string& uid) { on_pulled(uid); });
   prober_ = std::make_unique<Prober>(
       loop, clock,
       [this](const ProbeTarget& t, const std::vector<std::string>& command, Duration timeout) -> Result<std::pair<int, std::string>> {
@@ -42,6 +44,7 @@ PodManager::PodManager(machinery::Client& client, const Clock& clock, machinery:
 }
 
 PodManager::~PodManager() {
+  pulls_ = nullptr;
   prober_ = nullptr;
   runtime_ = nullptr;
 }
@@ -245,6 +248,8 @@ Result<> PodManager::ensure_sandbox(const LocalPtr& local) {
     if (!netns) return Status::from_errno("open the pod's network", errno);
     TRY(ip, network_->attach(local->uid, netns.get()));
   }
+  PodRecord record{local->uid, pod.path("metadata.name").str(), pod.path("metadata.namespace").str(), ip, pod.path("metadata.labels").to_node(), pod.path("metadata.annotations").to_node(), clock_.now().us, config.host_network};
+  TRY_OK(write_record(facts_.run_dir, record));
   std::lock_guard lock(mutex_);
   local->ip = ip;
   local->sandbox = true;
@@ -377,6 +382,7 @@ Result<Action> PodManager::terminate(const LocalPtr& local, int64_t grace) {
   TRY_OK(send_status(local));
   TRY_OK(clean_up(local));
   (void)tear_down_volumes(pod_dir(local->uid));
+  pulls_->forget(local->uid);
   std::lock_guard lock(mutex_);
   local->removed = true;
   return Action::wait_for_change();

@@ -142,7 +142,7 @@ int inspect(const Options& o) {
     if (!c.ok()) return fail(c.status().message());
     Node status = container_object(*c);
     status.erase("podSandboxId");
-    status.set("image", Node::obj({{"image", c->record.image}}));
+    status.set("image", Node::obj({{"annotations", Node::object()}, {"image", c->record.image}, {"runtimeHandler", ""}, {"userSpecifiedImage", c->record.image}}));
     status.set("createdAt", time_text(static_cast<uint64_t>(c->record.created_us)));
     status.set("startedAt", time_text(c->state.started_us));
     status.set("finishedAt", time_text(c->state.running ? 0 : c->state.finished_us));

@@ -67,8 +67,9 @@ class FakeRegistry {
   std::map<std::string, std::string> blobs;       // digest -> bytes
   std::map<std::string, std::string> manifests;   // tag or digest -> text
 
-  explicit FakeRegistry(async::Loop& loop) : loop_(loop) {
+  explicit FakeRegistry(async::Loop& loop, std::shared_ptr<net::TlsServerContext> tls = nullptr) : loop_(loop) {
     net::ListenOptions options;
+    options.tls = std::move(tls);
     options.address = "127.0.0.1";
     listener_ = net::listen(loop, options, [this](net::StreamPtr s) { async::spawn(loop_, serve(this, std::move(s))); }).value();
   }

@@ -345,3 +345,119 @@ TEST_CASE("pull: many at once share layers and stay within the bound", "[root]")
   CHECK(asked.size() == 12);
   for (const auto& [path, n] : asked) CHECK(n == 1);
 }
+
+namespace {
+
+// A certificate for 127.0.0.1 that is its own CA, by the openssl command.
+bool make_certificate(const std::string& dir) {
+  std::string command = "cd " + dir + " && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout key.pem -out cert.pem -days 2 -subj /CN=r -addext subjectAltName=IP:127.0.0.1,DNS:far.registry.test >/dev/null 2>&1";
+  return std::system(command.c_str()) == 0;
+}
+
+// A proxy that takes CONNECT and brings everybody to the same port.
+struct ConnectProxy {
+  async::Loop& loop;
+  int target;
+  std::unique_ptr<net::Listener> listener;
+  std::mutex mutex;
+  std::vector<std::string> heads;
+  bool refuse = false;
+
+  ConnectProxy(async::Loop& l, int port) : loop(l), target(port) {
+    net::ListenOptions options;
+    options.address = "127.0.0.1";
+    listener = net::listen(loop, options, [this](net::StreamPtr s) { async::spawn(loop, serve(this, std::move(s))); }).value();
+  }
+  static async::Task<void> serve(ConnectProxy* self, net::StreamPtr client) {
+    std::string head;
+    while (head.find("\r\n\r\n") == head.npos) {
+      char byte[1];
+      auto n = co_await client->read_some({byte, 1});
+      if (!n.ok() || *n == 0) co_return;
+      head += byte[0];
+    }
+    {
+      std::lock_guard lock(self->mutex);
+      self->heads.push_back(head);
+    }
+    std::string answer = self->refuse ? "HTTP/1.1 407 Proxy Authentication Required\r\n\r\n" : "HTTP/1.1 200 OK\r\n\r\n";
+    (void)co_await client->write_all(answer);
+    if (self->refuse) co_return client->close();
+    auto server = co_await net::dial(self->loop, "127.0.0.1", self->target, nullptr, seconds(2));
+    if (server.ok()) co_await net::splice(client, *server);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("pull: over TLS with a CA of its own, directly and through a proxy", "[root]") {
+  std::string proxy;
+  Place p([&proxy](std::string_view name) { return name == "https_proxy" ? proxy : std::string(); });
+  if (!make_certificate(p.path)) {
+    WARN("no openssl command: not tested");
+    return;
+  }
+  auto tls = net::make_tls_server({os::read_file(p.path + "/cert.pem").value(), os::read_file(p.path + "/key.pem").value(), ""});
+  REQUIRE(tls.ok());
+  p.registry = std::make_unique<FakeRegistry>(p.loop, *tls);
+  p.registry->add_image("x", {hello()});
+  int port = static_cast<int>(parse_int(p.registry->host().substr(10)).value());
+  std::string mirror = "mirrors:\n  registry.test: {endpoint: [\"https://" + p.registry->host() + "\"]}\n";
+  auto reference = parse_reference("registry.test/a:x").value();
+  p.settings(mirror);
+  CHECK_THAT(why(p.puller->pull(reference, {})), Contains("self") || Contains("certificate"));
+  p.settings(mirror + "configs: {\"" + p.registry->host() + "\": {tls: {insecure_skip_verify: true}}}\n");
+  auto r = p.puller->pull(reference, {});
+  INFO(why(r));
+  CHECK(r.ok());
+  p.settings(mirror + "configs: {\"" + p.registry->host() + "\": {tls: {ca_file: " + p.path + "/cert.pem}}}\n");
+  r = p.puller->pull(parse_reference("registry.test/b:x").value(), {});
+  INFO(why(r));
+  CHECK(r.ok());
+  ConnectProxy connect(p.loop, port);
+  proxy = "http://u:p@127.0.0.1:" + std::to_string(connect.listener->port());
+  p.settings("mirrors:\n  registry.test: {endpoint: [\"https://far.registry.test:" + std::to_string(port) + "\"]}\nconfigs: {\"*\": {tls: {ca_file: " + p.path + "/cert.pem}}}\n");
+  r = p.puller->pull(parse_reference("registry.test/c:x").value(), {});
+  INFO(why(r));
+  CHECK(r.ok());
+  REQUIRE(!connect.heads.empty());
+  CHECK(connect.heads[0].starts_with("CONNECT far.registry.test:" + std::to_string(port) + " HTTP/1.1\r\n"));
+  CHECK_THAT(connect.heads[0], Contains("Proxy-Authorization: Basic dTpw"));
+  connect.refuse = true;
+  CHECK_THAT(why(p.puller->pull(parse_reference("registry.test/d:x").value(), {})), Contains("CONNECT far.registry.test") && Contains("407 Proxy Authentication Required"));
+  connect.listener->close();
+}
+
+TEST_CASE("pull: stop ends a pull that hangs", "[root]") {
+  Place p;
+  p.registry->add_image("x", {hello()});
+  net::ListenOptions options;
+  options.address = "127.0.0.1";
+  std::vector<net::StreamPtr> held;  // accepts and never answers
+  auto silent = net::listen(p.loop, options, [&held](net::StreamPtr s) { held.push_back(std::move(s)); }).value();
+  std::thread stopper([&p] {
+    usleep(300'000);
+    p.puller->stop();
+  });
+  Duration begin = system_clock().mono();
+  CHECK(!p.puller->pull(parse_reference("127.0.0.1:" + std::to_string(silent->port()) + "/a:x").value(), {}).ok());
+  CHECK(system_clock().mono() - begin < seconds(2));
+  stopper.join();
+  silent->close();
+  usleep(50'000);
+  held.clear();
+}
+
+TEST_CASE("pull: the same image from two repositories has the credentials of each", "[root]") {
+  Place p;
+  p.registry->add_image("x", {hello()});
+  std::string good = "Basic " + base64_encode("me:secret");
+  p.registry->intercept = [good](const FakeRegistry::Asked& a) -> std::optional<FakeRegistry::Reply> {
+    if (a.path.find("/open/") != a.path.npos || a.headers.get("Authorization") == good) return {};
+    return FakeRegistry::Reply{401, {{"WWW-Authenticate", "Basic realm=\"r\""}}, "{}"};
+  };
+  REQUIRE(p.pull("open/a:x").ok());
+  REQUIRE(p.pull("closed/a:x", {{"me", "secret", "", ""}}).ok());
+  CHECK(p.store->find(p.registry->host() + "/open/a:x")->credentials.empty());
+  CHECK(p.store->find(p.registry->host() + "/closed/a:x")->credentials.size() == 1);
+}

@@ -36,6 +36,13 @@ std::string stamp_of(const std::string& path) {
 
 std::string without_extension(const std::string& name) { return name.substr(0, name.find('.')); }
 
+// docker.io/library/redis of docker.io/library/redis:7 and …@sha256:….
+std::string repository_of(const std::string& name) {
+  std::string out = name.substr(0, name.find('@'));
+  size_t slash = out.rfind('/');
+  return out.substr(0, out.find(':', slash == out.npos ? 0 : slash));
+}
+
 std::string link_target(const std::string& link) {
   char text[256];
   ssize_t n = readlink(link.c_str(), text, sizeof text);
@@ -236,13 +243,16 @@ Image ImageStore::image_of(const ImageRecord& record) const {
   out = own->second.image;
   out.digest = record.digest;
   bool everybody = false;
+  std::string repository = repository_of(record.name);
   for (const auto& [file, known] : by_file_) {
     if (known.id != out.id) continue;
     const ImageRecord& r = known.record;
     (r.name.find('@') == r.name.npos ? out.names : out.digests).push_back(r.name);
     out.pinned |= r.pinned;
-    everybody |= r.credentials.empty();
-    out.credentials.insert(r.credentials.begin(), r.credentials.end());
+    if (repository_of(r.name) == repository) {
+      everybody |= r.credentials.empty();
+      out.credentials.insert(r.credentials.begin(), r.credentials.end());
+    }
     struct stat st {};
     if (::stat((root_ + "/images/" + file).c_str(), &st) == 0) out.used = std::max(out.used, Instant{static_cast<int64_t>(st.st_mtim.tv_sec) * 1'000'000});
     if (out.digest.empty()) out.digest = r.digest;

@@ -30,7 +30,8 @@ struct Image {
   std::vector<std::string> layers;   // folders for overlayfs, topmost first: short links, since mount(2) takes only a page of options
   int64_t size = 0;                  // as it came: config and compressed layers
   bool pinned = false;               // by the administrator: never collected, never asked for at a registry
-  // Credentials it was pulled with, hashed; a pod without one of them asks the registry again (KEP-2535). Empty: everybody may use it.
+  // Credentials it was pulled with from the repository that was asked for, hashed; a pod without one of them asks the registry again
+  // (KEP-2535). Empty: everybody may use it.
   std::set<std::string> credentials;
   Instant used;                      // when it came or a container last started from it
 };

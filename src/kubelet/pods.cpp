@@ -453,12 +453,19 @@ Result<> PodManager::exec(const std::string& ns, const std::string& pod, const s
     if (!run.exists || !run.current.running) return bad_request("container not found (" + json::quoted(container) + ")");
     id = run.current.id;
   }
-  auto image = images_.find(c["image"].str());
-  if (!image) return not_found("image " + c["image"].str() + " not found");
-  TRY(auto spec, container_spec(local, c, *image));
-  spec.args = std::move(command);
-  spec.tty = tty;
-  runtime::shim::Process process = plan_container(spec).process;
+  // As the container was started, whatever has become of its image and its config maps since.
+  runtime::shim::Process process;
+  bool found = false;
+  for (const auto& record : container_records(facts_.run_dir, local->uid))
+    if (record.id == id) process = record.process, found = true;
+  if (!found) {
+    auto image = images_.find(c["image"].str());
+    if (!image) return not_found("image " + c["image"].str() + " not found");
+    TRY(auto spec, container_spec(local, c, *image));
+    process = plan_container(spec).process;
+  }
+  process.args = std::move(command);
+  process.tty = tty;
   return runtime_->exec(local->uid, id, process, stdio, std::move(done));
 }
 

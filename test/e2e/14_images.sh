@@ -13,8 +13,8 @@ log: {level: error, accesslog: {disabled: true}}
 storage: {filesystem: {rootdirectory: $E2E_DIR/blobs}, delete: {enabled: true}}
 http:
   addr: 192.0.2.1:$1
-$2
-$3
+${2:-}
+${3:-}
 END
   OTEL_TRACES_EXPORTER=none docker-registry serve "$E2E_DIR/registry-$1.yml" >"$E2E_DIR/registry-$1.log" 2>&1 &
   must 5 "the registry on port $1" listens "$1"
@@ -48,7 +48,7 @@ version_image() {
 }
 
 host_up n1 10
-choose_kubectl run describe logs patch
+choose_kubectl run describe logs exec
 busybox_image n1
 rm "$E2E_DIR/n1/data/agent/images/busybox.tar"
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout "$E2E_DIR/r.key" -out "$E2E_DIR/r.pem" -days 2 -subj /CN=registry -addext subjectAltName=IP:192.0.2.1 2>/dev/null

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "api/patch/patch.h"
+#include "apiserver/authz/escalation.h"
 #include "base/strings.h"
 
 namespace k8lite::apiserver {
@@ -204,6 +205,8 @@ RegistryOptions Rest::options_for(const Target& t, const WriteParams& p, bool cr
   options.dry_run = p.dry_run;
   options.finish = [this, t, p, create](Node& object, const json::Doc* old) -> Result<> {
     AdmissionRequest request{t.type, t.ns, t.name, t.subresource, create, p.caller.user, &object, old};
+    // A namespace's own finalizers change through /finalize alone, so that no update removes it before it is empty.
+    if (old && t.type->row->plural == "namespaces" && t.subresource != "finalize" && old->path("spec.finalizers")) object["spec"].set("finalizers", old->path("spec.finalizers").to_node());
     if (t.subresource != "status") api::apply_defaults(*t.type->row, object);
     TRY_OK(admission_.admit(request));
     if (t.subresource == "status") return {};
@@ -211,32 +214,31 @@ RegistryOptions Rest::options_for(const Target& t, const WriteParams& p, bool cr
     Node before = old ? old->to_node() : Node();
     auto causes = api::validate(*t.type->row, object, old ? &before : nullptr);
     if (!causes.empty() && t.subresource.empty()) return invalid(t, object.path("metadata.name").str(), std::move(causes));
-    return check_escalation(t, object, p);
+    return check_escalation(t, object, old, p);
   };
   return options;
 }
 
-Result<> Rest::check_escalation(const Target& t, const Node& object, const WriteParams& p) const {
-  if (t.type->row->group != "rbac.authorization.k8s.io") return {};
-  const auto& groups = p.caller.user.groups;
-  if (std::find(groups.begin(), groups.end(), "system:masters") != groups.end()) return {};
+Result<> Rest::check_escalation(const Target& t, const Node& object, const json::Doc* old, const WriteParams& p) const {
+  const authz::User& user = p.caller.user;
+  if (t.type->row->group != "rbac.authorization.k8s.io" || std::find(user.groups.begin(), user.groups.end(), "system:masters") != user.groups.end()) return {};
+  if (old && authz::only_ownership_changed(object, *old)) return {};
   bool binding = t.type->row->plural.ends_with("bindings");
   RequestInfo may{.is_resource = true, .path = {}, .verb = binding ? "bind" : "escalate", .group = t.type->row->group, .version = "v1",
                   .resource = binding ? (object.path("roleRef.kind").str() == "Role" ? "roles" : "clusterroles") : t.type->row->plural, .subresource = {}, .ns = t.ns,
                   .name = binding ? object.path("roleRef.name").str() : object.path("metadata.name").str()};
-  if (authorizer_.allows(p.caller.user, may)) return {};
+  if (authorizer_.allows(user, may)) return {};
   json::Doc role = json::Doc::from(object);
   if (binding) {
-    bool local = object.path("roleRef.kind").str() == "Role";
-    role = admission_.find(t.type->row->group, may.resource, local ? t.ns : "", may.name);
+    role = admission_.find(t.type->row->group, may.resource, may.resource == "roles" ? t.ns : "", may.name);
     if (!role) return not_found_object(t.type->row->group, may.resource, may.name);
   }
-  auto wanted = authz::read_rules(role["rules"]);
-  auto owned = authorizer_.snapshot()->rules_of(p.caller.user, t.ns);
-  std::string missing = authz::first_uncovered(owned, wanted);
-  if (missing.empty()) return {};
-  return Status(Reason::Forbidden, t.type->qualified() + " " + json::quoted(object.path("metadata.name").str()) + " is forbidden: user " + json::quoted(p.caller.user.name) +
-                                       " is attempting to grant RBAC permissions not currently held: " + missing);
+  auto owned = authorizer_.snapshot()->rules_of(user, t.ns);
+  std::string why = authz::escalation(user, owned, authz::read_rules(role["rules"]));
+  bool gathers = t.type->row->plural == "clusterroles" && (authz::aggregates(object) || (old && authz::aggregates(old->to_node())));
+  if (why.empty() && gathers && !authz::uncovered(owned, authz::full_authority()).empty()) why = "must have cluster-admin privileges to use an aggregationRule";
+  if (why.empty()) return {};
+  return Status(Reason::Forbidden, t.type->qualified() + " " + json::quoted(object.path("metadata.name").str()) + " is forbidden: " + why);
 }
 
 async::Task<Result<Answer>> Rest::create(Target t, Node body, WriteParams p) {

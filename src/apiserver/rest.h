@@ -106,7 +106,7 @@ class Rest {
   RegistryOptions options_for(const Target& target, const WriteParams& params, bool create);
   async::Task<Result<Answer>> create_object(Target target, json::Node body, WriteParams params);
   async::Task<Result<Answer>> change(Target target, WriteParams params, std::function<Result<json::Node>(json::Node current)> make);
-  Result<> check_escalation(const Target& target, const json::Node& object, const WriteParams& params) const;
+  Result<> check_escalation(const Target& target, const json::Node& object, const json::Doc* old, const WriteParams& params) const;
   // subresources.cpp
   async::Task<Result<Answer>> bind(Target target, json::Node body, WriteParams params);
   async::Task<Result<Answer>> evict(Target target, json::Node body, WriteParams params);

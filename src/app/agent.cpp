@@ -3,7 +3,6 @@
 
 #include <cstdio>
 #include <cstring>
-#include <thread>
 
 #include "app/environment.h"
 #include "app/identity.h"
@@ -38,13 +37,9 @@ class Agent {
     if (config_.node_ip.empty()) config_.node_ip = default_address();
     std::string dir = config_.data_dir + "/agent";
     TRY_OK(os::make_dirs(dir, 0700));
-    auto secret = os::read_file(dir + "/node-secret");
-    if (!secret.ok()) {
-      secret = random_hex(random_, 32);
-      TRY_OK(os::write_file(dir + "/node-secret", *secret, 0600));
-    }
+    TRY(std::string secret, node_secret(config_.data_dir, random_));
     loop_.start();
-    TRY(JoinedNode joined, join(*secret));
+    TRY(JoinedNode joined, join(secret));
     config_.cluster_cidr = joined.cluster_cidr;
     config_.cluster_dns = joined.cluster_dns;
     config_.cluster_domain = joined.cluster_domain;
@@ -72,7 +67,7 @@ class Agent {
       auto r = join_cluster(loop_, config_, secret, random_);
       if (r.ok() || (!r.status().is(Reason::ServiceUnavailable) && !r.status().is(Reason::Timeout))) return r;
       log_warn("the server cannot be reached yet, will try again", {{"server", config_.server}, {"error", r.status()}});
-      std::this_thread::sleep_for(pause);
+      if (stopped_within(pause)) return r;
     }
   }
 

@@ -46,4 +46,13 @@ void wait_for_stop() {
   log_info("stopping; pods go on running", {{"signal", strsignal(got)}});
 }
 
+bool stopped_within(Duration pause) {
+  sigset_t signals = stop_signals();
+  auto us = std::chrono::duration_cast<std::chrono::microseconds>(pause).count();
+  timespec t{.tv_sec = static_cast<time_t>(us / 1'000'000), .tv_nsec = static_cast<long>(us % 1'000'000 * 1000)};
+  int got = sigtimedwait(&signals, nullptr, &t);
+  if (got > 0) log_info("stopping", {{"signal", strsignal(got)}});
+  return got > 0;
+}
+
 }  // namespace k8lite::app

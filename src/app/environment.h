@@ -3,6 +3,7 @@
 #include <map>
 #include <string>
 
+#include "base/clock.h"
 #include "config/settings.h"
 
 namespace k8lite::app {
@@ -11,5 +12,7 @@ std::map<std::string, std::string> environment();
 // Log settings, and signals blocked in every thread so that only wait_for_stop() takes them.
 void prepare_process(const config::Config& config);
 void wait_for_stop();  // SIGTERM or SIGINT
+// Waits this long; true as soon as the process is told to stop.
+bool stopped_within(Duration pause);
 
 }  // namespace k8lite::app

@@ -64,7 +64,7 @@ class Server {
     auto identity = [](const char* name) { return apiserver::authn::Identity{{name, {"system:masters", "system:authenticated"}}, {}, {}}; };
     controllers_client_ = api_->client(identity("system:kube-controller-manager"), "kube-controller-manager");
     scheduler_client_ = api_->client(identity("system:kube-scheduler"), "kube-scheduler");
-    controllers_ = std::make_unique<controllers::Controllers>(*controllers_client_, clock_, random_, controllers::ControllersOptions{config_.cluster_cidr, identity_.ca.certificate_pem});
+    controllers_ = std::make_unique<controllers::Controllers>(*controllers_client_, clock_, random_, controllers::ControllersOptions{config_.cluster_cidr, identity_.ca.certificate_pem, config_.disable_agent ? "" : config_.node_name});
     scheduler_ = std::make_unique<scheduler::Scheduler>(*scheduler_client_, clock_, random_);
     scheduler_->start();
     controllers_->start();
@@ -72,6 +72,8 @@ class Server {
 
   // The server's own node talks to the API in process, with a node's rights and no more.
   Result<> start_node(Instant now) {
+    TRY(std::string secret, node_secret(config_.data_dir, random_));
+    TRY_OK(bind_own_name(*join_client_, config_.node_name, secret));
     node_client_ = api_->client({{"system:node:" + config_.node_name, {"system:nodes", "system:authenticated"}}, {}, {}}, "kubelet");
     NodeSettings settings;
     settings.config = config_;

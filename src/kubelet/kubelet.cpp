@@ -8,6 +8,7 @@ namespace {
 
 constexpr unsigned kPodWorkers = 6;  // a worker may wait for an image or a hook
 constexpr auto kRetry = milliseconds(300);
+constexpr auto kPeerRetry = seconds(10);
 constexpr std::string_view kVtepAnnotation = "flannel.alpha.coreos.com/backend-data";
 
 machinery::ListOptions on_this_node(const std::string& node) {
@@ -53,6 +54,7 @@ Result<> Kubelet::start() {
   pods_.on_change([this](const json::Doc& before, const json::Doc& after) { manager_->queue().add(machinery::object_key((after ? after : before).root())); });
   nodes_.on_change([this](const json::Doc&, const json::Doc&) {
     std::lock_guard lock(mutex_);
+    nodes_changed_ = true;
     wake_.notify_all();
   });
   server_ = std::make_unique<KubeletServer>(loop_, *manager_, clock_);
@@ -115,6 +117,7 @@ void Kubelet::run() {
   log_info("the node is ready", {{"node", options_.node.name}, {"pods", cidr}});
   std::unique_lock lock(mutex_);
   while (!stopping_) {
+    nodes_changed_ = false;
     lock.unlock();
     std::vector<cni::Peer> peers;
     for (const json::Doc& node : nodes_.list()) {
@@ -127,9 +130,12 @@ void Kubelet::run() {
       if (data.ok()) p.vtep_mac = data->get("VtepMAC").str();
       peers.push_back(std::move(p));
     }
-    if (auto r = network_->sync_peers(peers); !r.ok()) log_warn("the way to another node could not be made", {{"error", r.status()}});
+    auto synced = network_->sync_peers(peers);
+    if (!synced.ok()) log_warn("the way to another node could not be made, will try again", {{"error", synced.status()}});
     lock.lock();
-    if (!stopping_) wake_.wait(lock);
+    auto news = [this] { return stopping_ || nodes_changed_; };
+    if (synced.ok()) wake_.wait(lock, news);
+    else wake_.wait_for(lock, kPeerRetry, news);
   }
 }
 

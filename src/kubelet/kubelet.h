@@ -48,7 +48,7 @@ class Kubelet {
   std::unique_ptr<KubeletServer> server_;
   mutable std::mutex mutex_;
   std::condition_variable wake_;
-  bool stopping_ = false;
+  bool stopping_ = false, nodes_changed_ = false;
   std::thread thread_;
 };
 

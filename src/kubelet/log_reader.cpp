@@ -1,8 +1,9 @@
 #include "kubelet/log_reader.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
-#include <fstream>
 #include <vector>
 
 #include "base/strings.h"
@@ -56,23 +57,34 @@ Result<LogText> read_log(const std::string& path, const LogOptions& o) {
   return out;
 }
 
-LogText read_more(const std::string& path, int64_t offset, const LogOptions& o) {
-  LogText out{{}, offset};
-  struct stat st;
-  if (::stat(path.c_str(), &st) != 0) return out;
-  if (st.st_size < offset) out.offset = 0;  // rotated
-  if (st.st_size == out.offset) return out;
-  std::ifstream in(path, std::ios::binary);
-  in.seekg(out.offset);
-  std::string text(static_cast<size_t>(st.st_size - out.offset), '\0');
-  in.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<size_t>(in.gcount()));
-  size_t end = text.rfind('\n');
-  if (end == text.npos) return out;
-  text.resize(end + 1);
-  out.offset += static_cast<int64_t>(text.size());
-  for (auto line : split(text, '\n'))
-    if (!line.empty()) append_line(line, o, out.text);
+LogFollower::LogFollower(std::string path, int64_t offset, LogOptions options) : path_(std::move(path)), options_(std::move(options)) {
+  fd_.reset(::open(path_.c_str(), O_RDONLY | O_CLOEXEC));
+  if (fd_) (void)::lseek(fd_.get(), offset, SEEK_SET);
+}
+
+void LogFollower::read_file(std::string& out) {
+  char buffer[64 * 1024];
+  for (ssize_t n; fd_ && (n = ::read(fd_.get(), buffer, sizeof buffer)) > 0;) {
+    pending_.append(buffer, static_cast<size_t>(n));
+    size_t end = pending_.rfind('\n');
+    if (end == pending_.npos) continue;
+    for (auto line : split(std::string_view(pending_).substr(0, end), '\n'))
+      if (!line.empty()) append_line(line, options_, out);
+    pending_.erase(0, end + 1);
+  }
+}
+
+std::string LogFollower::more() {
+  std::string out;
+  struct stat now, ours;
+  bool there = ::stat(path_.c_str(), &now) == 0;
+  read_file(out);
+  // Another file has taken the place: what was read above is all that this one will ever hold.
+  if (there && (!fd_ || (::fstat(fd_.get(), &ours) == 0 && (ours.st_ino != now.st_ino || ours.st_dev != now.st_dev)))) {
+    fd_.reset(::open(path_.c_str(), O_RDONLY | O_CLOEXEC));
+    pending_.clear();
+    read_file(out);
+  }
   return out;
 }
 

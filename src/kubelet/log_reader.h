@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "os/files.h"
 
 namespace k8lite::kubelet {
 
@@ -20,7 +21,20 @@ struct LogText {
   int64_t offset = 0;
 };
 Result<LogText> read_log(const std::string& path, const LogOptions& options);
-// What was appended since `offset` (0 again after a rotation); whole lines only.
-LogText read_more(const std::string& path, int64_t offset, const LogOptions& options);
+
+// What is appended after `offset` of the file that is now at `path`. The file stays open, so that nothing is lost when it is rotated
+// away or removed meanwhile (a pod's last words are followed to their end).
+class LogFollower {
+ public:
+  LogFollower(std::string path, int64_t offset, LogOptions options);
+  // The text since the last call, whole lines only; "" when there is none.
+  std::string more();
+
+ private:
+  void read_file(std::string& out);
+  std::string path_, pending_;
+  LogOptions options_;
+  os::Fd fd_;
+};
 
 }  // namespace k8lite::kubelet

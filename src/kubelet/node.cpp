@@ -16,6 +16,7 @@ using json::Node;
 
 constexpr auto kLeasePeriod = seconds(10);
 constexpr int kStatusEvery = 30;  // leases: 5 minutes
+constexpr auto kLongSilence = seconds(25);  // the server may have given the node up (after 40 s), or will before it hears more
 
 std::string os_release() {
   auto text = os::read_file("/etc/os-release");
@@ -146,18 +147,27 @@ Result<> NodeReporter::renew_lease() {
 void NodeReporter::start_heartbeats() {
   thread_ = std::thread([this] {
     std::unique_lock lock(mutex_);
+    Duration heard = clock_.mono();
+    bool owed = false;  // a report, since the server may believe something else
     for (int n = 0; !stopping_; ++n) {
       bool ready = ready_;
       std::string why = why_;
       lock.unlock();
+      owed |= clock_.mono() - heard > kLongSilence;
       auto r = renew_lease();
       if (!r.ok()) {
         log_warn("the node's lease could not be renewed", {{"error", r.status()}});
         // The object may be gone (kubectl delete node): a node that lives registers itself again.
         if (r.status().is(Reason::NotFound)) (void)register_node();
+      } else {
+        owed |= clock_.mono() - heard > kLongSilence;
+        heard = clock_.mono();
       }
-      if (n > 0 && n % kStatusEvery == 0)
-        if (auto s = report(ready, why); !s.ok() && s.status().is(Reason::NotFound)) (void)register_node(), (void)report(ready, why);
+      if (owed || (n > 0 && n % kStatusEvery == 0)) {
+        auto s = report(ready, why);
+        owed = !s.ok();
+        if (!s.ok() && s.status().is(Reason::NotFound)) (void)register_node(), (void)report(ready, why);
+      }
       lock.lock();
       wake_.wait_for(lock, kLeasePeriod, [this] { return stopping_; });
     }

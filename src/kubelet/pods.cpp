@@ -4,6 +4,8 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "base/log.h"
 #include "base/strings.h"
 
@@ -401,6 +403,15 @@ Result<> PodManager::clean_up(const LocalPtr& local) {
   return {};
 }
 
+namespace {
+// The node controller says so of every pod of a node it does not hear of; once the node is back its own word counts again.
+bool overruled(Value pod) {
+  for (Value c : pod.path("status.conditions").items())
+    if (c["type"].equals("Ready")) return c["reason"].equals("NodeNotReady");
+  return false;
+}
+}  // namespace
+
 Result<> PodManager::send_status(const LocalPtr& local) {
   json::Node status;
   {
@@ -409,7 +420,7 @@ Result<> PodManager::send_status(const LocalPtr& local) {
     status = pod_status(local->pod.root(), local->runs, in);
   }
   std::string text = status.dump();
-  if (text == local->sent_status) return {};
+  if (text == local->sent_status && !overruled(local->pod.root())) return {};
   auto [ns, name] = machinery::split_key(local->key);
   json::Node patch = json::Node::obj({{"metadata", json::Node::obj({{"uid", local->uid}})}, {"status", std::move(status)}});
   auto r = client_.patch({"", "v1", "pods", ns, name, "status"}, machinery::PatchType::Merge, patch.dump(), {});
@@ -466,6 +477,7 @@ Result<> PodManager::exec(const std::string& ns, const std::string& pod, const s
   }
   process.args = std::move(command);
   process.tty = tty;
+  if (tty && std::none_of(process.env.begin(), process.env.end(), [](const std::string& e) { return e.starts_with("TERM="); })) process.env.push_back("TERM=xterm");
   return runtime_->exec(local->uid, id, process, stdio, std::move(done));
 }
 

@@ -62,12 +62,12 @@ Task<void> KubeletServer::logs(net::Request& request, net::ResponseWriter& respo
   if (!text->text.empty() && !(co_await response.write(text->text)).ok()) co_return;
   o.tail = -1;
   o.since.clear();
-  for (int64_t offset = text->offset; follow && !*gone;) {
+  LogFollower follower(*path, text->offset, o);
+  while (follow && !*gone) {
     bool running = pods_.is_running(ns, pod, container);
-    LogText more = read_more(*path, offset, o);
-    offset = more.offset;
-    if (!more.text.empty() && !(co_await response.write(more.text)).ok()) co_return;
-    if (!running && more.text.empty()) break;
+    std::string more = follower.more();
+    if (!more.empty() && !(co_await response.write(more)).ok()) co_return;
+    if (!running && more.empty()) break;
     co_await async::sleep_for(loop_, milliseconds(200));
   }
   (void)co_await response.finish();

@@ -34,6 +34,7 @@ struct Command {
   void close() {
     for (auto* s : {&in, &out, &err})
       if (*s) (*s)->close();
+    input->on_resize = nullptr;  // holds the terminal: its last holder's end hangs it up
     input->refused = true;
     input->room.notify();
     input->arrived.notify();
@@ -174,7 +175,6 @@ Task<void> run_command(CommandPtr c, ExecRequest q) {
   co_await c->channels->end(kError);
   co_await c->channels->close();
   c->input->on_gone = nullptr;
-  c->input->on_resize = nullptr;
   c->close();
 }
 
@@ -187,7 +187,7 @@ Task<Result<>> serve_exec(StreamingCorePtr core, net::Request& request, net::Res
   if (!q.streams.in && !q.streams.out && !q.streams.err) co_return bad_request("you must specify at least 1 of stdin, stdout, stderr");
   for (std::string_view word : request.query.all("command")) q.command.emplace_back(word);
   if (q.command.empty()) co_return bad_request("you must specify a command");
-  if (!core->pods.is_running(ns, pod, container)) co_return internal_error("container not found (" + json::quoted(container) + ")");
+  if (!core->pods.is_running(ns, pod, container)) co_return co_await refuse_channels(request, response, internal_error("container not found (" + json::quoted(container) + ")"));
   auto c = std::make_shared<Command>();
   c->core = core;
   if (q.streams.tty) CO_TRY_OK(open_terminal(*c, q.streams));
@@ -215,16 +215,7 @@ std::string command_status(int exit_code) {
       .dump();
 }
 
-std::string command_failure(const Status& why) {
-  std::string text = "error executing command in container: " + why.message();
-  return Node::obj({{"metadata", Node::object()},
-                    {"status", "Failure"},
-                    {"message", "Internal error occurred: " + text},
-                    {"reason", "InternalError"},
-                    {"details", Node::obj({{"causes", Node::arr({Node::obj({{"message", text}})})}})},
-                    {"code", 500}})
-      .dump();
-}
+std::string command_failure(const Status& why) { return internal_failure("error executing command in container: " + why.message()); }
 
 Task<Result<bool>> Streaming::handle(net::Request& request, net::ResponseWriter& response, std::vector<std::string> parts) {
   if (parts.size() == 4 && parts[0] == "exec") {

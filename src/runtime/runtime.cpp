@@ -13,6 +13,7 @@
 #include <cerrno>
 
 #include "base/embedded.h"
+#include "base/gunzip.h"
 #include "base/log.h"
 
 namespace k8lite::embedded_shim {
@@ -29,7 +30,8 @@ using shim::Writer;
 
 // The shim's ELF in a sealed memfd: what runs in pods cannot change it, and all shims of this process share its pages.
 Result<os::Fd> sealed_shim() {
-  std::string_view elf = embedded_shim::files()[0].content;
+  TRY(std::string unpacked, gunzip(embedded_shim::files()[0].content, 16 << 20));
+  std::string_view elf = unpacked;
   os::Fd fd(memfd_create("k8lite-shim", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!fd) return Status::from_errno("memfd for the shim", errno);
   while (!elf.empty()) {

@@ -158,7 +158,7 @@ TEST_CASE("runtime: exec joins the container and returns output and code", "[roo
   REQUIRE(pipe(out) == 0);
   os::Fd stdio[3] = {os::Fd(::open("/dev/null", O_RDONLY)), os::Fd(out[1]), os::Fd(dup(out[1]))};
   shim::Process p;
-  p.args = {"sh", "-c", "ls /here; echo $X; exit 5"};
+  p.args = {"sh", "-c", "until ls /here 2>/dev/null; do :; done; echo $X; exit 5"};
   p.env = {"PATH=/bin", "X=y"};
   p.capabilities = default_capabilities();
   std::mutex mutex;

@@ -1,12 +1,15 @@
 // pods/log, exec, attach and portforward: the request goes on to the kubelet of the pod's node. Upgraded connections (WebSocket,
 // SPDY) are bridged byte for byte; the kubelet ends them.
 #include "apiserver/api_server.h"
+#include "apiserver/authn/impersonation.h"
 #include "base/strings.h"
 
 namespace k8lite::apiserver {
 namespace {
 
 using async::Task;
+
+constexpr size_t kMaxRefusal = 64 * 1024;
 
 struct Destination {
   std::string address, container;
@@ -63,21 +66,48 @@ std::string kubelet_target(const Target& t, const Destination& d, const net::Que
   return path + out;
 }
 
-constexpr std::string_view kHopHeaders[] = {"Host", "Authorization", "Content-Length", "Transfer-Encoding", "Keep-Alive", "Impersonate-User", "Impersonate-Group"};
+constexpr std::string_view kHopHeaders[] = {"Host", "Authorization", "Content-Length", "Transfer-Encoding", "Keep-Alive"};
 
 net::Headers forwarded(const net::Headers& headers) {
   net::Headers out;
   for (const auto& [name, value] : headers.rows()) {
-    bool hop = false;
+    bool hop = authn::is_impersonation_header(name);
     for (auto h : kHopHeaders) hop |= iequals(h, name);
     if (!hop) out.add(name, value);
   }
   return out;
 }
 
+// A node that does not answer is nobody's fault but its own: a plain 500, as kubectl shows it for any cluster.
+Task<void> send_dial_error(net::ResponseWriter& response, Status status) {
+  co_await send_status(response, Status(Reason::Unknown, "error dialing backend: " + status.message()));
+}
+
+Task<void> bridge(async::Loop& loop, net::HttpClient& client, net::ClientRequest request, net::ResponseWriter& response) {
+  auto up = co_await client.send(std::move(request));
+  if (!up.ok()) co_return co_await send_dial_error(response, up.status());
+  net::Headers headers;
+  for (const auto& [name, value] : (*up)->headers.rows())
+    if (!iequals(name, "Content-Length") && !iequals(name, "Transfer-Encoding")) headers.add(name, value);
+  if ((*up)->status != 101) {  // the node's refusal is the client's answer, word for word
+    headers.remove("Connection");
+    auto body = co_await (*up)->read_body(kMaxRefusal);
+    if (!body.ok()) co_return co_await send_dial_error(response, body.status());
+    (void)co_await response.send((*up)->status, headers, *body);
+    co_return;
+  }
+  net::StreamPtr backend = (*up)->take_stream();
+  auto raw = co_await response.upgrade(headers);
+  if (!raw.ok()) {
+    backend->close();
+    co_return;
+  }
+  async::spawn(loop, net::splice(*raw, backend));
+}
+
 Task<void> stream_answer(net::HttpClient& client, net::ClientRequest request, net::ResponseWriter& response) {
   auto answer = co_await client.send(std::move(request));
-  if (!answer.ok()) co_return co_await send_status(response, answer.status().within("error dialing backend"));
+  if (!answer.ok()) co_return co_await send_dial_error(response, answer.status());
   if ((*answer)->status != 200) {
     auto body = co_await (*answer)->read_body(64 * 1024);
     co_return co_await send_status(response, Status(reason_from_http((*answer)->status), body.ok() ? std::string(trim(*body)) : body.status().message()));
@@ -104,17 +134,7 @@ Task<void> proxy_to_node(async::Loop& loop, const Rest& rest, std::shared_ptr<ne
     if (target.subresource != "log") co_return co_await send_status(response, bad_request("Upgrade request required"));
     co_return co_await stream_answer(*client, std::move(out), response);
   }
-  auto up = co_await client->upgrade(std::move(out));
-  if (!up.ok()) co_return co_await send_status(response, up.status().within("error dialing backend"));
-  net::Headers headers;
-  for (const auto& [name, value] : up->headers.rows())
-    if (!iequals(name, "Content-Length") && !iequals(name, "Transfer-Encoding")) headers.add(name, value);
-  auto raw = co_await response.upgrade(headers);
-  if (!raw.ok()) {
-    up->stream->close();
-    co_return;
-  }
-  async::spawn(loop, net::splice(*raw, up->stream));
+  co_await bridge(loop, *client, std::move(out), response);
 }
 
 }  // namespace k8lite::apiserver

@@ -26,6 +26,7 @@ namespace {
 using json::Node;
 
 constexpr std::string_view kEchoName = "docker.io/k8lite/echoserver:1.0";
+constexpr size_t kMaxEcho = 16 << 20;
 constexpr size_t kLinkName = 12;  // hex digits of a layer's digest
 constexpr uint64_t kMaxTrailer = 64 << 20;  // bytes behind the end of a layer's tar: some tools pad
 
@@ -315,7 +316,6 @@ Result<> ImageStore::tag(const std::string& reference, const std::string& new_na
   return {};
 }
 
-<<<<<<< HEAD
 Result<> ImageStore::remove(const std::string& reference, bool all_names) {
   auto image = find(reference);
   if (!image) return not_found("image " + json::quoted(reference) + " not found");
@@ -350,25 +350,10 @@ void ImageStore::mark_used(const std::string& id) {
 
 // The echo image needs no archive: one layer with the embedded program.
 Result<> ImageStore::add_echo_image() {
-  std::string_view elf = embedded_echo::files()[0].content;
-  std::string layer = tar_header("echoserver", elf.size(), 0755) + std::string(elf) + tar_padding(elf.size()) + tar_end();
+  TRY(std::string elf, gunzip(embedded_echo::files()[0].content, kMaxEcho));
+  std::string layer = tar_header("echoserver", elf.size(), 0755) + elf + tar_padding(elf.size()) + tar_end();
   std::string diff_id = digest_of(layer);
   std::string config = Node::obj({{"architecture", this_platform().architecture}, {"os", "linux"}, {"created", "1970-01-01T00:00:00Z"},
-=======
-#if defined(__aarch64__)
-constexpr const char* kArchitecture = "arm64";
-#elif defined(__arm__)
-constexpr const char* kArchitecture = "arm";
-#else
-constexpr const char* kArchitecture = "amd64";
-#endif
-
-// The echo image needs no archive: one layer with the embedded program.
-Result<> ImageStore::add_echo_image() {
-  TRY(std::string elf, gunzip(embedded_echo::files()[0].content, 16 << 20));
-  TRY(std::string diff_id, digest_of(elf));
-  std::string config = Node::obj({{"architecture", kArchitecture}, {"os", "linux"},
->>>>>>> main
                                   {"config", Node::obj({{"Entrypoint", Node::arr({"/echoserver"})}, {"ExposedPorts", Node::obj({{"8080/tcp", Node::object()}})}, {"WorkingDir", "/"}})},
                                   {"rootfs", Node::obj({{"type", "layers"}, {"diff_ids", Node::arr({diff_id})}})}}).dump();
   if (!has_layer(diff_id)) {

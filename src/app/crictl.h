@@ -32,7 +32,7 @@ int containers(const Options& o);   // crictl_containers.cpp
 int pods(const Options& o);
 int inspect(const Options& o);
 int inspect_pod(const Options& o);
-int logs(const Options& o);
+int logs(const Options& o);         // crictl_logs.cpp
 int exec(const Options& o);         // crictl_exec.cpp
 
 

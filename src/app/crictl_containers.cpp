@@ -1,7 +1,5 @@
 #include "app/crictl_containers.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <map>
@@ -10,7 +8,6 @@
 #include "app/images_cli.h"
 #include "base/clock.h"
 #include "base/strings.h"
-#include "kubelet/log_reader.h"
 #include "os/files.h"
 
 namespace k8lite::app::crictl {
@@ -169,39 +166,6 @@ int inspect_pod(const Options& o) {
     status.set("network", Node::obj({{"additionalIps", Node::array()}, {"ip", it->record.ip}}));
     status.set("linux", Node::obj({{"namespaces", Node::obj({{"options", Node::obj({{"network", it->record.host_network ? "NODE" : "POD"}, {"pid", "CONTAINER"}, {"ipc", "POD"}})}})}}));
     print_value(Node::obj({{"status", status}, {"info", Node::obj({{"pid", node.runtime->shim_pid(it->record.uid)}})}}), o.output);
-  }
-  return 0;
-}
-
-int logs(const Options& o) {
-  if (o.words.size() < 2) return fail("logs: which container?");
-  auto node = look();
-  auto c = find_container(node, o.words[1]);
-  if (!c.ok()) return fail(c.status().message());
-  std::string path = c->record.log_path;
-  if (o.previous) {
-    if (c->record.attempt == 0) return fail("previous terminated container " + json::quoted(c->record.name) + " not found");
-    path = path.substr(0, path.rfind('/') + 1) + std::to_string(c->record.attempt - 1) + ".log";
-  }
-  kubelet::LogOptions options;
-  options.tail = o.tail;
-  options.since = o.since;
-  if (auto back = parse_go_duration(o.since)) options.since = rfc3339_nano(system_clock().now() - *back);
-  options.timestamps = o.timestamps;
-  auto text = kubelet::read_log(path, options);
-  if (!text.ok()) return fail(text.status().message());
-  std::fputs(text->text.c_str(), stdout);
-  int64_t offset = text->offset;
-  while (o.follow && !o.previous) {
-    std::fflush(stdout);
-    bool running = false;
-    if (auto states = node.runtime->list(c->pod.uid); states.ok())
-      for (const auto& s : *states) running |= s.id == c->record.id && s.running;
-    auto more = kubelet::read_more(path, offset, options);
-    offset = more.offset;
-    std::fputs(more.text.c_str(), stdout);
-    if (!running) break;
-    usleep(300'000);
   }
   return 0;
 }

@@ -25,7 +25,9 @@ Result<image::Image> pull_image(image::ImageStore& store, const std::string& reg
   loop.start();
   Result<image::Pulled> pulled = unavailable("not asked");
   {
-    image::Puller puller(loop, store, registries_file, image::process_environment());
+    image::PullerOptions options;
+    options.guard = false;  // who may run this may give the image to every pod
+    image::Puller puller(loop, store, registries_file, image::process_environment(), options);
     pulled = puller.pull(reference, auth);
   }
   loop.stop();

@@ -1,6 +1,7 @@
 #include "controllers/controllers.h"
 
 #include "controllers/cluster_roles.h"
+#include "controllers/cronjob.h"
 #include "controllers/daemonset.h"
 #include "controllers/deployment.h"
 #include "controllers/endpoints.h"
@@ -29,6 +30,7 @@ constexpr std::unique_ptr<machinery::Controller> (*kControllers[])(Context&) = {
     make<DaemonSetController>,
     make<StatefulSetController>,
     make<JobController>,
+    make<CronJobController>,
     make<EndpointsController>,
     make<GarbageCollector>,
 };

@@ -234,6 +234,17 @@ TEST_CASE("store: an image is exported byte for byte and imported elsewhere", "[
   CHECK(!image->digest.empty());
 }
 
+TEST_CASE("store: a layer that comes twice is stacked once", "[root]") {
+  Temp t;
+  auto store = ImageStore::open(t.path + "/s").value();
+  std::string empty = tar_end(), base = entry("a", '0', "1") + tar_end();
+  put(t.path + "/x.tar", docker_archive("x:1", {base, empty, entry("b", '0', "2") + tar_end(), empty}));
+  auto names = store->import_archive(t.path + "/x.tar");
+  INFO(why(names));
+  REQUIRE(names.ok());
+  CHECK(store->find("x:1")->layers.size() == 3);
+}
+
 TEST_CASE("store: names come and go, layers go with the last one", "[root]") {
   Temp t;
   std::set<std::string> in_use;

@@ -126,7 +126,7 @@ Result<Pulled> Puller::pull_manifest(Remote& remote, const Reference& reference)
 // The image under its tag and its digest. Without a config text: what the store knows already.
 Result<Pulled> Puller::record(Remote& remote, const Reference& reference, const std::string& config_text, const std::string& digest, int64_t size) {
   Pulled out;
-  out.credential = remote.credential();
+  if (options_.guard) out.credential = remote.credential();
   std::string by_digest = reference.name() + "@" + digest;
   auto known = store_.find(by_digest);
   if (config_text.empty()) {

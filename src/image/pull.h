@@ -15,6 +15,7 @@ namespace k8lite::image {
 
 struct PullerOptions {
   int parallel_layers = 4;  // of all pulls together
+  bool guard = true;        // an image that needed the caller's credentials is for those who have them
   RemoteOptions remote;
 };
 

@@ -209,8 +209,11 @@ Result<> ImageStore::load_one(const std::string& file) {
   known.id = image.id = digest_of(r.config_text);
   image.size = r.size;
   const auto& ids = image.config.path("rootfs.diff_ids").items();
+  std::set<std::string> seen;
   for (auto it = ids.rbegin(); it != ids.rend(); ++it) {
     if (!has_layer(it->str())) return bad_request("layer " + it->str() + " is missing");
+    // A layer that comes twice: overlayfs refuses it, and the upper one hides the lower one wholly.
+    if (!seen.insert(it->str()).second) continue;
     image.layers.push_back(layer_link(it->str()));
     if (r.size == 0) image.size += size_on_disk(layer_folder(it->str()));
   }
@@ -231,9 +234,13 @@ void ImageStore::load_new() const {
       auto it = by_file_.find(file);
       if (it != by_file_.end() && it->second.stamp == stamp) continue;
     }
-    if (auto r = const_cast<ImageStore*>(this)->load_one(file); !r.ok()) log_warn("an image's record is left out", {{"file", file}, {"error", r.status()}});
+    auto r = const_cast<ImageStore*>(this)->load_one(file);
+    if (r.ok()) continue;
+    std::lock_guard lock(mutex_);
+    if (std::exchange(complained_[file], stamp) != stamp) log_warn("an image's record is left out", {{"file", file}, {"error", r.status()}});
   }
   std::lock_guard lock(mutex_);
+  std::erase_if(complained_, [&there](const auto& e) { return !there.count(e.first); });
   auto& known = const_cast<ImageStore*>(this)->by_file_;
   std::erase_if(known, [&there](const auto& e) { return !there.count(e.first); });
 }

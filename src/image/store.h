@@ -121,6 +121,7 @@ class ImageStore {
   const StoreOptions options_;
   mutable std::mutex mutex_;
   std::map<std::string, Known> by_file_;  // name of the record's file
+  mutable std::map<std::string, std::string> complained_;  // broken records' stamps
 };
 
 // "1000", "app", "app:grp", "0:0" against /etc/passwd and /etc/group of the layers. BadRequest when a name is not there.

@@ -9,25 +9,13 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "kubelet/pods.h"
+#include "kubelet/resolv.h"
 
 namespace k8lite::kubelet {
 
 using json::Doc;
 using json::Node;
 using json::Value;
-
-namespace {
-
-// As the status of a container names what it runs: by the digest of the registry where there is one.
-std::string image_id_of(const image::Image& image, const std::string& wanted) {
-  auto reference = image::parse_reference(wanted);
-  std::string name = reference.ok() ? reference->name() + "@" : "";
-  for (const auto& digest : image.digests)
-    if (digest.starts_with(name)) return digest;
-  return image.digests.empty() ? image.id : image.digests[0];
-}
-
-}  // namespace
 
 std::string PodManager::log_dir(const LocalPod& local, const std::string& container) const {
   auto [ns, name] = machinery::split_key(local.key);
@@ -50,7 +38,7 @@ EnvironmentInput PodManager::environment_input(const LocalPtr& local, Value cont
   in.pod = local->pod.root();
   in.container = container;
   in.node_name = facts_.name;
-  in.host_ip = facts_.ip;
+  in.host_ip = node_ip();
   {
     std::lock_guard lock(mutex_);
     in.pod_ip = local->ip;
@@ -95,16 +83,7 @@ Result<> PodManager::write_etc_files(const LocalPtr& local) {
     for (Value h : alias["hostnames"].items()) hosts += "\t" + h.str();
     hosts += "\n";
   }
-  std::string policy = pod.path("spec.dnsPolicy").str("ClusterFirst"), resolv;
-  bool cluster = policy == "ClusterFirstWithHostNet" || (policy == "ClusterFirst" && !pod.path("spec.hostNetwork").bool_or(false));
-  if (policy != "None") resolv = cluster && !facts_.cluster_dns.empty() ? "search " + ns + ".svc." + facts_.cluster_domain + " svc." + facts_.cluster_domain + " " + facts_.cluster_domain + "\nnameserver " + facts_.cluster_dns + "\noptions ndots:5\n"
-                                                                        : os::read_file(facts_.resolv_conf).value_or("");
-  Value dns = pod["spec"]["dnsConfig"];
-  for (Value n : dns["nameservers"].items()) resolv += "nameserver " + n.str() + "\n";
-  std::string searches;
-  for (Value s : dns["searches"].items()) searches += " " + s.str();
-  if (!searches.empty()) resolv += "search" + searches + "\n";
-  for (Value o : dns["options"].items()) resolv += "options " + o["name"].str() + (o["value"] ? ":" + o["value"].str() : "") + "\n";
+  std::string resolv = pod_resolv_conf(pod, {facts_.cluster_dns, facts_.cluster_domain, os::read_file(facts_.resolv_conf).value_or("")});
   for (auto [name, text] : {std::pair{"hosts", &hosts}, {"resolv.conf", &resolv}}) {
     std::string path = dir + "/" + name;
     if (os::exists(path)) continue;  // mounted into containers by now: replacing the file would not reach them
@@ -177,6 +156,7 @@ Result<runtime::ContainerSpec> PodManager::container_spec(const LocalPtr& local,
   s.drop_capabilities = names(security["capabilities"]["drop"]);
   s.tty = c["tty"].bool_or(false);
   s.stdin_open = c["stdin"].bool_or(false);
+  s.stdin_once = c["stdinOnce"].bool_or(false);
   s.host_pid = pod.path("spec.hostPID").bool_or(false);
   s.host_network = pod.path("spec.hostNetwork").bool_or(false);
   s.oom_score_adj = oom_score_adj(pod, c, facts_.memory);
@@ -191,6 +171,17 @@ Result<runtime::ContainerSpec> PodManager::container_spec(const LocalPtr& local,
   s.cgroup_procs = cgroups_.procs_files(cgroup);
   s.oom_file = cgroups_.oom_file(cgroup);
   return s;
+}
+
+// As the status of a container names what it runs: by the digest of the registry where there is one.
+void PodManager::name_image(const image::Image& image, Value container, std::string& name, std::string& id) {
+  std::string wanted = container["image"].str();
+  auto reference = image::parse_reference(wanted);
+  name = image.names.empty() ? wanted : image.names[0];
+  if (reference.ok() && std::find(image.names.begin(), image.names.end(), reference->text()) != image.names.end()) name = reference->text();
+  id = image.digests.empty() ? image.id : image.digests[0];
+  for (const auto& digest : image.digests)
+    if (reference.ok() && digest.starts_with(reference->name() + "@")) id = digest;
 }
 
 std::optional<PodManager::Failure> PodManager::try_start(const LocalPtr& local, Value c, int attempt, const image::Image& found) {
@@ -265,8 +256,7 @@ void PodManager::start_container(const LocalPtr& local, const std::string& name)
   run.waiting_reason.clear();
   run.waiting_message.clear();
   run.termination_message.clear();
-  run.image = found->names.empty() ? c["image"].str() : found->names[0];
-  run.image_id = image_id_of(*found, c["image"].str());
+  name_image(*found, c, run.image, run.image_id);
   run.current = {};
   run.current.id = name + "-" + std::to_string(attempt);
   run.current.running = true;

@@ -36,12 +36,24 @@ CollectionPlan plan_collection(const std::vector<image::Image>& images, const st
   return plan;
 }
 
+void ImageKeeper::look() {
+  std::map<std::string, Instant> now;
+  if (options_.images_in_use)
+    for (const auto& id : options_.images_in_use()) now[id] = clock_.now();
+  for (const auto& [id, at] : seen_)
+    if (store_.find(id)) now.emplace(id, at);
+  seen_ = std::move(now);
+}
+
 void ImageKeeper::collect() {
   DiskUse disk = disk_use(store_.root());
   if (disk.percent() < options_.policy.high_percent) return;
   (void)store_.sweep();
   disk = disk_use(store_.root());
-  auto plan = plan_collection(store_.list(), options_.images_in_use ? options_.images_in_use() : std::set<std::string>(), disk, options_.policy, clock_.now());
+  auto images = store_.list();
+  for (auto& image : images)
+    if (auto it = seen_.find(image.id); it != seen_.end()) image.used = std::max(image.used, it->second);
+  auto plan = plan_collection(images, options_.images_in_use ? options_.images_in_use() : std::set<std::string>(), disk, options_.policy, clock_.now());
   uint64_t goal = disk.available + plan.bytes;
   size_t removed = 0;
   for (const auto& id : plan.remove) {
@@ -76,6 +88,8 @@ bool ImageKeeper::wait(Duration at_most, bool& changed) {
 
 void ImageKeeper::run() {
   store_.import_folder(options_.folder);
+  (void)store_.sweep();
+  look();
   collect();
   Duration next = clock_.mono() + options_.policy.period;
   for (bool changed = false;;) {
@@ -87,6 +101,7 @@ void ImageKeeper::run() {
       store_.import_folder(options_.folder);
     }
     if (clock_.mono() < next) continue;
+    look();
     collect();
     next = clock_.mono() + options_.policy.period;
   }

@@ -2,6 +2,7 @@
 // that nothing has used for longest go first. (Kubernetes documentation: "Garbage Collection", image lifecycle: 85 and 80 percent.)
 #pragma once
 #include <functional>
+#include <map>
 #include <set>
 #include <string>
 #include <thread>
@@ -45,6 +46,8 @@ class ImageKeeper {
   void start();  // imports what lies there first, on its own thread
   void stop();
   void collect();
+  // What containers stand on now counts as used now.
+  void look();
 
  private:
   void run();
@@ -53,6 +56,7 @@ class ImageKeeper {
   const Clock& clock_;
   const ImageKeeperOptions options_;
   os::Fd watch_, wake_;
+  std::map<std::string, Instant> seen_;  // image id -> last seen in use
   std::thread thread_;
 };
 

@@ -254,15 +254,19 @@ Result<> Network::sync_peers(const std::vector<Peer>& peers) {
 }
 
 std::string Network::masquerade_rules() const {
-  std::string pods = cidr_.text(), all = cluster_.text();
+  std::string pods = cidr_.text(), all = cluster_.text(), dns;
+  // A node's firewall that lets nobody in would keep its pods from their name server.
+  if (Ipv4::parse(options_.dns_ip))
+    for (const char* protocol : {"udp", "tcp"})
+      dns += "-A K8LITE-INPUT -s " + pods + " -d " + options_.dns_ip + "/32 -i " + options_.bridge + " -p " + protocol + " -m comment --comment \"k8lite cluster dns\" -m conntrack --ctorigdstport 53 -j ACCEPT\n";
   return "*nat\n:K8LITE-POSTRTG - [0:0]\n"
          "-A K8LITE-POSTRTG -s " + pods + " -d " + all + " -m comment --comment \"k8lite pod network\" -j RETURN\n"
          "-A K8LITE-POSTRTG -s " + pods + " ! -d 224.0.0.0/4 -m comment --comment \"k8lite masquerade\" -j MASQUERADE\n"
          "COMMIT\n*filter\n:K8LITE-FWD - [0:0]\n:K8LITE-INPUT - [0:0]\n"
          "-A K8LITE-FWD -s " + all + " -m comment --comment \"k8lite pod network\" -j ACCEPT\n"
          "-A K8LITE-FWD -d " + all + " -m comment --comment \"k8lite pod network\" -j ACCEPT\n"
-         "-A K8LITE-INPUT ! -s 127.0.0.0/8 -d 127.0.0.0/8 -m comment --comment \"block incoming localnet connections\" -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP\n"
-         "COMMIT\n";
+         "-A K8LITE-INPUT ! -s 127.0.0.0/8 -d 127.0.0.0/8 -m comment --comment \"block incoming localnet connections\" -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP\n" +
+         dns + "COMMIT\n";
 }
 
 void remove_links(const std::string& bridge_name, const std::string& vxlan_name) {

@@ -17,6 +17,8 @@
 namespace k8lite::app {
 namespace {
 
+constexpr Duration kLongestPause = seconds(5);  // between attempts to reach the server
+
 class Agent {
  public:
   explicit Agent(config::Config config) : config_(std::move(config)) {}
@@ -25,6 +27,9 @@ class Agent {
     client_ = nullptr;
     loop_.stop();
   }
+
+  // Told to stop while it was waiting for the server.
+  bool stopped() const { return stopped_; }
 
   Result<> start() {
     if (config_.server.empty()) return bad_request("--server is required: the URL of the server to join, such as https://10.0.0.1:6443");
@@ -37,6 +42,7 @@ class Agent {
     const bool follow = config_.node_ip.empty();
     if (follow) config_.node_ip = default_address(config_.flannel_iface);
     std::string dir = config_.data_dir + "/agent";
+    TRY(lock_, lock_data_dir(config_.data_dir));
     TRY_OK(os::make_dirs(dir, 0700));
     TRY(std::string secret, node_secret(config_.data_dir, random_));
     loop_.start();
@@ -73,15 +79,17 @@ class Agent {
  private:
   // A server that is not up yet is waited for; one that refuses is not.
   Result<JoinedNode> join(const std::string& secret) {
-    for (Duration pause = seconds(1);; pause = std::min<Duration>(pause * 2, seconds(15))) {
+    for (Duration pause = seconds(1);; pause = std::min<Duration>(pause * 2, kLongestPause)) {
       auto r = join_cluster(loop_, config_, secret, random_);
       if (r.ok() || (!r.status().is(Reason::ServiceUnavailable) && !r.status().is(Reason::Timeout))) return r;
       log_warn("the server cannot be reached yet, will try again", {{"server", config_.server}, {"error", r.status()}});
-      if (stopped_within(pause)) return r;
+      if ((stopped_ = stopped_within(pause))) return r;
     }
   }
 
   config::Config config_;
+  bool stopped_ = false;
+  os::Fd lock_;
   Clock& clock_ = system_clock();
   Random& random_ = system_random();
   async::Loop loop_;
@@ -104,6 +112,7 @@ int run_agent(int argc, char** argv) {
   prepare_process(*config);
   Agent agent(std::move(config).value());
   if (auto r = agent.start(); !r.ok()) {
+    if (agent.stopped()) return 0;
     std::fprintf(stderr, "k8lite agent: %s\n", r.status().message().c_str());
     return 1;
   }

@@ -64,6 +64,7 @@ class Server {
   Result<> start() {
     Instant now = clock_.now();
     std::string dir = config_.data_dir + "/server";
+    TRY(lock_, lock_data_dir(config_.data_dir));
     TRY_OK(os::make_dirs(dir + "/db", 0700));
     TRY(identity_, load_or_create_identity(config_, dir, random_, now));
     if (config_.node_name.empty()) config_.node_name = host_name();
@@ -178,6 +179,7 @@ class Server {
 
   config::Config config_;
   bool follow_address_ = false, follow_advertised_ = false;  // found, not configured
+  os::Fd lock_;
   Clock& clock_ = system_clock();
   Random& random_ = system_random();
   ClusterIdentity identity_;

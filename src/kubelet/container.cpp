@@ -202,6 +202,7 @@ Result<runtime::ContainerSpec> PodManager::container_spec(const LocalPtr& local,
   s.drop_capabilities = names(security["capabilities"]["drop"]);
   s.tty = c["tty"].bool_or(false);
   s.stdin_open = c["stdin"].bool_or(false);
+  s.stdin_once = c["stdinOnce"].bool_or(false);
   s.host_pid = pod.path("spec.hostPID").bool_or(false);
   s.host_network = pod.path("spec.hostNetwork").bool_or(false);
   s.oom_score_adj = oom_score_adj(pod, c, facts_.memory);
@@ -218,13 +219,17 @@ Result<runtime::ContainerSpec> PodManager::container_spec(const LocalPtr& local,
   return s;
 }
 
+void PodManager::name_image(const image::Image& image, Value container, std::string& name, std::string& id) {
+  name = image.names.empty() ? container["image"].str() : image.names[0];
+  id = image.digest.empty() ? image.id : name.substr(0, name.rfind(':')) + "@" + image.digest;
+}
+
 std::optional<PodManager::Failure> PodManager::try_start(const LocalPtr& local, Value c, int attempt, std::string& image_name, std::string& image_id) {
   std::string name = c["name"].str(), id = name + "-" + std::to_string(attempt);
   auto image = ensure_image(local, c);
   if (auto* failure = std::get_if<Failure>(&image)) return *failure;
   const auto& found = std::get<image::Image>(image);
-  image_name = found.names.empty() ? c["image"].str() : found.names[0];
-  image_id = found.digest.empty() ? found.id : found.names[0].substr(0, found.names[0].rfind(':')) + "@" + found.digest;
+  name_image(found, c, image_name, image_id);
   std::string message_dir = pod_dir(local->uid) + "/containers/" + name;
   if (auto r = os::make_dirs(message_dir); !r.ok()) return Failure{"CreateContainerError", r.status()};
   if (auto r = os::write_file(message_dir + "/termination-log", "", 0666, false); !r.ok()) return Failure{"CreateContainerError", r.status()};

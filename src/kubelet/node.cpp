@@ -1,5 +1,8 @@
 #include "kubelet/node.h"
 
+#include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <netinet/in.h>
 #include <sys/statvfs.h>
 #include <sys/sysinfo.h>
 #include <sys/utsname.h>
@@ -154,6 +157,26 @@ Result<> NodeReporter::renew_lease() {
   return {};
 }
 
+// The certificates, the service rules and what other nodes know of this one hold its address: a new one needs a new start.
+void NodeReporter::check_address() {
+  ifaddrs* all = nullptr;
+  if (getifaddrs(&all) != 0) return;
+  bool found = false;
+  for (ifaddrs* i = all; i; i = i->ifa_next) {
+    if (!i->ifa_addr || (i->ifa_addr->sa_family != AF_INET && i->ifa_addr->sa_family != AF_INET6)) continue;
+    char text[INET6_ADDRSTRLEN] = {};
+    bool v4 = i->ifa_addr->sa_family == AF_INET;
+    const void* raw = v4 ? static_cast<const void*>(&reinterpret_cast<sockaddr_in*>(i->ifa_addr)->sin_addr) : &reinterpret_cast<sockaddr_in6*>(i->ifa_addr)->sin6_addr;
+    inet_ntop(i->ifa_addr->sa_family, raw, text, sizeof text);
+    found |= config_.ip == text;
+  }
+  freeifaddrs(all);
+  if (std::exchange(address_lost_, !found) || found) return;
+  std::string message = "the node's address " + config_.ip + " is no more on this machine: start k8lite again to use another one, or give it back";
+  log_warn(message, {{"node", config_.name}});
+  if (on_address_lost) on_address_lost(message);
+}
+
 void NodeReporter::start_heartbeats() {
   thread_ = std::thread([this] {
     std::unique_lock lock(mutex_);
@@ -164,6 +187,7 @@ void NodeReporter::start_heartbeats() {
       std::string why = why_;
       lock.unlock();
       owed |= clock_.mono() - heard > kLongSilence;
+      check_address();
       auto r = renew_lease();
       if (!r.ok()) {
         log_warn("the node's lease could not be renewed", {{"error", r.status()}});

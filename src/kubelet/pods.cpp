@@ -65,6 +65,51 @@ PodManager::LocalPtr PodManager::find_by_name(const std::string& ns, const std::
   return ended;
 }
 
+namespace {
+
+// A run as its `terminated` state in the API tells it.
+runtime::shim::State ended_run(const std::string& id, Value terminated) {
+  runtime::shim::State s;
+  s.id = id;
+  s.exit_code = terminated["exitCode"].int_or(0);
+  s.signal = terminated["signal"].int_or(0);
+  s.oom_killed = terminated["reason"].equals("OOMKilled");
+  if (auto at = parse_rfc3339(terminated["finishedAt"].str())) s.finished_us = static_cast<uint64_t>(at->us);
+  if (auto at = parse_rfc3339(terminated["startedAt"].str())) s.started_us = static_cast<uint64_t>(at->us);
+  return s;
+}
+
+// After a restart or a reboot the API still knows how often containers were started and how they ended.
+void restore(LocalPod& local, const Doc& pod) {
+  std::string phase = pod.path("status.phase").str();
+  bool all_ended = true;
+  for (const char* list : {"containerStatuses", "initContainerStatuses"})
+    for (Value s : pod["status"][list].items()) {
+      std::string name = s["name"].str();
+      int64_t count = s["restartCount"].int_or(0);
+      Value t = s["state"]["terminated"];
+      all_ended &= t.exists();
+      if (s["containerID"].empty()) continue;
+      ContainerRun& run = local.runs[name];
+      run.restart_count = static_cast<int>(count) + 1;
+      run.image = s["image"].str();
+      run.image_id = s["imageID"].str();
+      if (Value last = s["lastState"]["terminated"]) {
+        run.last = ended_run(name + "-" + std::to_string(s["state"]["waiting"] ? count : count - 1), last);
+        run.last_termination_message = last["message"].str();
+      }
+      if (!t) continue;
+      // What had ended stays ended: init containers and pods that never restart must not run again.
+      run.exists = true;
+      run.restart_count = static_cast<int>(count);
+      run.current = ended_run(name + "-" + std::to_string(count), t);
+      run.termination_message = t["message"].str();
+    }
+  local.told = all_ended && (phase == "Succeeded" || phase == "Failed");
+}
+
+}  // namespace
+
 PodManager::LocalPtr PodManager::ensure(const Doc& pod) {
   std::string uid = pod.path("metadata.uid").str();
   std::lock_guard lock(mutex_);
@@ -73,26 +118,33 @@ PodManager::LocalPtr PodManager::ensure(const Doc& pod) {
     slot = std::make_shared<LocalPod>();
     slot->uid = uid;
     slot->key = machinery::object_key(pod.root());
-    // After a reboot the API still knows how often containers were started.
-    for (const char* list : {"containerStatuses", "initContainerStatuses"})
-      for (Value s : pod["status"][list].items()) {
-        int64_t count = s["restartCount"].int_or(0);
-        bool ran = !s["containerID"].empty();
-        if (ran) slot->runs[s["name"].str()].restart_count = static_cast<int>(count) + 1;
-        Value t = s["state"]["terminated"];
-        if (!ran || !t) continue;
-        // What had ended stays ended: init containers and pods that never restart must not run again.
-        ContainerRun& run = slot->runs[s["name"].str()];
-        run.exists = true;
-        run.restart_count = static_cast<int>(count);
-        run.current.id = s["name"].str() + "-" + std::to_string(count);
-        run.current.exit_code = t["exitCode"].int_or(0);
-        if (auto at = parse_rfc3339(t["finishedAt"].str())) run.current.finished_us = static_cast<uint64_t>(at->us);
-        if (auto at = parse_rfc3339(t["startedAt"].str())) run.current.started_us = static_cast<uint64_t>(at->us);
-      }
+    restore(*slot, pod);
   }
   slot->pod = pod;
   return slot;
+}
+
+// What the shim does not know of a container: from the API, when its start had been reported, else as at a start.
+void PodManager::take_known(const LocalPod& local, const runtime::shim::State& s, ContainerRun& run) {
+  std::string name = s.id.substr(0, s.id.rfind('-'));
+  Value container = find_container(local.pod.root(), name);
+  run.started = !container["startupProbe"];
+  run.ready = !container["readinessProbe"];
+  if (auto image = images_.find(container["image"].str())) name_image(*image, container, run.image, run.image_id);
+  for (const char* list : {"containerStatuses", "initContainerStatuses"})
+    for (Value c : local.pod["status"][list].items()) {
+      if (!c["name"].equals(name) || !c["containerID"].str().ends_with("/" + s.id)) continue;
+      run.ready = c["ready"].bool_or(false);
+      run.started |= c["started"].bool_or(false);
+      run.image = c["image"].str();
+      run.image_id = c["imageID"].str();
+    }
+  if (!s.running) run.ready = run.started = false, run.termination_message = termination_message(local.uid, name);
+}
+
+std::string PodManager::termination_message(const std::string& uid, const std::string& container) const {
+  constexpr size_t kLongest = 4096;  // as Kubernetes documents it
+  return os::read_file(pod_dir(uid) + "/containers/" + container + "/termination-log").value_or("").substr(0, kLongest);
 }
 
 void PodManager::adopt() {
@@ -124,14 +176,7 @@ void PodManager::adopt() {
       run.exists = true;
       run.restart_count = attempt;
       run.current = s;
-      run.started = !find_container(pod.root(), s.id.substr(0, dash))["startupProbe"];
-      for (Value c : pod.path("status.containerStatuses").items())
-        if (c["name"].equals(s.id.substr(0, dash))) {
-          run.ready = c["ready"].bool_or(false);
-          run.started |= c["started"].bool_or(false);
-          run.image = c["image"].str();
-          run.image_id = c["imageID"].str();
-        }
+      take_known(*local, s, run);
       if (!s.running) run.backoff = next_backoff(run), run.not_before = clock_.mono() + run.backoff;
       else prober_->add({uid, local->key, s.id.substr(0, dash), s.id, local->ip, pod});
     }
@@ -287,7 +332,7 @@ void PodManager::on_exit(const std::string& uid, const runtime::shim::State& sta
     run.backoff = backoff;
     // The first restart comes at once when the container had run well for a while.
     run.not_before = clock_.mono() + (run.restart_count == 0 ? Duration{0} : backoff);
-    run.termination_message = os::read_file(pod_dir(uid) + "/containers/" + name + "/termination-log").value_or("").substr(0, 4096);
+    run.termination_message = termination_message(uid, name);
     Value pod = local->pod.root();
     bool init = false;
     for (Value c : pod.path("spec.initContainers").items()) init |= c["name"].equals(name);
@@ -420,6 +465,7 @@ bool overruled(Value pod) {
 }  // namespace
 
 Result<> PodManager::send_status(const LocalPtr& local) {
+  if (local->told) return {};
   json::Node status;
   {
     std::lock_guard lock(mutex_);
@@ -479,6 +525,22 @@ Result<> PodManager::exec(const std::string& ns, const std::string& pod, const s
   if (tty && std::none_of(spec.env.begin(), spec.env.end(), [](const std::string& e) { return e.starts_with("TERM="); })) spec.env.push_back("TERM=xterm");
   runtime::shim::Process process = plan_container(spec).process;
   return runtime_->exec(local->uid, id, process, stdio, std::move(done));
+}
+
+Result<PodManager::AttachPoint> PodManager::attach(const std::string& ns, const std::string& pod, const std::string& container, bool with_input, os::Fd out, os::Fd err) {
+  auto local = find_by_name(ns, pod);
+  if (!local) return not_found("pod " + ns + "/" + pod + " is not on this node");
+  std::string id;
+  {
+    std::lock_guard lock(mutex_);
+    auto it = local->runs.find(container);
+    if (it == local->runs.end() || !it->second.exists || !it->second.current.running) return bad_request("container not found (" + json::quoted(container) + ")");
+    id = it->second.current.id;
+  }
+  AttachPoint point;
+  TRY(point.attached, runtime_->attach(local->uid, id, with_input, std::move(out), std::move(err)));
+  point.tty = find_container(local->pod.root(), container)["tty"].bool_or(false);
+  return point;
 }
 
 Result<std::pair<int, std::string>> PodManager::run_command(const LocalPtr& local, const std::string& container, const std::vector<std::string>& command, Duration timeout) {

@@ -53,6 +53,7 @@ struct LocalPod {
   Duration kill_at{0};
   Duration sandbox_retry{0};
   std::string sent_status;
+  bool told = false;  // it had ended and all was reported by an earlier process: there is nothing to add
   struct Token {
     std::string text;
     Instant refresh_at;
@@ -80,6 +81,11 @@ class PodManager : public machinery::Controller {
   Result<std::string> log_path(const std::string& ns, const std::string& pod, const std::string& container, bool previous) const;
   bool is_running(const std::string& ns, const std::string& pod, const std::string& container) const;
   Result<> exec(const std::string& ns, const std::string& pod, const std::string& container, std::vector<std::string> command, bool tty, os::Fd stdio[3], std::function<void(int)> done);
+  struct AttachPoint {
+    runtime::Runtime::Attached attached;
+    bool tty = false;  // of the container: everything comes on `out` then
+  };
+  Result<AttachPoint> attach(const std::string& ns, const std::string& pod, const std::string& container, bool with_input, os::Fd out, os::Fd err);
   Result<std::string> pod_address(const std::string& ns, const std::string& pod) const;
   int sandbox_pid(const std::string& ns, const std::string& pod) const;
 
@@ -88,6 +94,8 @@ class PodManager : public machinery::Controller {
   LocalPtr find(const std::string& uid) const;
   LocalPtr find_by_name(const std::string& ns, const std::string& pod) const;
   LocalPtr ensure(const json::Doc& pod);
+  void take_known(const LocalPod& local, const runtime::shim::State& state, ContainerRun& run);
+  std::string termination_message(const std::string& uid, const std::string& container) const;
   Result<machinery::Action> sync(const LocalPtr& local);
   Result<machinery::Action> terminate(const LocalPtr& local, int64_t grace_seconds);
   void stop_containers(const LocalPtr& local, int64_t grace_seconds);
@@ -110,6 +118,8 @@ class PodManager : public machinery::Controller {
     std::string reason;  // ErrImagePull, CreateContainerConfigError, …
     Status status;
   };
+  // As the status tells it: the image's first name, and its ID or the reference with the manifest's digest.
+  static void name_image(const image::Image& image, json::Value container, std::string& name, std::string& id);
   void start_container(const LocalPtr& local, const std::string& name);
   std::optional<Failure> try_start(const LocalPtr& local, json::Value container, int attempt, std::string& image_name, std::string& image_id);
   std::variant<image::Image, Failure> ensure_image(const LocalPtr& local, json::Value container);

@@ -32,7 +32,7 @@ NodeRoot::NodeRoot(async::Loop& loop, machinery::Client& client, const Clock& cl
   o.tls = {settings_.serving.certificate_pem, settings_.serving.key_pem, settings_.ca_pem};
   o.on_network = [this](const cni::Network& network) { start_network_services(network); };
   o.map_ports = [this](const std::vector<kubelet::PortMapping>& ports) { return map_ports(ports); };
-  if (settings_.follow_address) o.find_address = [this] { return cni::find_node_address(settings_.config.flannel_iface); };
+  if (settings_.follow_address) o.find_address = [this](const std::string& current) { return cni::find_node_address(settings_.config.flannel_iface, current); };
   o.on_address = [this](const std::string& ip) -> Result<net::TlsServerConfig> {
     if (proxy_) proxy_->set_node_ip(ip);
     pki::KeyPair serving = settings_.serving;

@@ -14,6 +14,19 @@ using machinery::Operation;
 namespace {
 constexpr auto kExpectationLimit = seconds(30);  // then the watch has lost something: count again
 constexpr int64_t kBurst = 500;
+
+// Condition ReplicaFailure: pods could not be made.
+void set_failure(Node& status, const Status& failure, Instant now) {
+  Node kept = Node::array();
+  std::string since = rfc3339(now);
+  for (const Node& c : status.get("conditions").items()) {
+    if (c.get("type").str() != "ReplicaFailure") kept.append(c);
+    else if (c.get("message").str() == failure.message()) since = c.get("lastTransitionTime").str();
+  }
+  if (!failure.ok()) kept.append(Node::obj({{"type", "ReplicaFailure"}, {"status", "True"}, {"lastTransitionTime", since}, {"reason", "FailedCreate"}, {"message", failure.message()}}));
+  if (kept.empty()) status.erase("conditions");
+  else status.set("conditions", std::move(kept));
+}
 }  // namespace
 
 ReplicaSetController::ReplicaSetController(Context& c) : Base(c, "replicaset-controller"), sets_(c.informer("apps", "replicasets")), pods_(c.informer("", "pods")) {
@@ -46,6 +59,39 @@ bool ReplicaSetController::settled(const std::string& key) {
   return true;
 }
 
+// The pods that count for the set: orphans its selector matches are adopted, pods it no longer matches are let go (somebody changed
+// their labels, to look at one in peace).
+Result<std::vector<Doc>> ReplicaSetController::claim(const Doc& set, bool deleting) {
+  std::string ns = namespace_of(set), uid = uid_of(set);
+  std::vector<Doc> own = pods_.owned_by(uid), out;
+  if (deleting) return own;
+  TRY(auto selector, api::LabelSelector::from_object(set.path("spec.selector")));
+  auto set_owners = [&](const Doc& p, Node owners) -> Result<> {
+    Node patch = Node::object();
+    patch["metadata"].set("uid", uid_of(p));
+    patch["metadata"].set("ownerReferences", owners.empty() ? Node() : std::move(owners));
+    auto r = context_.client.patch({"", "v1", "pods", ns, name_of(p), ""}, machinery::PatchType::Merge, patch.dump(), as_manager());
+    return r.ok() || r.status().is(Reason::NotFound) ? Result<>() : r.status();
+  };
+  for (const Doc& p : own) {
+    if (selector.matches(p["metadata"]["labels"])) {
+      out.push_back(p);
+      continue;
+    }
+    Node owners = p.path("metadata.ownerReferences").to_node();
+    std::erase_if(owners.items(), [&uid](const Node& o) { return o.get("uid").str() == uid; });
+    TRY_OK(set_owners(p, std::move(owners)));
+  }
+  for (const Doc& p : pods_.list(ns)) {
+    if (controller_of(p.root()) || !pod_is_active(p.root()) || !selector.matches(p["metadata"]["labels"])) continue;
+    Node owners = p.path("metadata.ownerReferences").exists() ? p.path("metadata.ownerReferences").to_node() : Node::array();
+    owners.append(owner_reference(set));
+    TRY_OK(set_owners(p, std::move(owners)));
+    out.push_back(p);
+  }
+  return out;
+}
+
 Result<Action> ReplicaSetController::reconcile(const std::string& key) {
   Doc set = sets_.get(key);
   if (!set) {
@@ -54,21 +100,9 @@ Result<Action> ReplicaSetController::reconcile(const std::string& key) {
     return Action::wait_for_change();
   }
   if (!settled(key)) return Action::after(kExpectationLimit);
-  std::string ns = namespace_of(set), uid = uid_of(set);
-  std::vector<Doc> pods = pods_.owned_by(uid);
-  auto selector = api::LabelSelector::from_object(set.path("spec.selector"));
-  if (!selector.ok()) return selector.status();
+  std::string ns = namespace_of(set);
   bool deleting = static_cast<bool>(set.path("metadata.deletionTimestamp"));
-  if (!deleting)
-    for (const Doc& p : pods_.list(ns)) {
-      if (controller_of(p.root()) || !pod_is_active(p.root()) || !selector->matches(p["metadata"]["labels"])) continue;
-      Node patch = Node::object();
-      patch["metadata"].set("uid", uid_of(p));
-      patch["metadata"]["ownerReferences"] = p.path("metadata.ownerReferences").exists() ? p.path("metadata.ownerReferences").to_node() : Node::array();
-      patch["metadata"]["ownerReferences"].append(owner_reference(set));
-      TRY_OK(context_.client.patch({"", "v1", "pods", ns, name_of(p), ""}, machinery::PatchType::Merge, patch.dump(), as_manager()));
-      pods.push_back(p);
-    }
+  TRY(std::vector<Doc> pods, claim(set, deleting));
   ReplicaSetPlan plan = plan_replica_set(set, pods, context_.clock.now());
   std::vector<Operation> operations;
   if (!deleting)
@@ -104,6 +138,7 @@ Result<Action> ReplicaSetController::reconcile(const std::string& key) {
     std::lock_guard lock(mutex_);
     expected_[key] = std::move(e);
   }
+  set_failure(plan.status, failure, context_.clock.now());
   if (!(plan.status == set["status"].to_node())) {
     auto r = context_.client.patch({"apps", "v1", "replicasets", ns, name_of(set), "status"}, machinery::PatchType::Json,
                                    Node::arr({Node::obj({{"op", "add"}, {"path", "/status"}, {"value", plan.status}})}).dump(), as_manager());

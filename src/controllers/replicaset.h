@@ -18,6 +18,7 @@ class ReplicaSetController : public Base {
     Duration since{0};
   };
   bool settled(const std::string& key);
+  Result<std::vector<json::Doc>> claim(const json::Doc& set, bool deleting);
   machinery::Informer &sets_, &pods_;
   std::mutex mutex_;
   std::map<std::string, Expected> expected_;

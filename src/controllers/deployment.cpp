@@ -12,9 +12,13 @@ using machinery::Action;
 DeploymentController::DeploymentController(Context& c) : Base(c, "deployment-controller"), deployments_(c.informer("apps", "deployments")), sets_(c.informer("apps", "replicasets")) {
   deployments_.on_change([this](const Doc& before, const Doc& after) { queue_.add(machinery::object_key((after ? after : before).root())); });
   sets_.on_change([this](const Doc& before, const Doc& after) {
-    const Doc& set = after ? after : before;
-    json::Value owner = controller_of(set.root());
-    if (owner && owner["kind"].equals("Deployment")) queue_.add(machinery::object_key(namespace_of(set), owner["name"].str()));
+    for (const Doc* state : {&before, &after})  // who lost it wants to know as well
+      if (json::Value owner = controller_of(state->root()); owner["kind"].equals("Deployment")) queue_.add(machinery::object_key(namespace_of(*state), owner["name"].str()));
+    if (!after || controller_of(after.root())) return;
+    for (const Doc& d : deployments_.list(namespace_of(after))) {  // an orphan: somebody may adopt it
+      auto selector = api::LabelSelector::from_object(d.path("spec.selector"));
+      if (selector.ok() && selector->matches(after["metadata"]["labels"])) queue_.add(machinery::object_key(d.root()));
+    }
   });
 }
 

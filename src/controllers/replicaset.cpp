@@ -33,9 +33,9 @@ ReplicaSetController::ReplicaSetController(Context& c) : Base(c, "replicaset-con
   sets_.on_change([this](const Doc& before, const Doc& after) { queue_.add(machinery::object_key((after ? after : before).root())); });
   pods_.on_change([this](const Doc& before, const Doc& after) {
     const Doc& pod = after ? after : before;
-    json::Value owner = controller_of(pod.root());
-    if (owner && owner["kind"].equals("ReplicaSet")) return queue_.add(machinery::object_key(namespace_of(pod), owner["name"].str()));
-    if (owner || !after) return;
+    for (const Doc* state : {&before, &after})  // who lost it wants to know as well
+      if (json::Value owner = controller_of(state->root()); owner["kind"].equals("ReplicaSet")) queue_.add(machinery::object_key(namespace_of(pod), owner["name"].str()));
+    if (!after || controller_of(after.root())) return;
     for (const Doc& set : sets_.list(namespace_of(pod))) {  // an orphan: somebody may adopt it
       auto selector = api::LabelSelector::from_object(set.path("spec.selector"));
       if (selector.ok() && selector->matches(pod["metadata"]["labels"])) queue_.add(machinery::object_key(set.root()));

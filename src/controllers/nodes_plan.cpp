@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "api/placement.h"
 #include "base/strings.h"
 
 namespace k8lite::controllers {
@@ -30,23 +31,16 @@ bool managed(Value taint) {
   return taint["key"].equals(kNotReady) || taint["key"].equals(kUnreachable) || taint["key"].equals(kUnschedulable);
 }
 
-bool tolerates(Value t, const Node& taint) {
-  bool exists = t["operator"].equals("Exists"), any_key = t["key"].empty();
-  if (!t["effect"].empty() && !t["effect"].equals(taint.get("effect").str())) return false;
-  if (any_key ? !exists : !t["key"].equals(taint.get("key").str())) return false;
-  return exists || t["value"].str() == taint.get("value").str();
-}
-
 // When the pod has to go; nothing: it may stay for ever. Of several tolerations of one taint the first counts, as upstream.
-std::optional<Instant> leaves_at(Value pod, const Node& taints, Instant now) {
+std::optional<Instant> leaves_at(Value pod, Value taints, Instant now) {
   std::optional<Instant> out;
-  for (const Node& taint : taints.items()) {
-    if (taint.get("effect").str() != "NoExecute") continue;
+  for (Value taint : taints.items()) {
+    if (!taint["effect"].equals("NoExecute")) continue;
     Value used;
     for (Value t : pod.path("spec.tolerations").items())
-      if (!used && tolerates(t, taint)) used = t;
+      if (!used && api::tolerates(t, taint)) used = t;
     if (used && !used["tolerationSeconds"]) continue;
-    Instant since = parse_rfc3339(taint.get("timeAdded").str()).value_or(now);
+    Instant since = parse_rfc3339(taint["timeAdded"].str()).value_or(now);
     Instant leave = used ? since + seconds(std::max<int64_t>(0, used["tolerationSeconds"].int_or(0))) : now;
     if (!out || leave < *out) out = leave;
   }
@@ -127,9 +121,10 @@ NodePlan plan_node(const Doc& node, Duration silent_for, const std::vector<Doc>&
   }
   plan.taints = wanted_taints(node, ready == "True" ? std::string_view() : ready == "False" ? kNotReady : kUnreachable, now);
   plan.change_taints = !same_taints(plan.taints, node.path("spec.taints").to_node());
+  Doc taints = Doc::from(plan.taints);
   for (const Doc& p : pods) {
     if (!p.path("spec.nodeName").equals(name_of(node)) || p.path("metadata.deletionTimestamp")) continue;
-    auto leave = leaves_at(p.root(), plan.taints, now);
+    auto leave = leaves_at(p.root(), taints.root(), now);
     if (!leave) continue;
     if (*leave <= now) plan.evict.push_back(machinery::object_key(p.root()));
     else if (plan.again == Duration{0} || *leave - now < plan.again) plan.again = *leave - now;

@@ -51,8 +51,6 @@ struct Score {
 extern const Score kScores[];
 extern const size_t kScoreCount;
 
-bool selector_term_matches(json::Value term, const NodeInfo& node);
-bool tolerates(json::Value toleration, std::string_view key, std::string_view value, std::string_view effect);
 // Does the (anti-)affinity term of `owner` select the other pod, by namespaces and labels?
 bool affinity_term_selects(json::Value term, json::Value owner, json::Value other, const Snapshot& snapshot);
 // A constraint's selector with its matchLabelKeys; nothing when it cannot be read.

@@ -13,7 +13,7 @@ class ControllerWorld {
   SeededRandom random{3};
   FakeCluster cluster{clock};
   machinery::EventRecorder events{cluster, clock, random, "test"};
-  controllers::Context context{cluster, clock, random, events, "10.42.0.0/16", "CA", {}};
+  controllers::Context context{cluster, clock, random, events, "10.42.0.0/16", "CA", "", {}};
 
   ~ControllerWorld() { stop(); }
   template <class Controller>

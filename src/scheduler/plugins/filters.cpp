@@ -1,8 +1,8 @@
 // Which nodes cannot take a pod, and why.
 #include <algorithm>
 
+#include "api/placement.h"
 #include "api/selector.h"
-#include "base/strings.h"
 #include "scheduler/cycle.h"
 
 namespace k8lite::scheduler {
@@ -21,51 +21,19 @@ Refusal node_name(const FilterInput& in, const NodeInfo& n) {
   return wanted.empty() || wanted == n.name() ? Refusal() : never("node(s) didn't match the requested node name");
 }
 
-bool tolerated(Value pod, std::string_view key, std::string_view value, std::string_view effect) {
-  for (Value t : pod.path("spec.tolerations").items())
-    if (tolerates(t, key, value, effect)) return true;
-  return false;
-}
-
 Refusal unschedulable(const FilterInput& in, const NodeInfo& n) {
-  if (!n.node.path("spec.unschedulable").bool_or(false) || tolerated(in.pod, "node.kubernetes.io/unschedulable", "", "NoSchedule")) return {};
+  static const json::Doc kCordon = json::Doc::parse(R"({"key":"node.kubernetes.io/unschedulable","effect":"NoSchedule"})").value();
+  if (!n.node.path("spec.unschedulable").bool_or(false)) return {};
+  for (Value t : in.pod.path("spec.tolerations").items())
+    if (api::tolerates(t, kCordon.root())) return {};
   return never("node(s) were unschedulable");
 }
 
-bool has_untolerated_taint(Value pod, const NodeInfo& n) {
-  for (Value taint : n.node.path("spec.taints").items())
-    if (!taint["effect"].equals("PreferNoSchedule") && !tolerated(pod, taint["key"].str(), taint["value"].str(), taint["effect"].str())) return true;
-  return false;
-}
+bool has_untolerated_taint(Value pod, const NodeInfo& n) { return static_cast<bool>(api::untolerated_taint(pod.path("spec.tolerations"), n.node.root())); }
 
 Refusal taints(const FilterInput& in, const NodeInfo& n) { return has_untolerated_taint(in.pod, n) ? never("node(s) had untolerated taint(s)") : Refusal(); }
 
-bool expression_matches(Value e, Value labels) {
-  std::string key = e["key"].str(), op = e["operator"].str();
-  Value have = labels[key];
-  auto listed = [&] {
-    for (Value v : e["values"].items())
-      if (have.equals(v.str())) return true;
-    return false;
-  };
-  if (op == "In") return have && listed();
-  if (op == "NotIn") return !have || !listed();
-  if (op == "Exists") return static_cast<bool>(have);
-  if (op == "DoesNotExist") return !have;
-  auto a = parse_int(have.str()), b = parse_int(e["values"].at(0).str());
-  if (!a || !b) return false;
-  return op == "Gt" ? *a > *b : op == "Lt" && *a < *b;
-}
-
-bool fits_affinity(Value pod, const NodeInfo& n) {
-  for (auto m : pod.path("spec.nodeSelector").members())
-    if (!n.node["metadata"]["labels"][m.key()].equals(m.value.str())) return false;
-  Value required = pod.path("spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution");
-  if (!required) return true;
-  for (Value term : required["nodeSelectorTerms"].items())
-    if (selector_term_matches(term, n)) return true;
-  return false;
-}
+bool fits_affinity(Value pod, const NodeInfo& n) { return api::node_selected(pod["spec"], n.node.root()); }
 
 Refusal node_affinity(const FilterInput& in, const NodeInfo& n) { return fits_affinity(in.pod, n) ? Refusal() : never("node(s) didn't match Pod's node affinity/selector"); }
 
@@ -189,13 +157,6 @@ Refusal topology_spread(const FilterInput& in, const NodeInfo& n) {
 
 }  // namespace
 
-bool tolerates(Value t, std::string_view key, std::string_view value, std::string_view effect) {
-  bool exists = t["operator"].equals("Exists");
-  if (!t["effect"].empty() && !t["effect"].equals(effect)) return false;
-  if (t["key"].empty() ? !exists : !t["key"].equals(key)) return false;
-  return exists || t["value"].str() == value;
-}
-
 bool affinity_term_selects(Value term, Value owner, Value other, const Snapshot& snapshot) {
   auto selector = api::LabelSelector::from_object(term["labelSelector"]);
   if (!selector.ok() || !selector->matches(other["metadata"]["labels"])) return false;
@@ -215,18 +176,6 @@ bool spread_selects(Value c, Value owner, Value other) {
   if (!selector.ok() || !selector->matches(other["metadata"]["labels"])) return false;
   for (Value key : c["matchLabelKeys"].items())
     if (Value own = owner["metadata"]["labels"][key.str()]; own && !other["metadata"]["labels"][key.str()].equals(own.str())) return false;
-  return true;
-}
-
-bool selector_term_matches(Value term, const NodeInfo& n) {
-  if (term["matchExpressions"].size() == 0 && term["matchFields"].size() == 0) return false;
-  for (Value e : term["matchExpressions"].items())
-    if (!expression_matches(e, n.node["metadata"]["labels"])) return false;
-  for (Value f : term["matchFields"].items()) {
-    bool listed = false;
-    for (Value v : f["values"].items()) listed |= v.equals(n.name());
-    if (listed != f["operator"].equals("In")) return false;
-  }
   return true;
 }
 

@@ -65,7 +65,7 @@ std::vector<FlagSpec> write_flags() {
   return {output_flag(),
           {"dry-run", 0, FlagKind::Text, "none", "none, client or server", "client"},
           {"field-manager", 0, FlagKind::Text, "", "Name that owns the changed fields"},
-          {"template", 0, FlagKind::Text, "", "Template for -o jsonpath"},
+          {"template", 0, FlagKind::Text, "", "Template for -o go-template and -o jsonpath"},
           {"show-managed-fields", 0, FlagKind::Bool, "false", "Keep managedFields in JSON and YAML"}};
 }
 

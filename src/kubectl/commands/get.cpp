@@ -69,14 +69,28 @@ std::string list_url(const Session& s, const Target& t, const std::string& next)
                           {"limit", s.flags.on("watch") || s.flags.on("watch-only") ? "" : s.flags.text("chunk-size")}, {"continue", next}});
 }
 
+// Name and age, for what the server does not print.
+Node plain_table(Node list) {
+  Node table = Node::obj({{"kind", "Table"}, {"metadata", list["metadata"]}, {"rows", Node::array()}});
+  table.set("columnDefinitions", Node::arr({Node::obj({{"name", "Name"}, {"priority", 0}}), Node::obj({{"name", "Age"}, {"priority", 0}})}));
+  std::vector<Node> objects;
+  if (list.find("items")) objects = std::move(list["items"].items());
+  else objects.push_back(std::move(list));
+  for (Node& o : objects) {
+    Node cells = Node::arr({std::as_const(o).path("metadata.name").str(), age_of(std::as_const(o).path("metadata.creationTimestamp"))});
+    table["rows"].append(Node::obj({{"cells", std::move(cells)}, {"object", std::move(o)}}));
+  }
+  return table;
+}
+
 // One type's (or one object's) table with all its pages.
 Result<Node> fetch_table(Session& s, const Target& t, bool whole) {
   Node table;
   std::string next;
   do {
-    TRY(Reply reply, s.http("GET", with_query(list_url(s, t, next), {{"includeObject", whole ? "Object" : ""}}), "", "", kTableAccept));
+    TRY(Reply reply, s.http("GET", with_query(list_url(s, t, next), {{"includeObject", whole ? "Object" : ""}}), "", "", s.flags.on("server-print") ? kTableAccept : "application/json"));
     TRY(Node page, Node::parse(reply.body));
-    if (page["kind"].str() != "Table") return usage("the server does not print tables of " + t.mapping.full_resource());
+    if (page["kind"].str() != "Table") page = plain_table(std::move(page));
     next = std::as_const(page).path("metadata.continue").str();
     if (table.is_null()) {
       table = std::move(page);
@@ -85,6 +99,15 @@ Result<Node> fetch_table(Session& s, const Target& t, bool whole) {
     }
   } while (!next.empty());
   return table;
+}
+
+// A list that was refused is described by its selectors.
+Status list_error(const Session& s, const Target& t, const Status& status) {
+  size_t at = status.message().find("): ");
+  if ((!status.is(Reason::BadRequest) && !status.is(Reason::NotFound)) || !from_server(status) || at == std::string::npos) return status;
+  std::string labels = s.flags.text("selector"), fields = s.flags.text("field-selector"), what = json::quoted(t.mapping.group + "/" + t.mapping.version + ", Resource=" + t.mapping.resource);
+  std::string head = labels.empty() && fields.empty() ? "Unable to list " + what : "Unable to find " + what + " that match label selector " + json::quoted(labels) + ", field selector " + json::quoted(fields);
+  return Status(status.reason(), status.message().substr(0, at + 3) + head + ": " + status.message().substr(at + 3));
 }
 
 Result<> sort_rows(Node& table, const std::string& expression) {
@@ -116,7 +139,7 @@ Result<> get_tables(Session& s, const std::vector<Target>& targets, TablePrinter
     if (!table.ok()) {
       if (table.status().is(Reason::NotFound) && s.flags.on("ignore-not-found")) continue;
       if (open) flush();
-      s.fail(table.status());
+      s.fail(t.name.empty() ? list_error(s, t, table.status()) : table.status());
       continue;
     }
     if (table->get("rows").empty()) continue;
@@ -145,7 +168,7 @@ Result<> get_objects(Session& s, const std::vector<Target>& targets, const Outpu
     if (t.name.empty()) {
       auto got = list_objects(s, t.mapping, s.all_namespaces() ? "" : t.ns, s.flags.text("selector"), s.flags.text("field-selector"));
       if (!got.ok()) {
-        s.fail(got.status());
+        s.fail(list_error(s, t, got.status()));
         continue;
       }
       for (Node& o : *got) objects.push_back(std::move(o)), kinds.push_back(t.mapping);
@@ -237,15 +260,17 @@ Result<> get_raw(Session& s) {
 }
 
 Result<> get(Session& s) {
+  if (s.flags.changed("raw") && !s.flags.args.empty()) return usage("arguments may not be passed when --raw is specified");
   if (s.flags.changed("raw")) return get_raw(s);
   TRY(Output output, Output::parse(s));
   std::vector<Target> targets;
   if (s.flags.changed("filename")) {
     TRY(targets, targets_from_files(s));
   } else {
-    if (s.flags.args.empty())
-      return usage("You must specify the type of resource to get. Use \"kubectl api-resources\" for a complete list of supported resources.\n\nerror: Required resource not specified.\n"
-                   "Use \"kubectl explain <resource>\" for a detailed description of that resource (e.g. kubectl explain pods).\nSee 'kubectl get -h' for help and examples");
+    if (s.flags.args.empty()) {
+      s.err("You must specify the type of resource to get. Use \"kubectl api-resources\" for a complete list of supported resources.\n\n");
+      return usage("Required resource not specified.\nUse \"kubectl explain <resource>\" for a detailed description of that resource (e.g. kubectl explain pods).\nSee 'kubectl get -h' for help and examples");
+    }
     TRY(targets, targets_from_words(s, s.flags.args));
   }
   if (s.all_namespaces())
@@ -282,7 +307,7 @@ std::vector<Command> get_commands() {
                        {"show-managed-fields", 0, FlagKind::Bool, "false", "Keep managedFields in JSON and YAML"},
                        {"chunk-size", 0, FlagKind::Number, "500", "Page size of large lists"},
                        {"subresource", 0, FlagKind::Text, "", "Read this subresource (status, scale)"},
-                       {"template", 0, FlagKind::Text, "", "Template for -o jsonpath"},
+                       {"template", 0, FlagKind::Text, "", "Template for -o go-template and -o jsonpath"},
                        {"server-print", 0, FlagKind::Bool, "true", "Let the server make the columns"},
                        {"raw", 0, FlagKind::Text, "", "URI to request from the server"}},
                       selector_flags(), file_flags()}),

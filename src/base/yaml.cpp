@@ -212,9 +212,33 @@ bool needs_quotes(const std::string& s) {
   return false;
 }
 
-void emit_double_quoted(const std::string& s, std::string& out) {
+constexpr size_t kWidth = 80;
+
+// Long texts go on in the next line at one of their single spaces, once the line is wider than this. The space at `at` is such a place?
+bool folds(const std::string& s, size_t at, const std::string& out) {
+  if (s[at] != ' ' || at == 0 || at + 1 >= s.size() || s[at - 1] == ' ' || s[at + 1] == ' ') return false;
+  size_t line = out.rfind('\n') + 1, width = 0;  // npos + 1 is 0
+  for (size_t i = line; i < out.size(); ++i) width += (static_cast<unsigned char>(out[i]) & 0xC0) != 0x80;
+  return width > kWidth;
+}
+
+void emit_folded(const std::string& s, size_t indent, bool key, char quote, std::string& out) {
+  if (quote) out += quote;
+  for (size_t i = 0; i < s.size(); ++i) {
+    if (!key && folds(s, i, out)) out.append(1, '\n').append(indent, ' ');
+    else out.append(s[i] == quote ? 2 : 1, s[i]);
+  }
+  if (quote) out += quote;
+}
+
+void emit_double_quoted(const std::string& s, size_t indent, bool key, std::string& out) {
   out += '"';
-  for (char c : s) {
+  for (size_t i = 0; i < s.size(); ++i) {
+    char c = s[i];
+    if (!key && folds(s, i, out)) {
+      out.append(1, '\n').append(indent, ' ');
+      continue;
+    }
     static constexpr std::string_view kFrom = "\"\\\a\b\t\n\v\f\r\x1b", kTo = "\"\\abtnvfre";
     size_t at = kFrom.find(c);
     if (at != kFrom.npos) out.append(1, '\\').append(1, kTo[at]);
@@ -246,9 +270,9 @@ void emit_literal(const std::string& s, size_t indent, std::string& out) {
 void emit_string(const std::string& s, size_t indent, bool key, std::string& out) {
   bool lines = s.find('\n') != s.npos, blockable = printable(s) && !s.ends_with(' ') && s.find(" \n") == s.npos;
   if (lines && blockable && !key) emit_literal(s, indent, out);
-  else if (lines || !printable(s) || ambiguous(s)) emit_double_quoted(s, out);
-  else if (needs_quotes(s)) out += "'" + replace_all(s, "'", "''") + "'";
-  else out += s;
+  else if (lines || !printable(s) || ambiguous(s)) emit_double_quoted(s, indent, key, out);
+  else if (needs_quotes(s)) emit_folded(s, indent, key, '\'', out);
+  else emit_folded(s, indent, key, '\0', out);
 }
 
 // A value behind "key:" or "- ".

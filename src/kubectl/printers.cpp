@@ -61,7 +61,8 @@ Result<> print_custom(Session& s, const Output& o, const Node& object) {
   TextTable table;
   std::vector<std::string> cells;
   for (const auto& c : columns) cells.push_back(c.first);
-  if (!s.flags.on("no-headers")) table.row(cells);
+  static bool headed = false;  // once, also when a watch prints object after object
+  if (!s.flags.on("no-headers") && !std::exchange(headed, true)) table.row(cells);
   std::vector<const Node*> objects;
   if (object["items"].is_array()) {
     for (const Node& i : object["items"].items()) objects.push_back(&i);
@@ -89,8 +90,8 @@ std::string name_of_kind(const Node& object) {
 
 }  // namespace
 
-std::string TextTable::text() const {
-  std::vector<size_t> widths;
+std::string TextTable::text(std::vector<size_t>* remembered) const {
+  std::vector<size_t> own, &widths = remembered ? *remembered : own;
   for (const auto& r : rows_) {
     if (widths.size() < r.size()) widths.resize(r.size(), 6);
     for (size_t i = 0; i < r.size(); ++i) widths[i] = std::max(widths[i], display_width(r[i]) + 3);
@@ -190,7 +191,10 @@ Result<> print_object(Session& s, const Output& o, const Node& object, const Map
   }
   Node shown = s.flags.on("show-managed-fields") ? object : without_managed_fields(object);
   if (o.format == "json") s.out(html_safe(sorted_keys(shown).dump_pretty()) + "\n");
-  else if (o.format == "yaml") s.out(dump_yaml(shown));
+  else if (o.format == "yaml") {
+    static bool documents = false;  // later documents of one run are set apart
+    s.out((std::exchange(documents, true) ? "---\n" : "") + dump_yaml(shown));
+  }
   else if (o.format == "kyaml") s.out(dump_kyaml(shown));
   else if (o.format.starts_with("custom-columns")) return print_custom(s, o, shown);
   else if (o.format == "go-template") return print_template(s, o, shown);
@@ -206,8 +210,6 @@ std::string dry_run_suffix(const Session& s) {
 Result<> print_done(Session& s, const Node& object, const Mapping& mapping, std::string_view word) {
   TRY(Output o, Output::parse(s));
   if (!o.table()) {
-    static bool documents = false;  // later YAML documents of one run are set apart
-    if (o.format == "yaml" && std::exchange(documents, true)) s.out("---\n");
     return print_object(s, o, object, &mapping);
   }
   s.out(mapping.full_singular() + "/" + object.path("metadata.name").str() + " " + std::string(word) + dry_run_suffix(s) + "\n");

@@ -21,6 +21,7 @@ struct TablePrinter {
   Session& s;
   bool wide, kinds, namespaces, headers;
   std::vector<std::string> label_columns;
+  std::vector<size_t> widths = {};  // of a watch
 
   std::vector<std::string> head(const Node& definitions) const {
     std::vector<std::string> out;
@@ -44,7 +45,7 @@ struct TablePrinter {
   std::vector<std::string> cells(const Node& row, const Node& definitions, const Mapping& m, std::string_view event) const {
     std::vector<std::string> out;
     const Node& meta = row.path("object.metadata");
-    if (s.flags.on("output-watch-events")) out.emplace_back(event);
+    if (s.flags.on("output-watch-events")) out.push_back(std::string(event) + std::string(event.size() < 8 ? 8 - event.size() : 0, ' '));
     if (namespaces) out.push_back(meta["namespace"].str_or(m.namespaced ? "" : ""));
     const auto& defs = definitions.items();
     const auto& values = row["cells"].items();
@@ -192,11 +193,21 @@ Result<> get_objects(Session& s, const std::vector<Target>& targets, const Outpu
   return print_object(s, output, list_of(std::move(objects)));
 }
 
+// With --output-watch-events the structured formats show the event around the object.
+Result<> print_event(Session& s, const Output& output, const std::string& type, const Node& object, const Mapping& mapping) {
+  if (!s.flags.on("output-watch-events") || (output.format != "json" && output.format != "yaml")) return print_object(s, output, object, &mapping);
+  Node event = Node::obj({{"type", type}, {"object", sorted_keys(s.flags.on("show-managed-fields") ? object : without_managed_fields(object))}});
+  if (output.format == "yaml") return print_object(s, output, event);
+  s.out(html_safe(event.dump()) + "\n");
+  return {};
+}
+
 // Follows one type from a resource version on; every event is printed as it comes.
-Result<> follow(Session& s, const Target& t, const Output& output, const TablePrinter& printer, Node definitions, std::string version, size_t columns_known) {
+Result<> follow(Session& s, const Target& t, const Output& output, TablePrinter& printer, Node definitions, std::string version, size_t columns_known) {
   std::string ns = s.all_namespaces() ? "" : t.ns;
   std::string fields = t.name.empty() ? s.flags.text("field-selector") : "metadata.name=" + t.name;
-  std::string url = with_query(url_of(t.mapping, ns), {{"watch", "true"}, {"labelSelector", s.flags.text("selector")}, {"fieldSelector", fields}, {"resourceVersion", version}});
+  int64_t limit = s.flags.time("request-timeout").count() / 1'000'000;
+  std::string url = with_query(url_of(t.mapping, ns), {{"watch", "true"}, {"labelSelector", s.flags.text("selector")}, {"fieldSelector", fields}, {"resourceVersion", version}, {"timeoutSeconds", limit ? std::to_string(limit) : ""}});
   TRY(auto reading, s.open(url, output.table() ? kTableAccept : "application/json"));
   bool headed = columns_known > 0 || !printer.headers;
   for (bool done = false;;) {
@@ -209,9 +220,7 @@ Result<> follow(Session& s, const Target& t, const Output& output, const TablePr
     if (type == "ERROR") return machinery::status_from_response(static_cast<int>(object["code"].int_or(500)), object.dump());
     if (type == "BOOKMARK") continue;
     if (!output.table()) {
-      if (s.flags.on("output-watch-events")) s.out(type + " ");
-      TRY_OK(print_object(s, output, object, &t.mapping));
-      if (output.format == "jsonpath") s.out("\n");
+      TRY_OK(print_event(s, output, type, object, t.mapping));
       continue;
     }
     if (!object["columnDefinitions"].empty()) definitions = object["columnDefinitions"];
@@ -219,11 +228,11 @@ Result<> follow(Session& s, const Target& t, const Output& output, const TablePr
     if (!headed) table.row(printer.head(definitions));
     headed = true;
     for (const Node& r : object["rows"].items()) table.row(printer.cells(r, definitions, t.mapping, type));
-    s.out(table.text());
+    s.out(table.text(&printer.widths));
   }
 }
 
-Result<> get_watch(Session& s, const std::vector<Target>& targets, const Output& output, const TablePrinter& printer) {
+Result<> get_watch(Session& s, const std::vector<Target>& targets, const Output& output, TablePrinter& printer) {
   if (targets.size() != 1) return usage("you may only specify a single resource type");
   const Target& t = targets[0];
   Target list = t;
@@ -241,12 +250,12 @@ Result<> get_watch(Session& s, const std::vector<Target>& targets, const Output&
     if (printer.headers && rows) text.row(printer.head(definitions));
     if (rows)
       for (const Node& r : table["rows"].items()) text.row(printer.cells(r, definitions, t.mapping, "ADDED"));
-    s.out(text.text());
+    s.out(text.text(&printer.widths));
     return follow(s, t, output, printer, definitions, version, rows ? 1 : 0);
   }
   TRY(auto objects, list_objects(s, t.mapping, s.all_namespaces() ? "" : t.ns, s.flags.text("selector"), name, &version));
   if (!s.flags.on("watch-only"))
-    for (const Node& o : objects) TRY_OK(print_object(s, output, o, &t.mapping));
+    for (const Node& o : objects) TRY_OK(print_event(s, output, "ADDED", o, t.mapping));
   return follow(s, t, output, printer, definitions, version, 1);
 }
 

@@ -50,6 +50,10 @@ bool pod_is_active(json::Value pod);            // neither over nor being delete
 bool pod_is_ready(json::Value pod);
 // Ready for at least min_ready_seconds.
 bool pod_is_available(json::Value pod, int64_t min_ready_seconds, Instant now);
+// Ten letters that make no words, as in generated names.
+std::string safe_hash(std::string_view text);
+// A condition list for a status: sets one condition, keeping its lastTransitionTime while its status stays (`old`: the stored list).
+void set_condition(json::Node& list, json::Value old, std::string_view type, std::string_view status, std::string_view reason, std::string_view message, Instant now);
 // Writes the status where it differs from the object's; an object that is gone is no error. `kind` names group, version and resource.
 Result<> write_status(machinery::Client& client, machinery::Path kind, const json::Doc& object, const json::Node& status, const machinery::WriteOptions& options);
 

@@ -1,12 +1,16 @@
 #include "controllers/controllers.h"
 
 #include "controllers/cluster_roles.h"
+#include "controllers/cronjob.h"
+#include "controllers/daemonset.h"
 #include "controllers/deployment.h"
 #include "controllers/endpoints.h"
 #include "controllers/garbage.h"
+#include "controllers/job.h"
 #include "controllers/namespaces.h"
 #include "controllers/nodes.h"
 #include "controllers/replicaset.h"
+#include "controllers/statefulset.h"
 
 namespace k8lite::controllers {
 namespace {
@@ -23,6 +27,10 @@ constexpr std::unique_ptr<machinery::Controller> (*kControllers[])(Context&) = {
     make<DeploymentController>,
     make<ReplicaSetController>,
     make<ReplicationControllerController>,
+    make<DaemonSetController>,
+    make<StatefulSetController>,
+    make<JobController>,
+    make<CronJobController>,
     make<EndpointsController>,
     make<GarbageCollector>,
 };

@@ -1,7 +1,9 @@
 #include "kubelet/pods.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,15 +17,21 @@ using json::Doc;
 using json::Value;
 using machinery::Action;
 
+namespace {
+constexpr size_t kMaxCommandOutput = 10 * 1024;  // of a probe or hook, for its message
+}
+
 PodManager::PodManager(machinery::Client& client, const Clock& clock, machinery::EventRecorder& events, NodeFacts facts, machinery::Informer& pods, machinery::Informer& services,
                        image::ImageStore& images, image::Puller& puller, async::Loop& loop)
-    : client_(client), clock_(clock), events_(events), facts_(std::move(facts)), pods_(pods), services_(services), images_(images), puller_(puller), queue_(clock) {
+    : client_(client), clock_(clock), events_(events), facts_(std::move(facts)), node_ip_(facts_.ip), pods_(pods), services_(services), images_(images), puller_(puller), queue_(clock) {
   runtime_ = std::make_unique<runtime::Runtime>(
       facts_.run_dir, [this](const std::string& uid, const runtime::shim::State& s) { on_exit(uid, s); },
       [this](const std::string& uid) {
         if (auto local = find(uid)) {
           std::lock_guard lock(mutex_);
           local->sandbox = false;
+          local->stopping.clear();
+          for (auto& [name, run] : local->runs) hooks_->container_ended(uid, run.current.id);
           for (auto& [name, run] : local->runs)
             if (run.current.running) run.current.running = false, run.current.exit_code = 137, run.current.finished_us = static_cast<uint64_t>(clock_.now().us);
           queue_.add(local->key);
@@ -41,9 +49,18 @@ PodManager::PodManager(machinery::Client& client, const Clock& clock, machinery:
         static constexpr const char* kNames[] = {"Startup", "Liveness", "Readiness"};
         if (auto local = find(t.pod_uid)) event(local, "Warning", "Unhealthy", std::string(kNames[static_cast<int>(kind)]) + " probe failed: " + message, t.container);
       });
+  hooks_ = std::make_unique<Hooks>(loop, [this](const HookTarget& t, const std::vector<std::string>& command, std::function<void(int)> done, Hooks::EndExec& end) -> Result<> {
+    auto local = find(t.pod_uid);
+    if (!local) return not_found("the pod is gone");
+    auto [ns, pod] = machinery::split_key(local->key);
+    os::Fd stdio[3];
+    for (os::Fd& fd : stdio) fd.reset(::open("/dev/null", O_RDWR | O_CLOEXEC));
+    return exec(ns, pod, t.container, command, false, stdio, std::move(done), &end);
+  });
 }
 
 PodManager::~PodManager() {
+  hooks_->stop();
   prober_ = nullptr;
   runtime_ = nullptr;
 }
@@ -65,6 +82,51 @@ PodManager::LocalPtr PodManager::find_by_name(const std::string& ns, const std::
   return ended;
 }
 
+namespace {
+
+// A run as its `terminated` state in the API tells it.
+runtime::shim::State ended_run(const std::string& id, Value terminated) {
+  runtime::shim::State s;
+  s.id = id;
+  s.exit_code = terminated["exitCode"].int_or(0);
+  s.signal = terminated["signal"].int_or(0);
+  s.oom_killed = terminated["reason"].equals("OOMKilled");
+  if (auto at = parse_rfc3339(terminated["finishedAt"].str())) s.finished_us = static_cast<uint64_t>(at->us);
+  if (auto at = parse_rfc3339(terminated["startedAt"].str())) s.started_us = static_cast<uint64_t>(at->us);
+  return s;
+}
+
+// After a restart or a reboot the API still knows how often containers were started and how they ended.
+void restore(LocalPod& local, const Doc& pod) {
+  std::string phase = pod.path("status.phase").str();
+  bool all_ended = true;
+  for (const char* list : {"containerStatuses", "initContainerStatuses"})
+    for (Value s : pod["status"][list].items()) {
+      std::string name = s["name"].str();
+      int64_t count = s["restartCount"].int_or(0);
+      Value t = s["state"]["terminated"];
+      all_ended &= t.exists();
+      if (s["containerID"].empty()) continue;
+      ContainerRun& run = local.runs[name];
+      run.restart_count = static_cast<int>(count) + 1;
+      run.image = s["image"].str();
+      run.image_id = s["imageID"].str();
+      if (Value last = s["lastState"]["terminated"]) {
+        run.last = ended_run(name + "-" + std::to_string(s["state"]["waiting"] ? count : count - 1), last);
+        run.last_termination_message = last["message"].str();
+      }
+      if (!t) continue;
+      // What had ended stays ended: init containers and pods that never restart must not run again.
+      run.exists = true;
+      run.restart_count = static_cast<int>(count);
+      run.current = ended_run(name + "-" + std::to_string(count), t);
+      run.termination_message = t["message"].str();
+    }
+  local.told = all_ended && (phase == "Succeeded" || phase == "Failed");
+}
+
+}  // namespace
+
 PodManager::LocalPtr PodManager::ensure(const Doc& pod) {
   std::string uid = pod.path("metadata.uid").str();
   std::lock_guard lock(mutex_);
@@ -73,26 +135,33 @@ PodManager::LocalPtr PodManager::ensure(const Doc& pod) {
     slot = std::make_shared<LocalPod>();
     slot->uid = uid;
     slot->key = machinery::object_key(pod.root());
-    // After a reboot the API still knows how often containers were started.
-    for (const char* list : {"containerStatuses", "initContainerStatuses"})
-      for (Value s : pod["status"][list].items()) {
-        int64_t count = s["restartCount"].int_or(0);
-        bool ran = !s["containerID"].empty();
-        if (ran) slot->runs[s["name"].str()].restart_count = static_cast<int>(count) + 1;
-        Value t = s["state"]["terminated"];
-        if (!ran || !t) continue;
-        // What had ended stays ended: init containers and pods that never restart must not run again.
-        ContainerRun& run = slot->runs[s["name"].str()];
-        run.exists = true;
-        run.restart_count = static_cast<int>(count);
-        run.current.id = s["name"].str() + "-" + std::to_string(count);
-        run.current.exit_code = t["exitCode"].int_or(0);
-        if (auto at = parse_rfc3339(t["finishedAt"].str())) run.current.finished_us = static_cast<uint64_t>(at->us);
-        if (auto at = parse_rfc3339(t["startedAt"].str())) run.current.started_us = static_cast<uint64_t>(at->us);
-      }
+    restore(*slot, pod);
   }
   slot->pod = pod;
   return slot;
+}
+
+// What the shim does not know of a container: from the API, when its start had been reported, else as at a start.
+void PodManager::take_known(const LocalPod& local, const runtime::shim::State& s, ContainerRun& run) {
+  std::string name = s.id.substr(0, s.id.rfind('-'));
+  Value container = find_container(local.pod.root(), name);
+  run.started = !container["startupProbe"];
+  run.ready = !container["readinessProbe"];
+  if (auto image = images_.find(container["image"].str())) name_image(*image, container, run.image, run.image_id);
+  for (const char* list : {"containerStatuses", "initContainerStatuses"})
+    for (Value c : local.pod["status"][list].items()) {
+      if (!c["name"].equals(name) || !c["containerID"].str().ends_with("/" + s.id)) continue;
+      run.ready = c["ready"].bool_or(false);
+      run.started |= c["started"].bool_or(false);
+      run.image = c["image"].str();
+      run.image_id = c["imageID"].str();
+    }
+  if (!s.running) run.ready = run.started = false, run.termination_message = termination_message(local.uid, name);
+}
+
+std::string PodManager::termination_message(const std::string& uid, const std::string& container) const {
+  constexpr size_t kLongest = 4096;  // as Kubernetes documents it
+  return os::read_file(pod_dir(uid) + "/containers/" + container + "/termination-log").value_or("").substr(0, kLongest);
 }
 
 void PodManager::adopt() {
@@ -107,11 +176,15 @@ void PodManager::adopt() {
       (void)runtime_->remove_pod(uid);
       continue;
     }
+    if (!adopt_network(uid, pod)) {
+      (void)runtime_->remove_pod(uid);
+      continue;
+    }
     alive.push_back(uid);
     auto local = ensure(pod);
     std::lock_guard lock(mutex_);
     local->sandbox = true;
-    local->ip = pod.path("spec.hostNetwork").bool_or(false) ? facts_.ip : network_ ? network_->address_of(uid) : "";
+    local->ip = pod.path("spec.hostNetwork").bool_or(false) ? node_ip_ : network_ ? network_->address_of(uid) : "";
     for (const auto& s : *states) {
       size_t dash = s.id.rfind('-');
       ContainerRun& run = local->runs[s.id.substr(0, dash)];
@@ -120,19 +193,13 @@ void PodManager::adopt() {
       run.exists = true;
       run.restart_count = attempt;
       run.current = s;
-      run.started = !find_container(pod.root(), s.id.substr(0, dash))["startupProbe"];
-      for (Value c : pod.path("status.containerStatuses").items())
-        if (c["name"].equals(s.id.substr(0, dash))) {
-          run.ready = c["ready"].bool_or(false);
-          run.started |= c["started"].bool_or(false);
-          run.image = c["image"].str();
-          run.image_id = c["imageID"].str();
-        }
+      take_known(*local, s, run);
       if (!s.running) run.backoff = next_backoff(run), run.not_before = clock_.mono() + run.backoff;
       else prober_->add({uid, local->key, s.id.substr(0, dash), s.id, local->ip, pod});
     }
   }
   if (network_) network_->keep_only(alive);
+  if (auto r = publish_ports(); !r.ok()) log_warn("host ports could not be mapped", {{"error", r.status()}});
   for (const Doc& p : pods_.list()) queue_.add(machinery::object_key(p.root()));
   for (const auto& uid : os::list_dir(facts_.data_dir + "/pods")) {
     bool known = false;
@@ -196,6 +263,11 @@ Result<Action> PodManager::sync(const LocalPtr& local) {
     (void)send_status(local);
     return Action::after(seconds(5));
   }
+  if (auto r = ensure_ports(local); !r.ok()) {
+    event(local, "Warning", "FailedCreatePodSandBox", "Failed to map host ports: " + r.status().message());
+    (void)send_status(local);
+    return Action::after(seconds(5));
+  }
   if (auto r = ensure_volumes(local); !r.ok()) {
     event(local, "Warning", "FailedMount", r.status().message());
     (void)send_status(local);
@@ -219,6 +291,7 @@ Result<Action> PodManager::sync(const LocalPtr& local) {
     return Action::wait_for_change();
   }
   Duration again = actions.wake_after;
+  if (Duration left = kill_overdue(local); left > Duration{0} && (again == Duration{0} || left < again)) again = left;
   if (has_changing_volumes(pod) && (again == Duration{0} || again > seconds(60))) again = seconds(60);
   if (int64_t limit = pod.path("spec.activeDeadlineSeconds").int_or(0); limit > 0 && (again == Duration{0} || again > seconds(limit))) again = seconds(limit);
   return Action::after(again);
@@ -240,7 +313,7 @@ Result<> PodManager::ensure_sandbox(const LocalPtr& local) {
   config.cgroup_procs = cgroups_.procs_files(pod_cgroup(pod));
   TRY_OK(os::make_dirs(facts_.run_dir, 0700));
   TRY_OK(runtime_->start_pod(config));
-  std::string ip = facts_.ip;
+  std::string ip = node_ip();
   if (!config.host_network) {
     if (!network_) return unavailable("the node's pod network is not ready yet");
     os::Fd netns(::open(("/proc/" + std::to_string(runtime_->shim_pid(local->uid)) + "/ns/net").c_str(), O_RDONLY | O_CLOEXEC));
@@ -266,18 +339,20 @@ Result<> PodManager::ensure_volumes(const LocalPtr& local) {
 void PodManager::on_exit(const std::string& uid, const runtime::shim::State& state) {
   auto local = find(uid);
   if (!local) return;
-  prober_->remove(state.id);
+  prober_->remove(uid, state.id);
+  hooks_->container_ended(uid, state.id);
   std::string waits;
   std::unique_lock lock(mutex_);
+  local->stopping.erase(state.id);
   for (auto& [name, run] : local->runs) {
     if (!run.exists || run.current.id != state.id) continue;
     run.current = state;
-    run.ready = run.started = false;
+    run.ready = run.started = run.hooking = false;
     Duration backoff = next_backoff(run);
     run.backoff = backoff;
     // The first restart comes at once when the container had run well for a while.
     run.not_before = clock_.mono() + (run.restart_count == 0 ? Duration{0} : backoff);
-    run.termination_message = os::read_file(pod_dir(uid) + "/containers/" + name + "/termination-log").value_or("").substr(0, 4096);
+    run.termination_message = termination_message(uid, name);
     Value pod = local->pod.root();
     bool init = false;
     for (Value c : pod.path("spec.initContainers").items()) init |= c["name"].equals(name);
@@ -302,79 +377,22 @@ void PodManager::on_probe(const ProbeTarget& t, ProbeKind kind, bool good) {
     kill = !good && kind != ProbeKind::Readiness;
   }
   if (kill) {
-    event(local, "Normal", "Killing", "Container " + t.container + " failed " + (kind == ProbeKind::Liveness ? "liveness" : "startup") + " probe, will be restarted", t.container);
-    (void)runtime_->signal(t.pod_uid, t.container_id, SIGTERM);
-    std::string uid = t.pod_uid, id = t.container_id;
-    int64_t grace = local->pod.path("spec.terminationGracePeriodSeconds").int_or(30);
-    std::thread([this, uid, id, grace] {
-      for (int64_t i = 0; i < grace * 10; ++i) {
-        usleep(100'000);
-        auto l = find(uid);
-        if (!l) return;
-        std::lock_guard lock(mutex_);
-        bool running = false;
-        for (auto& [n, run] : l->runs) running |= run.current.id == id && run.current.running;
-        if (!running) return;
-      }
-      (void)runtime_->signal(uid, id, SIGKILL);
-    }).detach();
+    Value probe = find_container(local->pod.root(), t.container)[kind == ProbeKind::Liveness ? "livenessProbe" : "startupProbe"];
+    stop_container(local, t.container, t.container_id, probe["terminationGracePeriodSeconds"].int_or(grace_of(local)),
+                   "Container " + t.container + " failed " + (kind == ProbeKind::Liveness ? "liveness" : "startup") + " probe, will be restarted");
   }
   queue_.add(local->key);
-}
-
-void PodManager::pre_stop(const LocalPtr& local, Value container, int64_t grace) {
-  Value hook = container["lifecycle"]["preStop"];
-  if (!hook) return;
-  if (Value e = hook["exec"]) {
-    std::vector<std::string> command;
-    for (Value c : e["command"].items()) command.push_back(c.str());
-    auto r = run_command(local, container["name"].str(), command, seconds(std::max<int64_t>(grace, 1)));
-    if (!r.ok() || r->first != 0) event(local, "Warning", "FailedPreStopHook", "PreStopHook failed", container["name"].str());
-  } else if (Value s = hook["sleep"]) {
-    usleep(static_cast<useconds_t>(std::min(s["seconds"].int_or(0), grace) * 1'000'000));
-  }
-}
-
-void PodManager::stop_containers(const LocalPtr& local, int64_t grace) {
-  std::vector<std::pair<std::string, std::string>> running;  // name, id
-  {
-    std::lock_guard lock(mutex_);
-    if (!local->terminating) local->terminating = true, local->kill_at = clock_.mono() + seconds(grace);
-    local->kill_at = std::min(local->kill_at, clock_.mono() + seconds(grace));
-    for (auto& [name, run] : local->runs)
-      if (run.exists && run.current.running && !local->signalled.count(run.current.id)) running.emplace_back(name, run.current.id);
-    for (auto& [name, id] : running) local->signalled.insert(id);
-  }
-  for (auto& [name, id] : running) {
-    event(local, "Normal", "Killing", "Stopping container " + name, name);
-    pre_stop(local, find_container(local->pod.root(), name), grace);
-    int number = SIGTERM;
-    if (auto image = images_.find(find_container(local->pod.root(), name)["image"].str())) {
-      std::string stop = image->config.path("config.StopSignal").str();
-      static const std::map<std::string, int> kSignals = {{"SIGINT", SIGINT}, {"SIGQUIT", SIGQUIT}, {"SIGHUP", SIGHUP}, {"SIGUSR1", SIGUSR1}, {"SIGUSR2", SIGUSR2}, {"SIGWINCH", SIGWINCH}, {"SIGKILL", SIGKILL}};
-      if (auto it = kSignals.find(stop); it != kSignals.end()) number = it->second;
-      else if (auto n = parse_int(stop); n && *n > 0 && *n < 65) number = static_cast<int>(*n);
-    }
-    (void)runtime_->signal(local->uid, id, grace == 0 ? SIGKILL : number);
-  }
 }
 
 Result<Action> PodManager::terminate(const LocalPtr& local, int64_t grace) {
   if (local->removed) return Action::wait_for_change();
   stop_containers(local, grace);
-  Duration left{0};
+  Duration left = kill_overdue(local);
   bool running = false;
-  std::vector<std::string> overdue;
   {
     std::lock_guard lock(mutex_);
-    for (auto& [name, run] : local->runs) {
-      if (!run.exists || !run.current.running) continue;
-      running = true;
-      if (clock_.mono() >= local->kill_at) overdue.push_back(run.current.id);
-    }
-    left = local->kill_at - clock_.mono();
+    for (auto& [name, run] : local->runs) running |= run.exists && run.current.running;
   }
-  for (const auto& id : overdue) (void)runtime_->signal(local->uid, id, SIGKILL);
   if (running && local->sandbox) return Action::after(left > Duration{0} ? left : milliseconds(500));
   TRY_OK(send_status(local));
   TRY_OK(clean_up(local));
@@ -391,7 +409,10 @@ Result<> PodManager::clean_up(const LocalPtr& local) {
     local->sandbox = false;
   }
   TRY_OK(runtime_->remove_pod(local->uid));
-  if (network_ && !local->pod.path("spec.hostNetwork").bool_or(false)) (void)network_->detach(local->uid);
+  if (network_ && !local->pod.path("spec.hostNetwork").bool_or(false)) {
+    if (local->ports_mapped) (void)publish_ports();  // before somebody else may get the address
+    if (auto r = network_->detach(local->uid); !r.ok()) log_warn("a pod's network could not be taken away", {{"pod", local->key}, {"error", r.status()}});
+  }
   (void)cgroups_.remove(pod_cgroup(local->pod.root()));
   (void)os::remove_tree(facts_.data_dir + "/containers/" + local->uid);
   return {};
@@ -407,10 +428,11 @@ bool overruled(Value pod) {
 }  // namespace
 
 Result<> PodManager::send_status(const LocalPtr& local) {
+  if (local->told) return {};
   json::Node status;
   {
     std::lock_guard lock(mutex_);
-    StatusInput in{facts_.ip, local->ip, clock_.now(), local->sandbox, local->reason, local->message};
+    StatusInput in{node_ip_, local->ip, clock_.now(), local->sandbox, local->reason, local->message};
     status = pod_status(local->pod.root(), local->runs, in);
   }
   std::string text = status.dump();
@@ -447,7 +469,8 @@ bool PodManager::is_running(const std::string& ns, const std::string& pod, const
   return it != local->runs.end() && it->second.exists && it->second.current.running;
 }
 
-Result<> PodManager::exec(const std::string& ns, const std::string& pod, const std::string& container, std::vector<std::string> command, bool tty, os::Fd stdio[3], std::function<void(int)> done) {
+Result<> PodManager::exec(const std::string& ns, const std::string& pod, const std::string& container, std::vector<std::string> command, bool tty, os::Fd stdio[3], std::function<void(int)> done,
+                          runtime::Runtime::EndExec* end) {
   auto local = find_by_name(ns, pod);
   if (!local) return not_found("pod " + ns + "/" + pod + " is not on this node");
   Value c = find_container(local->pod.root(), container);
@@ -465,7 +488,23 @@ Result<> PodManager::exec(const std::string& ns, const std::string& pod, const s
   spec.tty = tty;
   if (tty && std::none_of(spec.env.begin(), spec.env.end(), [](const std::string& e) { return e.starts_with("TERM="); })) spec.env.push_back("TERM=xterm");
   runtime::shim::Process process = plan_container(spec).process;
-  return runtime_->exec(local->uid, id, process, stdio, std::move(done));
+  return runtime_->exec(local->uid, id, process, stdio, std::move(done), end);
+}
+
+Result<PodManager::AttachPoint> PodManager::attach(const std::string& ns, const std::string& pod, const std::string& container, bool with_input, os::Fd out, os::Fd err) {
+  auto local = find_by_name(ns, pod);
+  if (!local) return not_found("pod " + ns + "/" + pod + " is not on this node");
+  std::string id;
+  {
+    std::lock_guard lock(mutex_);
+    auto it = local->runs.find(container);
+    if (it == local->runs.end() || !it->second.exists || !it->second.current.running) return bad_request("container not found (" + json::quoted(container) + ")");
+    id = it->second.current.id;
+  }
+  AttachPoint point;
+  TRY(point.attached, runtime_->attach(local->uid, id, with_input, std::move(out), std::move(err)));
+  point.tty = find_container(local->pod.root(), container)["tty"].bool_or(false);
+  return point;
 }
 
 Result<std::pair<int, std::string>> PodManager::run_command(const LocalPtr& local, const std::string& container, const std::vector<std::string>& command, Duration timeout) {
@@ -473,25 +512,45 @@ Result<std::pair<int, std::string>> PodManager::run_command(const LocalPtr& loca
   if (pipe2(out, O_CLOEXEC) != 0) return Status::from_errno("pipe", errno);
   os::Fd reader(out[0]);
   os::Fd stdio[3] = {os::Fd(::open("/dev/null", O_RDONLY | O_CLOEXEC)), os::Fd(out[1]), os::Fd(fcntl(out[1], F_DUPFD_CLOEXEC, 3))};
-  struct Shared {
-    std::mutex mutex;
-    std::condition_variable cv;
-    int code = -2;
+  struct Ended {
+    os::Fd event{eventfd(0, EFD_CLOEXEC)};
+    std::atomic<int> code{-1};
   };
-  auto shared = std::make_shared<Shared>();
+  auto ended = std::make_shared<Ended>();
   auto [ns, pod] = machinery::split_key(local->key);
-  TRY_OK(exec(ns, pod, container, command, false, stdio, [shared](int code) {
-    std::lock_guard lock(shared->mutex);
-    shared->code = code;
-    shared->cv.notify_all();
-  }));
-  std::unique_lock lock(shared->mutex);
-  if (!shared->cv.wait_for(lock, timeout, [&] { return shared->code != -2; })) return timed_out("command " + json::quoted(join(command, " ")) + " timed out after " + human_duration(timeout));
+  runtime::Runtime::EndExec end;
+  TRY_OK(exec(ns, pod, container, command, false, stdio,
+              [ended](int code) {
+                ended->code = code;
+                uint64_t one = 1;
+                (void)!::write(ended->event.get(), &one, sizeof one);
+              },
+              &end));
   fcntl(reader.get(), F_SETFL, O_NONBLOCK);
-  std::string text(4096, '\0');
-  ssize_t n = ::read(reader.get(), text.data(), text.size());
-  text.resize(n > 0 ? static_cast<size_t>(n) : 0);
-  return std::pair{shared->code, text};
+  std::string text;
+  // What it writes is taken off its hands all the time, so that a full pipe does not stop it.
+  auto take_output = [&] {
+    char buffer[4096];
+    ssize_t n;
+    while ((n = ::read(reader.get(), buffer, sizeof buffer)) > 0)
+      if (text.size() < kMaxCommandOutput) text.append(buffer, static_cast<size_t>(n));
+    return n < 0;  // more may come
+  };
+  bool open = true;
+  for (Duration deadline = clock_.mono() + timeout;;) {
+    auto left = std::chrono::duration_cast<milliseconds>(deadline - clock_.mono()).count();
+    pollfd polls[2] = {{ended->event.get(), POLLIN, 0}, {open ? reader.get() : -1, POLLIN, 0}};
+    int n = left > 0 ? ::poll(polls, 2, static_cast<int>(left)) : 0;
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) {
+      end();
+      return timed_out("command " + json::quoted(join(command, " ")) + " timed out after " + human_duration(timeout));
+    }
+    if (polls[1].revents) open = take_output();
+    if (polls[0].revents) break;
+  }
+  if (open) take_output();
+  return std::pair{ended->code.load(), text};
 }
 
 Result<std::string> PodManager::pod_address(const std::string& ns, const std::string& pod) const {

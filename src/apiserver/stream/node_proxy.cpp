@@ -2,6 +2,7 @@
 // SPDY) are bridged byte for byte; the kubelet ends them.
 #include "apiserver/api_server.h"
 #include "apiserver/authn/impersonation.h"
+#include "apiserver/stream/log_options.h"
 #include "base/strings.h"
 
 namespace k8lite::apiserver {
@@ -16,6 +17,30 @@ struct Destination {
   int port = 10250;
 };
 
+std::string names_of(json::Value containers) {
+  std::string names;
+  for (json::Value c : containers.items()) names += (names.empty() ? "" : " ") + c["name"].str();
+  return names;
+}
+
+Result<> choose_container(const json::Doc& pod, const std::string& name, std::string& container) {
+  json::Value spec = pod["spec"];
+  if (!container.empty()) {
+    for (const char* list : {"containers", "initContainers", "ephemeralContainers"})
+      for (json::Value c : spec[list].items())
+        if (c["name"].equals(container)) return {};
+    return bad_request("container " + container + " is not valid for pod " + name);
+  }
+  container = pod["metadata"]["annotations"]["kubectl.kubernetes.io/default-container"].str();
+  if (!container.empty()) return {};
+  if (spec["containers"].size() > 1) {
+    std::string init = names_of(spec["initContainers"]);
+    return bad_request("a container name must be specified for pod " + name + ", choose one of: [" + names_of(spec["containers"]) + "]" + (init.empty() ? "" : " or one of the init containers: [" + init + "]"));
+  }
+  container = spec["containers"].at(0)["name"].str();
+  return {};
+}
+
 Result<Destination> find_node(const Rest& rest, const Target& t, const net::Query& query) {
   Target pods = t;
   pods.subresource.clear();
@@ -25,22 +50,7 @@ Result<Destination> find_node(const Rest& rest, const Target& t, const net::Quer
   if (node.empty()) return bad_request("pod " + t.name + " does not have a host assigned");
   Destination out;
   out.container = query.get("container");
-  if (out.container.empty() && t.subresource != "portforward") {
-    out.container = d["metadata"]["annotations"]["kubectl.kubernetes.io/default-container"].str();
-    if (out.container.empty()) {
-      if (d.path("spec.containers").size() > 1 && t.subresource == "log") {
-        std::string names;
-        for (json::Value c : d.path("spec.containers").items()) names += (names.empty() ? "" : " ") + c["name"].str();
-        return bad_request("a container name must be specified for pod " + t.name + ", choose one of: [" + names + "]");
-      }
-      out.container = d.path("spec.containers").at(0)["name"].str();
-    }
-  } else if (t.subresource != "portforward") {
-    bool known = false;
-    for (const char* list : {"containers", "initContainers", "ephemeralContainers"})
-      for (json::Value c : d["spec"][list].items()) known |= c["name"].equals(out.container);
-    if (!known) return bad_request("container " + out.container + " is not valid for pod " + t.name);
-  }
+  if (t.subresource != "portforward") TRY_OK(choose_container(d, t.name, out.container));
   json::Doc n = rest.admission().find("", "nodes", "", node);
   if (!n) return not_found_object("", "nodes", node);
   for (json::Value a : n.path("status.addresses").items())
@@ -126,6 +136,8 @@ Task<void> stream_answer(net::HttpClient& client, net::ClientRequest request, ne
 }  // namespace
 
 Task<void> proxy_to_node(async::Loop& loop, const Rest& rest, std::shared_ptr<net::TlsClientContext> tls, Target target, net::Request& request, net::ResponseWriter& response) {
+  if (target.subresource == "log")
+    if (auto valid = check_log_options(target.name, request.query); !valid.ok()) co_return co_await send_status(response, valid.status());
   auto destination = find_node(rest, target, request.query);
   if (!destination.ok()) co_return co_await send_status(response, destination.status());
   auto client = net::make_http_client(loop, {.host = destination->address, .port = destination->port, .tls = tls, .response_timeout = Duration{0}});

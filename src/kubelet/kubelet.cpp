@@ -67,7 +67,7 @@ void Kubelet::run() {
     log_warn("the node could not be registered, will try again", {{"error", r.status()}});
     if (wait(seconds(1))) return;
   }
-  reporter_.on_address_lost = [this](const std::string& message) {
+  if (!options_.find_address) reporter_.on_address_lost = [this](const std::string& message) {
     if (auto node = client_.get({"", "v1", "nodes", "", options_.node.name, ""}); node.ok()) events_.record(node->root(), "Warning", "NodeAddressLost", message);
   };
   reporter_.start_heartbeats();

@@ -4,6 +4,7 @@
 
 #include "api/patch/patch.h"
 #include "apiserver/authz/escalation.h"
+#include "apiserver/field_manager.h"
 #include "base/strings.h"
 
 namespace k8lite::apiserver {
@@ -46,6 +47,11 @@ bool ends_gracefully(const ResourceTypePtr& type, const store::Object& o) {
 }
 
 bool is_service(const Target& t) { return t.type->row->group.empty() && t.type->row->plural == "services"; }
+
+// Heartbeats and events are written far more often than anybody applies them: they are tracked from their first apply on.
+bool is_tracked_from_the_start(const Target& t, const Node& object) {
+  return (t.type->row->plural != "events" && t.type->row->plural != "leases") || object.path("metadata.managedFields").size() > 0;
+}
 
 Status success_status(const Target& t, const std::string& name, const std::string& uid, json::Doc& out) {
   Node n = Node::obj({{"kind", "Status"}, {"apiVersion", "v1"}, {"metadata", Node::object()}, {"status", "Success"}});
@@ -203,11 +209,13 @@ RegistryOptions Rest::options_for(const Target& t, const WriteParams& p, bool cr
   RegistryOptions options;
   options.dry_run = p.dry_run;
   auto held = std::make_shared<ServiceAddresses::Reservation>();  // lives as long as the attempt to write
-  options.finish = [this, t, p, create, held](Node& object, const json::Doc* old) -> Result<> {
+  options.finish = [this, t, p, create, held](Node& object, const json::Doc* old, const Node* before) -> Result<> {
     AdmissionRequest request{t.type, t.ns, t.name, t.subresource, create, p.caller.user, &object, old};
     // A namespace's own finalizers change through /finalize alone, so that no update removes it before it is empty.
     if (old && t.type->row->plural == "namespaces" && t.subresource != "finalize" && old->path("spec.finalizers")) object["spec"].set("finalizers", old->path("spec.finalizers").to_node());
     if (t.subresource != "status") api::apply_defaults(*t.type->row, object);
+    // What admission adds is nobody's.
+    if (!p.applies && t.type->row->type && (before || is_tracked_from_the_start(t, object))) api::apply::track_update(before ? *before : Node(), object, *t.type->row->type, writer_of(t, p, clock_.now()));
     TRY_OK(admission_.admit(request));
     if (t.subresource == "status") return {};
     std::string name = object.path("metadata.name").str();
@@ -216,8 +224,7 @@ RegistryOptions Rest::options_for(const Target& t, const WriteParams& p, bool cr
       if (!got.ok()) return got.status().is(Reason::Invalid) ? invalid(t, name, got.status().details().causes) : got.status();
       *held = std::move(got).value();
     }
-    Node before = old ? old->to_node() : Node();
-    auto causes = api::validate(*t.type->row, object, old ? &before : nullptr);
+    auto causes = api::validate(*t.type->row, object, before);
     if (!causes.empty() && t.subresource.empty()) return invalid(t, name, std::move(causes));
     return check_escalation(t, object, old, p);
   };
@@ -248,6 +255,7 @@ Result<> Rest::check_escalation(const Target& t, const Node& object, const json:
 
 async::Task<Result<Answer>> Rest::create(Target t, Node body, WriteParams p) {
   const std::string& group = t.type->row->group;
+  CO_TRY_OK(check_field_manager("CreateOptions", p, false));
   if (t.subresource == "binding" || t.type->row->plural == "bindings") co_return co_await bind(std::move(t), std::move(body), std::move(p));
   if (t.subresource == "eviction") co_return co_await evict(std::move(t), std::move(body), std::move(p));
   if (t.subresource == "token") co_return request_token(t, body, p);
@@ -292,6 +300,7 @@ void Rest::settle_service(const Target& t, const std::string& name) {
 }
 
 async::Task<Result<Answer>> Rest::update(Target t, Node body, WriteParams p) {
+  CO_TRY_OK(check_field_manager("UpdateOptions", p, false));
   if (t.subresource == "scale") {
     auto r = co_await change(t, p, [this, t, body](Node current) -> Result<Node> {
       TRY_OK(apply_scale(t, current, body));
@@ -314,8 +323,9 @@ async::Task<Result<Answer>> Rest::update(Target t, Node body, WriteParams p) {
 }
 
 async::Task<Result<Answer>> Rest::patch(Target t, machinery::PatchType type, Node patch, WriteParams p) {
-  if (type == machinery::PatchType::Apply)
-    co_return Status(Reason::UnsupportedMediaType, "server-side apply is not in this build: use client-side apply, or a merge patch");
+  CO_TRY_OK(check_field_manager("PatchOptions", p, type == machinery::PatchType::Apply));
+  if (type == machinery::PatchType::Apply) co_return co_await apply(std::move(t), std::move(patch), std::move(p));
+  if (p.force_given) co_return field_manager_error("PatchOptions", {"FieldValueForbidden", "Forbidden: may not be specified for non-apply patch", "force"});
   bool scale = t.subresource == "scale";
   auto r = co_await change(t, p, [this, t, type, patch, p, scale](Node current) -> Result<Node> {
     Node whole = scale ? current : Node();

@@ -59,7 +59,7 @@ class PodManager : public machinery::Controller {
   ~PodManager() override;
 
   void set_network(cni::Network* network) { network_ = network; }
-  // Takes over what runs from before. The pod informer must be synced.
+  // Takes over what runs from before and removes what nobody wants any more. The pod informer must be synced.
   void adopt();
 
   std::string_view name() const override { return "kubelet"; }
@@ -84,6 +84,7 @@ class PodManager : public machinery::Controller {
   LocalPtr find(const std::string& uid) const;
   LocalPtr find_by_name(const std::string& ns, const std::string& pod) const;
   LocalPtr ensure(const json::Doc& pod);
+  void remove_orphans();
   Result<machinery::Action> sync(const LocalPtr& local);
   Result<machinery::Action> terminate(const LocalPtr& local, int64_t grace_seconds);
   Result<> clean_up(const LocalPtr& local);       // sandbox, network, cgroups; logs stay

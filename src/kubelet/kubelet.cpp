@@ -77,8 +77,9 @@ void Kubelet::run() {
   if (!open_network()) return;
   manager_->set_network(network_.get());
   if (options_.on_network) options_.on_network(*network_);
-  pods_.wait_synced(seconds(60));
-  services_.wait_synced(seconds(60));
+  // Without the server's word on what shall run here, everything would look unwanted.
+  while (!pods_.wait_synced(seconds(1)) || !services_.wait_synced(seconds(1)))
+    if (wait(Duration{0})) return;
   images_->import_folder(options_.data_dir + "/images");
   manager_->adopt();
   runner_ = std::make_unique<machinery::Runner>(std::vector<machinery::Controller*>{manager_.get()}, kPodWorkers);

@@ -22,6 +22,16 @@ using machinery::Path;
 
 constexpr std::string_view kNamespaces[] = {"default", "kube-system", "kube-public", "kube-node-lease"};
 
+struct SystemPriority {
+  const char* name;
+  int64_t value;
+  const char* description;
+};
+constexpr SystemPriority kSystemPriorities[] = {
+    {"system-node-critical", 2'000'001'000, "Used for system critical pods that must not be moved from their current node."},
+    {"system-cluster-critical", 2'000'000'000, "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary."},
+};
+
 Node object(std::string_view api_version, std::string_view kind, std::string_view ns, std::string_view name) {
   Node n = Node::obj({{"apiVersion", std::string(api_version)}, {"kind", std::string(kind)}});
   n["metadata"].set("name", std::string(name));
@@ -46,6 +56,12 @@ class Impl : public ApiServer {
       if (!client->get(path).ok()) missing.push_back({Operation::Kind::Create, path, json::Doc::from(body), {}, {}, {}, {}});
     };
     for (auto ns : kNamespaces) want({"", "v1", "namespaces", "", std::string(ns), ""}, object("v1", "Namespace", "", ns));
+    for (const SystemPriority& p : kSystemPriorities) {
+      Node body = object("scheduling.k8s.io/v1", "PriorityClass", "", p.name);
+      body.set("value", p.value);
+      body.set("description", p.description);
+      want({"scheduling.k8s.io", "v1", "priorityclasses", "", p.name, ""}, body);
+    }
     TRY_OK(submit(*client, std::move(missing)));
     TRY_OK(roles(*client));
     return kubernetes_service(*client);

@@ -12,7 +12,8 @@ using machinery::Operation;
 using machinery::Path;
 using machinery::WatchEvent;
 
-json::Doc as_doc(const ResourceType& type, const store::Object& o) { return json::Doc::from_canonical(served(o.doc, o.revision, type.object)); }
+// Nobody in process reads managedFields, and every informer would hold them once more.
+json::Doc as_doc(const ResourceType& type, const store::Object& o) { return json::Doc::from_canonical(served_lean(o.doc, o.revision, type.object)); }
 
 // Delivers the items of one ObjectWatch on the store's publisher thread.
 class LocalWatch : public machinery::WatchHandle, public std::enable_shared_from_this<LocalWatch> {

@@ -24,9 +24,11 @@ struct Target {
 
 struct WriteParams {
   bool dry_run = false;
-  std::string field_manager;
+  std::string field_manager;      // of the request; "" : by user_agent
+  std::string user_agent;
   std::string field_validation = "Warn";  // Ignore, Warn, Strict
-  bool force = false;
+  bool force = false, force_given = false;
+  bool applies = false;           // managedFields are those of an apply already
   authn::Identity caller;
   std::vector<std::string>* warnings = nullptr;      // unknown and duplicate fields, with Warn
   std::vector<std::string> duplicates;               // found by the parser
@@ -107,6 +109,12 @@ class Rest {
   async::Task<Result<Answer>> create_object(Target target, json::Node body, WriteParams params);
   async::Task<Result<Answer>> change(Target target, WriteParams params, std::function<Result<json::Node>(json::Node current)> make);
   Result<> check_escalation(const Target& target, const json::Node& object, const json::Doc* old, const WriteParams& params) const;
+  void settle_service(const Target& target, const std::string& name);
+  // apply.cpp
+  async::Task<Result<Answer>> apply(Target target, json::Node config, WriteParams params);
+  async::Task<Result<Answer>> apply_new(Target target, json::Node config, WriteParams params);
+  Result<json::Node> read_config(const Target& target, json::Node config, const WriteParams& params) const;
+  Result<json::Node> apply_config(const Target& target, const json::Node& live, const json::Node& config, const WriteParams& params) const;
   // subresources.cpp
   async::Task<Result<Answer>> bind(Target target, json::Node body, WriteParams params);
   async::Task<Result<Answer>> evict(Target target, json::Node body, WriteParams params);

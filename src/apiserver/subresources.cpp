@@ -10,6 +10,7 @@ namespace k8lite::apiserver {
 using json::Node;
 
 async::Task<Result<Answer>> Rest::bind(Target t, Node body, WriteParams p) {
+  CO_TRY_OK(decode(t, body, p, api::schema::find_type("core/v1.Binding")));
   std::string pod = t.name.empty() ? body.path("metadata.name").str() : t.name, node = body.path("target.name").str();
   if (node.empty()) co_return bad_request("binding: target.name: Required value");
   Target pods{types_.find("", "v1", "pods"), t.ns, pod, ""};
@@ -34,6 +35,7 @@ async::Task<Result<Answer>> Rest::bind(Target t, Node body, WriteParams p) {
 }
 
 async::Task<Result<Answer>> Rest::evict(Target t, Node body, WriteParams p) {
+  CO_TRY_OK(decode(t, body, p, api::schema::find_type("policy/v1.Eviction")));
   Target pods{types_.find("", "v1", "pods"), t.ns, t.name, ""};
   CO_TRY(Answer pod, get(pods));
   auto budgets = store_.list("/registry/policy/poddisruptionbudgets/" + t.ns + "/", {});
@@ -100,7 +102,9 @@ Result<> node_may_request(const Admission& admission, const Target& t, const Nod
 
 }  // namespace
 
-Result<Answer> Rest::request_token(const Target& t, const Node& body, const WriteParams& p) const {
+Result<Answer> Rest::request_token(const Target& t, const Node& sent, const WriteParams& p) const {
+  Node body = sent;
+  TRY_OK(decode(t, body, p, api::schema::find_type("authentication/v1.TokenRequest")));
   TRY_OK(node_may_request(admission_, t, body, p.caller.user));
   Target accounts{t.type, t.ns, t.name, ""};
   TRY(Answer account, get(accounts));

@@ -56,7 +56,9 @@ Result<Node> join(machinery::Client& client, const ClusterIdentity& identity, co
   TRY(auto cert, client_certificate(identity.ca, "system:node:" + node, {"system:nodes"}, now));
   auto pair = [](const pki::KeyPair& k) { return Node::obj({{"certificate", k.certificate_pem}, {"key", k.key_pem}}); };
   log_info("a node joins", {{"node", node}, {"from", remote}});
-  return Node::obj({{"client", pair(cert)}, {"serving", pair(serving)}, {"clusterCIDR", config.cluster_cidr}, {"clusterDNS", config.cluster_dns}, {"clusterDomain", config.cluster_domain}, {"flannelBackend", config.flannel_backend}});
+  Node disable = Node::array();
+  for (const auto& component : config.disable) disable.append(component);
+  return Node::obj({{"client", pair(cert)}, {"serving", pair(serving)}, {"clusterCIDR", config.cluster_cidr}, {"serviceCIDR", config.service_cidr}, {"disable", std::move(disable)}, {"clusterDNS", config.cluster_dns}, {"clusterDomain", config.cluster_domain}, {"flannelBackend", config.flannel_backend}});
 }
 
 struct Joining {
@@ -160,6 +162,8 @@ Result<JoinedNode> join_cluster(async::Loop& loop, const config::Config& config,
   out.client = {n.path("client.certificate").str(), n.path("client.key").str()};
   out.serving = {n.path("serving.certificate").str(), n.path("serving.key").str()};
   out.cluster_cidr = n.get("clusterCIDR").str();
+  out.service_cidr = n.get("serviceCIDR").str();
+  for (const auto& component : n.get("disable").items()) out.disable.push_back(component.str());
   out.cluster_dns = n.get("clusterDNS").str();
   out.cluster_domain = n.get("clusterDomain").str();
   out.flannel_backend = n.get("flannelBackend").str();

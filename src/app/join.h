@@ -11,7 +11,8 @@ namespace k8lite::app {
 struct JoinedNode {
   std::string ca_pem;
   pki::KeyPair client, serving;
-  std::string cluster_cidr, cluster_dns, cluster_domain, flannel_backend;
+  std::string cluster_cidr, service_cidr, cluster_dns, cluster_domain, flannel_backend;
+  std::vector<std::string> disable;  // what the server's --disable says
 };
 
 // Serves the two paths; `client` may write Secrets. References must outlive the API server.

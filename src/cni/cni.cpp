@@ -67,7 +67,6 @@ Result<> Network::prepare() {
   cluster_ = *cluster;
   ipam_ = std::make_unique<Ipam>(cidr_, options_.state_file);
   set_sysctl("net/ipv4/ip_forward", "1");
-  set_sysctl("net/bridge/bridge-nf-call-iptables", "1");
   std::lock_guard lock(mutex_);
   return converge();
 }
@@ -110,7 +109,8 @@ Result<> Network::ensure_bridge(Netlink& netlink) {
     if (a.link == bridge->index && !(a.ip == gateway_ip() && a.bits == cidr_.bits) && !(dns && a.ip == *dns && a.bits == 32)) TRY_OK(netlink.remove_address(a.link, a.ip, a.bits));
   TRY_OK(netlink.add_address(options_.bridge, gateway_ip(), cidr_.bits));
   if (dns) TRY_OK(netlink.add_address(options_.bridge, *dns, 32));
-  return netlink.set_up(options_.bridge);
+  if (!bridge->up) TRY_OK(netlink.set_up(options_.bridge));
+  return {};
 }
 
 // The kernel looks for a route before it translates the address: without one to the services, a node without a default route could
@@ -152,7 +152,7 @@ Result<> Network::ensure_vxlan(Netlink& netlink, const Link* uplink) {
   for (const Address& a : addresses)
     if (a.link == old->index && !(a.ip == cidr_.base && a.bits == 32)) TRY_OK(netlink.remove_address(a.link, a.ip, a.bits));
   TRY_OK(netlink.add_address(options_.vxlan, cidr_.base, 32));
-  TRY_OK(netlink.set_up(options_.vxlan));
+  if (!old->up) TRY_OK(netlink.set_up(options_.vxlan));
   vtep_mac_ = mac;
   return {};
 }
@@ -314,7 +314,12 @@ std::string find_node_address(const std::string& interface) {
     if (fd && ::connect(fd.get(), reinterpret_cast<sockaddr*>(&to), sizeof to) == 0 && ::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&from), &size) == 0)
       if (Ipv4 found{ntohl(from.sin_addr.s_addr)}; !is_loopback(found) && found.value) return found.text();
   }
-  return first_of([](const Link& l) { return l.up && l.kind != "bridge" && l.kind != "vxlan" && l.master == 0; });
+  std::string found = first_of([](const Link& l) { return l.up && l.kind != "bridge" && l.kind != "vxlan" && l.master == 0; });
+  if (!found.empty()) return found;
+  // A machine whose uplink is a port of a bridge; those that programs make for containers and virtual machines have no such port.
+  return first_of([&links](const Link& l) {
+    return l.up && l.kind == "bridge" && std::any_of(links->begin(), links->end(), [&l](const Link& port) { return port.master == l.index && port.kind != "veth" && port.kind != "tun"; });
+  });
 }
 
 }  // namespace k8lite::cni

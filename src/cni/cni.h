@@ -38,6 +38,7 @@ class Network {
   void keep_only(const std::vector<std::string>& pod_uids);  // after a restart: frees the addresses of all others
   std::string address_of(const std::string& pod_uid) const;
   std::string gateway() const;
+  std::string pod_cidr() const { return cidr_.text(); }
   std::string vtep_mac() const;  // "" unless the backend is vxlan
   // The node's address has changed, or its links: brings everything that hangs on them up to date. sync_peers() comes after it.
   Result<> set_node_ip(const std::string& ip);

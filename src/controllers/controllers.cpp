@@ -1,10 +1,12 @@
 #include "controllers/controllers.h"
 
 #include "controllers/cluster_roles.h"
+#include "controllers/cronjob.h"
 #include "controllers/daemonset.h"
 #include "controllers/deployment.h"
 #include "controllers/endpoints.h"
 #include "controllers/garbage.h"
+#include "controllers/job.h"
 #include "controllers/namespaces.h"
 #include "controllers/nodes.h"
 #include "controllers/replicaset.h"
@@ -27,6 +29,8 @@ constexpr std::unique_ptr<machinery::Controller> (*kControllers[])(Context&) = {
     make<ReplicationControllerController>,
     make<DaemonSetController>,
     make<StatefulSetController>,
+    make<JobController>,
+    make<CronJobController>,
     make<EndpointsController>,
     make<GarbageCollector>,
 };

@@ -36,7 +36,7 @@ struct OnNode {
 // The pod's spec as the node sees it, tolerations of daemons included.
 Doc simulated(const Doc& set, const std::string& hash) { return Doc::from(daemon_pod(set, Node::obj({{"metadata", Node::object()}, {"spec", set.path("spec.template.spec").to_node()}}), "", hash)); }
 
-void manage(const Doc& set, std::map<std::string, OnNode>& nodes, const std::vector<Doc>& pods, DaemonSetPlan& plan, bool surge, Instant now) {
+void manage(const Doc& set, std::map<std::string, OnNode>& nodes, const std::vector<Doc>& pods, DaemonSetPlan& plan, bool surge, const std::string& hash, Instant now) {
   int64_t min_ready = set.path("spec.minReadySeconds").int_or(0);
   std::map<std::string, bool> occupied;  // nodes where a pod is still on its way out
   for (const Doc& p : pods) {
@@ -56,7 +56,11 @@ void manage(const Doc& set, std::map<std::string, OnNode>& nodes, const std::vec
     }
   }
   for (auto& [name, n] : nodes) {
-    std::sort(n.pods.begin(), n.pods.end(), older);
+    // Those of older templates first, then by age: two pods may be born in the same second.
+    std::sort(n.pods.begin(), n.pods.end(), [&hash](const Doc& a, const Doc& b) {
+      bool a_new = a["metadata"]["labels"][kHash].equals(hash), b_new = b["metadata"]["labels"][kHash].equals(hash);
+      return a_new != b_new ? b_new : older(a, b);
+    });
     if (n.should_run && n.pods.empty() && !occupied[name]) plan.create.push_back(name);
     size_t keep = 1;
     if (surge && n.pods.size() == 2 && !pod_is_available(n.pods[1].root(), min_ready, now)) keep = 2;  // the newer one takes over when it is available
@@ -142,7 +146,7 @@ DaemonSetPlan plan_daemon_set(const Doc& set, const std::vector<Doc>& all_nodes,
   }
   bool rolling = !set.path("spec.updateStrategy.type").equals("OnDelete");
   bool surging = rolling && int_or_percent(set.path("spec.updateStrategy.rollingUpdate.maxSurge"), desired, true, 0) > 0;
-  manage(set, nodes, pods, plan, surging, now);
+  manage(set, nodes, pods, plan, surging, hash, now);
   int64_t current = 0, misplaced = 0, ready = 0, updated = 0, available = 0, min_ready = set.path("spec.minReadySeconds").int_or(0);
   for (auto& [name, n] : nodes) {
     for (const Doc& p : n.pods) (p["metadata"]["labels"][kHash].equals(hash) ? n.new_pod : n.old_pod) = &p;

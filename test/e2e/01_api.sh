@@ -35,6 +35,9 @@ sed -i 's/, two: "2"/, three: "3"/' "$E2E_DIR/cm.yaml"
 expect "apply a change" k apply -f "$E2E_DIR/cm.yaml"
 says 'configmap/applied configured'
 same "a key that was taken out is gone" '{"one":"1","three":"3"}' "$(k -n red get configmap applied -o 'jsonpath={.data}')"
+expect "server-side apply by another manager" k apply --server-side --field-manager=other -f - <<<'{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"applied","namespace":"red","labels":{"tier":"web"}},"data":{"four":"4"}}'
+refuse "a conflict between managers" k apply --server-side --field-manager=third -f - <<<'{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"applied","namespace":"red"},"data":{"four":"5"}}'
+says conflict other
 
 say "labels"
 expect "label" k -n red label configmap c1 tier=db

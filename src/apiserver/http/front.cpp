@@ -314,10 +314,12 @@ Task<Result<Answer>> Front::write(Call& call, Target target, std::vector<std::st
     p.dry_run = true;
   }
   p.field_manager = q.get("fieldManager");
+  p.user_agent = call.request.headers.get("User-Agent");
   if (std::string_view v = q.get("fieldValidation"); !v.empty()) p.field_validation = v;
   if (p.field_validation != "Ignore" && p.field_validation != "Warn" && p.field_validation != "Strict")
     co_return bad_request("fieldValidation: Unsupported value: " + json::quoted(p.field_validation) + ": supported values: \"Ignore\", \"Strict\", \"Warn\"");
   p.force = is_true(q.get("force"));
+  p.force_given = q.has("force");
   std::string_view type = call.request.headers.get("Content-Type");
   const std::string& verb = call.info.verb;
   if (verb == "delete" || verb == "deletecollection") {
@@ -343,8 +345,11 @@ Task<Result<Answer>> Front::write(Call& call, Target target, std::vector<std::st
     else if (t == "application/merge-patch+json") patch_type = machinery::PatchType::Merge;
     else if (t == "application/strategic-merge-patch+json") patch_type = machinery::PatchType::StrategicMerge;
     else if (t == "application/apply-patch+yaml") patch_type = machinery::PatchType::Apply;
-    else co_return Status(Reason::UnsupportedMediaType, "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json");
-    CO_TRY(Node patch, read_object_body(patch_type == machinery::PatchType::Apply ? "application/yaml" : "application/json", body, &p.duplicates));
+    else co_return Status(Reason::UnsupportedMediaType, "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, application/apply-patch+yaml");
+    bool applies = patch_type == machinery::PatchType::Apply;
+    auto read = read_object_body(applies ? "application/yaml" : "application/json", body, &p.duplicates);
+    if (!read.ok() && applies) co_return std::move(read).status().within("error decoding YAML");
+    CO_TRY(Node patch, std::move(read));
     co_return co_await rest_.patch(target, patch_type, std::move(patch), p);
   }
   CO_TRY(Node object, read_object_body(type, body, &p.duplicates));

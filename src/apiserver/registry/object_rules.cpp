@@ -132,9 +132,10 @@ Result<> prepare_update(Node& object, const json::Doc& old, int64_t old_revision
   TRY_OK(check_preconditions(old_meta, old_revision, kind, metadata.get("uid").str(), metadata.get("resourceVersion").str()));
 
   if (subresource == "status") {
-    // Only status (and, of metadata, nothing) comes from the body.
-    Node status = object.get("status").exists() ? object.get("status") : Node();
+    // Only status and, of metadata, managedFields come from the body.
+    Node status = object.get("status").exists() ? object.get("status") : Node(), managed = metadata.get("managedFields");
     object = old.to_node();
+    if (managed.exists()) object["metadata"].set("managedFields", std::move(managed));
     if (status.is_null()) object.erase("status");
     else object.set("status", std::move(status));
     return {};
@@ -208,6 +209,18 @@ bool is_finished(const Node& object) {
   // A namespace's own finalizers stand in its spec.
   return m.get("deletionTimestamp").exists() && m.get("finalizers").empty() && m.get("deletionGracePeriodSeconds").int_or(0) == 0 &&
          object.get("spec").get("finalizers").empty();
+}
+
+std::string served_lean(const json::Doc& doc, int64_t revision, const ObjectKind& kind) {
+  std::string out = served(doc, revision, kind);
+  json::Value metadata = doc["metadata"], managed = metadata["managedFields"];
+  if (!managed) return out;
+  // What served() puts in stands in front, so places count from the end.
+  size_t from_end = static_cast<size_t>(doc.bytes().data() + doc.bytes().size() - (managed.raw().data() + managed.raw().size()));
+  constexpr std::string_view kKey = ",\"managedFields\":";
+  size_t end = out.size() - from_end, size = kKey.size() + managed.raw().size();
+  if (end >= size && std::string_view(out).substr(end - size, kKey.size()) == kKey) out.erase(end - size, size);
+  return out;
 }
 
 std::string served(const json::Doc& doc, int64_t revision, const ObjectKind& kind) {

@@ -1,5 +1,6 @@
 #include "apiserver/registry/registry.h"
 
+#include "api/apply/managed_fields.h"
 #include "base/strings.h"
 
 namespace k8lite::apiserver {
@@ -58,7 +59,7 @@ async::Task<Result<ObjectPtr>> Registry::write(Write write) {
 async::Task<Result<ObjectPtr>> Registry::create(ObjectKind kind, std::string ns, json::Node object, RegistryOptions options) {
   CreateContext context{ns, clock_.now(), new_uuid(random_), random_suffix(random_)};
   CO_TRY_OK(prepare_create(object, kind, context));
-  if (options.finish) CO_TRY_OK(options.finish(object, nullptr));
+  if (options.finish) CO_TRY_OK(options.finish(object, nullptr, nullptr));
   std::string name = object.path("metadata.name").str();
   std::string key = storage_key(kind, ns, name);
   if (options.dry_run) {
@@ -111,8 +112,9 @@ async::Task<Result<ObjectPtr>> Registry::update(ObjectKind kind, std::string ns,
     CO_TRY(json::Node object, change(*old));
     bool pinned = !object.path("metadata.resourceVersion").str().empty();
     CO_TRY_OK(prepare_update(object, old->doc, old->revision, kind, subresource));
-    if (options.finish) CO_TRY_OK(options.finish(object, &old->doc));
-    if (object == old->doc.to_node()) co_return old;
+    const json::Node before = old->doc.to_node();
+    if (options.finish) CO_TRY_OK(options.finish(object, &old->doc, &before));
+    if (api::apply::same_but_times(object, before)) co_return old;
     Write w;
     w.op = is_finished(object) ? Write::Op::Remove : Write::Op::Update;
     w.key = key;

@@ -12,8 +12,9 @@ namespace k8lite::apiserver {
 struct RegistryOptions {
   bool dry_run = false;  // decide everything, write nothing
   store::Durability durability = store::Durability::Durable;
-  // Defaults, admission and validation of the kind: called when the generic rules are through, with the old object on updates.
-  std::function<Result<>(json::Node& object, const json::Doc* old)> finish;
+  // Defaults, admission and validation of the kind: called when the generic rules are through, with the old object in both forms on
+  // updates (null on create).
+  std::function<Result<>(json::Node& object, const json::Doc* old, const json::Node* before)> finish;
 };
 
 struct RegistryListOptions {
@@ -37,7 +38,8 @@ class Registry {
   Result<RegistryList> list(const ObjectKind& kind, const RegistryListOptions& options) const;
 
   // `change` turns the current object into the wanted one. It is called again with the newer object when another writer came
-  // first, unless the result itself names a resourceVersion. A result equal to the stored object writes nothing.
+  // first, unless the result itself names a resourceVersion. A result equal to the stored object, the times of managedFields apart,
+  // writes nothing.
   using Change = std::function<Result<json::Node>(const store::Object& current)>;
   async::Task<Result<store::ObjectPtr>> update(ObjectKind kind, std::string ns, std::string name, std::string subresource, Change change,
                                                RegistryOptions options);

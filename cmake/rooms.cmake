@@ -52,7 +52,7 @@ if(K8LITE_TESTS)
 endif()
 
 # Floors from the ground up; the same table as scripts/layers.py.
-k8_room(base LIBS yaml-cpp)
+k8_room(base LIBS yaml-cpp z)
 k8_room(os DEPS base)
 k8_room(async DEPS base)
 k8_room(pki DEPS base LIBS ssl crypto)

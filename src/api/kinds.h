@@ -76,5 +76,7 @@ Result<json::Node> apply_strategic_merge(json::Node document, const json::Node& 
 // The OpenAPI v3 document of one group version, and the v2 document of all; both with x-kubernetes-* extensions and paths.
 json::Node openapi_v3(std::string_view group, std::string_view version, const std::vector<KindPtr>& kinds);
 json::Node openapi_v2(const std::vector<KindPtr>& kinds);
+// The v2 document as the protobuf message openapi.v2.Document (OpenAPIv2.proto of gnostic), which kubectl's client-side validation reads.
+std::string openapi_v2_protobuf(const json::Node& document);
 
 }  // namespace k8lite::api

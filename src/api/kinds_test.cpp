@@ -129,3 +129,25 @@ TEST_CASE("strategic merge: lists merge by key, directives are obeyed") {
   CHECK(*r == node(R"({"spec":{"strategy":{"type":"Recreate"}}})"));
   CHECK(!apply_strategic_merge(d, node(R"({"spec":{"template":{"spec":{"containers":[{"image":"x"}]}}}})"), type).ok());
 }
+
+TEST_CASE("namespace: its finalizer is a default, but not of one that is being deleted") {
+  auto kind = find_builtin("", "v1", "namespaces");
+  REQUIRE(kind);
+  Node fresh = node(R"({"metadata":{"name":"red"}})"), dying = node(R"({"metadata":{"name":"red","deletionTimestamp":"2026-01-01T00:00:00Z"},"spec":{}})");
+  apply_defaults(*kind, fresh);
+  apply_defaults(*kind, dying);
+  CHECK(fresh.path("spec.finalizers") == node(R"(["kubernetes"])"));
+  CHECK(!dying.path("spec.finalizers").exists());
+}
+
+TEST_CASE("openapi: the protobuf form has the document's definitions, paths and extensions") {
+  Node document = node(R"({"swagger":"2.0","info":{"title":"T","version":"1"},"paths":{"/a":{"get":{"operationId":"o","responses":{}}}},)"
+                       R"("definitions":{"D":{"type":"object","properties":{"p":{"type":"array","items":{"$ref":"r"}}},"x-e":[1]}}})");
+  std::string got = openapi_v2_protobuf(document);
+  CHECK(got.substr(0, 3) == std::string("\x0a\x03" "2"));
+  CHECK_THAT(got, Catch::Contains("\x2a\x01o"));
+  // definitions{D{type, properties{p{type, items{ref}}}, x-e}}
+  CHECK_THAT(got, Catch::Contains("\xba\x01\x05\x0a\x03\x0a\x01r"));
+  CHECK_THAT(got, Catch::Contains("\xfa\x01\x0c\x0a\x03x-e\x12\x05\x12\x03[1]"));
+  CHECK(openapi_v2_protobuf(openapi_v2(builtin_kinds())).size() > 10'000);
+}

@@ -1,6 +1,7 @@
 // Puts the API server together, and writes what every cluster starts with.
 #include "apiserver/api_server.h"
 
+#include "apiserver/authz/defaults.h"
 #include "apiserver/http/front.h"
 #include "base/embedded.h"
 #include "base/log.h"
@@ -20,6 +21,16 @@ using machinery::Operation;
 using machinery::Path;
 
 constexpr std::string_view kNamespaces[] = {"default", "kube-system", "kube-public", "kube-node-lease"};
+
+struct SystemPriority {
+  const char* name;
+  int64_t value;
+  const char* description;
+};
+constexpr SystemPriority kSystemPriorities[] = {
+    {"system-node-critical", 2'000'001'000, "Used for system critical pods that must not be moved from their current node."},
+    {"system-cluster-critical", 2'000'000'000, "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary."},
+};
 
 Node object(std::string_view api_version, std::string_view kind, std::string_view ns, std::string_view name) {
   Node n = Node::obj({{"apiVersion", std::string(api_version)}, {"kind", std::string(kind)}});
@@ -45,10 +56,14 @@ class Impl : public ApiServer {
       if (!client->get(path).ok()) missing.push_back({Operation::Kind::Create, path, json::Doc::from(body), {}, {}, {}, {}});
     };
     for (auto ns : kNamespaces) want({"", "v1", "namespaces", "", std::string(ns), ""}, object("v1", "Namespace", "", ns));
+    for (const SystemPriority& p : kSystemPriorities) {
+      Node body = object("scheduling.k8s.io/v1", "PriorityClass", "", p.name);
+      body.set("value", p.value);
+      body.set("description", p.description);
+      want({"scheduling.k8s.io", "v1", "priorityclasses", "", p.name, ""}, body);
+    }
     TRY_OK(submit(*client, std::move(missing)));
-    missing.clear();
-    TRY_OK(roles(want));
-    TRY_OK(submit(*client, std::move(missing)));
+    TRY_OK(roles(*client));
     return kubernetes_service(*client);
   }
 
@@ -63,7 +78,7 @@ class Impl : public ApiServer {
   void set_ready(bool ready) override { front_.ready = ready; }
 
  private:
-  std::string issuer() const { return "https://kubernetes.default.svc." + options_.cluster_domain; }
+  std::string issuer() const { return authn::service_account_issuer(options_.cluster_domain); }
 
   authn::AuthenticatorOptions authenticator_options(std::string public_key) {
     authn::AuthenticatorOptions o;
@@ -84,21 +99,22 @@ class Impl : public ApiServer {
     return {};
   }
 
-  template <class Want>
-  Result<> roles(Want want) {
+  Result<> roles(machinery::Client& client) {
+    std::vector<Operation> writes;
     for (const EmbeddedFile& f : embedded_manifests::files()) {
       if (f.path != "rbac.yaml") continue;
       TRY(auto documents, parse_yaml(f.content, "rbac.yaml"));
       for (auto& d : documents) {
         Node& body = d.value;
         if (!body.is_object()) continue;
-        body["metadata"]["labels"].set("kubernetes.io/bootstrapping", "rbac-defaults");
-        body["metadata"]["annotations"].set("rbac.authorization.kubernetes.io/autoupdate", "true");
-        std::string plural = body.get("kind").str() == "ClusterRole" ? "clusterroles" : "clusterrolebindings";
-        want({"rbac.authorization.k8s.io", "v1", plural, "", body.path("metadata.name").str(), ""}, body);
+        authz::mark_default(body);
+        Path path{"rbac.authorization.k8s.io", "v1", lower(body.get("kind").str()) + "s", body.path("metadata.namespace").str(), body.path("metadata.name").str(), ""};
+        auto stored = client.get(path);
+        if (!stored.ok()) writes.push_back({Operation::Kind::Create, path, json::Doc::from(body), {}, {}, {}, {}});
+        else if (auto more = authz::with_missing_defaults(*stored, body)) writes.push_back({Operation::Kind::Update, path, json::Doc::from(*more), {}, {}, {}, {}});
       }
     }
-    return {};
+    return submit(client, std::move(writes));
   }
 
   Result<> kubernetes_service(machinery::Client& client) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "api/patch/patch.h"
+#include "apiserver/authz/escalation.h"
 #include "apiserver/field_manager.h"
 #include "base/strings.h"
 
@@ -38,14 +39,13 @@ store::Durability durability_of(const Target& t, const json::Node& object, const
   return before == now ? store::Durability::Volatile : store::Durability::Durable;
 }
 
-int64_t default_grace(const ResourceTypePtr& type, const store::Object& o) {
-  if (type->row->plural != "pods" || !type->row->group.empty()) return 0;
+// Only a pod on a node has something that must end first; of everything else a grace period is ignored, as upstream does.
+bool ends_gracefully(const ResourceTypePtr& type, const store::Object& o) {
+  if (type->row->plural != "pods" || !type->row->group.empty()) return false;
   std::string phase = o.doc.path("status.phase").str();
-  if (o.doc.path("spec.nodeName").empty() || phase == "Succeeded" || phase == "Failed") return 0;
-  return o.doc.path("spec.terminationGracePeriodSeconds").int_or(30);
+  return !o.doc.path("spec.nodeName").empty() && phase != "Succeeded" && phase != "Failed";
 }
 
-std::string owner_key(const Target& t, const json::Doc& doc) { return t.ns + "/" + doc.path("metadata.name").str(); }
 bool is_service(const Target& t) { return t.type->row->group.empty() && t.type->row->plural == "services"; }
 
 // Heartbeats and events are written far more often than anybody applies them: they are tracked from their first apply on.
@@ -208,42 +208,49 @@ Result<> Rest::decode(const Target& t, Node& body, const WriteParams& p, const a
 RegistryOptions Rest::options_for(const Target& t, const WriteParams& p, bool create) {
   RegistryOptions options;
   options.dry_run = p.dry_run;
-  options.finish = [this, t, p, create](Node& object, const json::Doc* old, const Node* before) -> Result<> {
+  auto held = std::make_shared<ServiceAddresses::Reservation>();  // lives as long as the attempt to write
+  options.finish = [this, t, p, create, held](Node& object, const json::Doc* old, const Node* before) -> Result<> {
     AdmissionRequest request{t.type, t.ns, t.name, t.subresource, create, p.caller.user, &object, old};
+    // A namespace's own finalizers change through /finalize alone, so that no update removes it before it is empty.
+    if (old && t.type->row->plural == "namespaces" && t.subresource != "finalize" && old->path("spec.finalizers")) object["spec"].set("finalizers", old->path("spec.finalizers").to_node());
     if (t.subresource != "status") api::apply_defaults(*t.type->row, object);
     // What admission adds is nobody's.
     if (!p.applies && t.type->row->type && (before || is_tracked_from_the_start(t, object))) api::apply::track_update(before ? *before : Node(), object, *t.type->row->type, writer_of(t, p, clock_.now()));
     TRY_OK(admission_.admit(request));
     if (t.subresource == "status") return {};
-    if (is_service(t)) TRY_OK(addresses_.allocate(object, old, t.ns + "/" + object.path("metadata.name").str()));
+    std::string name = object.path("metadata.name").str();
+    if (is_service(t)) {
+      auto got = addresses_.allocate(object, old, t.ns + "/" + name);
+      if (!got.ok()) return got.status().is(Reason::Invalid) ? invalid(t, name, got.status().details().causes) : got.status();
+      *held = std::move(got).value();
+    }
     auto causes = api::validate(*t.type->row, object, before);
-    if (!causes.empty() && t.subresource.empty()) return invalid(t, object.path("metadata.name").str(), std::move(causes));
-    return check_escalation(t, object, p);
+    if (!causes.empty() && t.subresource.empty()) return invalid(t, name, std::move(causes));
+    return check_escalation(t, object, old, p);
   };
   return options;
 }
 
-Result<> Rest::check_escalation(const Target& t, const Node& object, const WriteParams& p) const {
-  if (t.type->row->group != "rbac.authorization.k8s.io") return {};
-  const auto& groups = p.caller.user.groups;
-  if (std::find(groups.begin(), groups.end(), "system:masters") != groups.end()) return {};
+Result<> Rest::check_escalation(const Target& t, const Node& object, const json::Doc* old, const WriteParams& p) const {
+  const authz::User& user = p.caller.user;
+  if (t.type->row->group != "rbac.authorization.k8s.io" || std::find(user.groups.begin(), user.groups.end(), "system:masters") != user.groups.end()) return {};
+  if (old && authz::only_ownership_changed(object, *old)) return {};
   bool binding = t.type->row->plural.ends_with("bindings");
   RequestInfo may{.is_resource = true, .path = {}, .verb = binding ? "bind" : "escalate", .group = t.type->row->group, .version = "v1",
                   .resource = binding ? (object.path("roleRef.kind").str() == "Role" ? "roles" : "clusterroles") : t.type->row->plural, .subresource = {}, .ns = t.ns,
                   .name = binding ? object.path("roleRef.name").str() : object.path("metadata.name").str()};
-  if (authorizer_.allows(p.caller.user, may)) return {};
+  if (authorizer_.allows(user, may)) return {};
   json::Doc role = json::Doc::from(object);
   if (binding) {
-    bool local = object.path("roleRef.kind").str() == "Role";
-    role = admission_.find(t.type->row->group, may.resource, local ? t.ns : "", may.name);
+    role = admission_.find(t.type->row->group, may.resource, may.resource == "roles" ? t.ns : "", may.name);
     if (!role) return not_found_object(t.type->row->group, may.resource, may.name);
   }
-  auto wanted = authz::read_rules(role["rules"]);
-  auto owned = authorizer_.snapshot()->rules_of(p.caller.user, t.ns);
-  std::string missing = authz::first_uncovered(owned, wanted);
-  if (missing.empty()) return {};
-  return Status(Reason::Forbidden, t.type->qualified() + " " + json::quoted(object.path("metadata.name").str()) + " is forbidden: user " + json::quoted(p.caller.user.name) +
-                                       " is attempting to grant RBAC permissions not currently held: " + missing);
+  auto owned = authorizer_.snapshot()->rules_of(user, t.ns);
+  std::string why = authz::escalation(user, owned, authz::read_rules(role["rules"]));
+  bool gathers = t.type->row->plural == "clusterroles" && (authz::aggregates(object) || (old && authz::aggregates(old->to_node())));
+  if (why.empty() && gathers && !authz::uncovered(owned, authz::full_authority()).empty()) why = "must have cluster-admin privileges to use an aggregationRule";
+  if (why.empty()) return {};
+  return Status(Reason::Forbidden, t.type->qualified() + " " + json::quoted(object.path("metadata.name").str()) + " is forbidden: " + why);
 }
 
 async::Task<Result<Answer>> Rest::create(Target t, Node body, WriteParams p) {
@@ -265,12 +272,8 @@ async::Task<Result<Answer>> Rest::create_object(Target t, Node body, WriteParams
   RegistryOptions options = options_for(t, p, true);
   options.durability = durability_of(t, body, nullptr);
   auto r = co_await registry_.create(t.type->object, t.ns, std::move(body), std::move(options));
-  if (is_service(t) && (!r.ok() || p.dry_run)) {
-    // What was taken for a Service that was not written goes back; one of the same name keeps its own.
-    for (auto& o : store_.list("/registry/core/services/", {}).value_or({}).items) addresses_.settle(o->doc.path("metadata.namespace").str() + "/" + o->doc.path("metadata.name").str(), &o->doc);
-  }
   if (!r.ok()) co_return std::move(r).status();
-  if (is_service(t) && !p.dry_run) addresses_.settle(owner_key(t, (*r)->doc), &(*r)->doc);
+  settle_service(t, (*r)->doc.path("metadata.name").str());
   co_return Answer{t.type, *r, {}, true};
 }
 
@@ -286,12 +289,16 @@ async::Task<Result<Answer>> Rest::change(Target t, WriteParams p, std::function<
   if (t.type->row->plural == "events" || (t.type->row->plural == "leases" && t.ns == "kube-node-lease")) options.durability = store::Durability::Volatile;
   std::string subresource = t.subresource == "status" ? "status" : "";
   auto r = co_await registry_.update(t.type->object, t.ns, t.name, subresource, std::move(change), std::move(options));
-  if (is_service(t)) {
-    auto now = registry_.get(t.type->object, t.ns, t.name);
-    addresses_.settle(t.ns + "/" + t.name, now.ok() ? &(*now)->doc : nullptr);
-  }
+  settle_service(t, t.name);
   if (!r.ok()) co_return std::move(r).status();
   co_return Answer{t.type, *r, {}};
+}
+
+// What is stored now decides, not what was written: another writer may have come between.
+void Rest::settle_service(const Target& t, const std::string& name) {
+  if (!is_service(t)) return;
+  auto now = registry_.get(t.type->object, t.ns, name);
+  addresses_.settle(t.ns + "/" + name, now.ok() ? &(*now)->doc : nullptr);
 }
 
 async::Task<Result<Answer>> Rest::update(Target t, Node body, WriteParams p) {
@@ -356,9 +363,12 @@ async::Task<Result<Answer>> Rest::remove(Target t, DeleteRequest request, WriteP
     co_return Status(Reason::Forbidden, "namespaces " + json::quoted(t.name) + " is forbidden: this namespace may not be deleted");
   RegistryOptions options;
   options.dry_run = p.dry_run;
-  auto r = co_await registry_.remove(t.type->object, t.ns, t.name, std::move(request), default_grace(t.type, **current), std::move(options));
+  int64_t grace = 0;
+  if (ends_gracefully(t.type, **current)) grace = (*current)->doc.path("spec.terminationGracePeriodSeconds").int_or(30);
+  else request.grace_seconds.reset();
+  auto r = co_await registry_.remove(t.type->object, t.ns, t.name, std::move(request), grace, std::move(options));
   if (!r.ok()) co_return std::move(r).status();
-  if (is_service(t) && r->removed && !p.dry_run) addresses_.settle(t.ns + "/" + t.name, nullptr);
+  settle_service(t, t.name);
   // Pods and objects that wait are answered as they are, everything else with a Status, as upstream does.
   if (!r->removed || t.type->row->plural == "pods") co_return Answer{t.type, r->object, {}};
   Answer answer{t.type, nullptr, {}};

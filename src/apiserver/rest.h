@@ -108,12 +108,13 @@ class Rest {
   RegistryOptions options_for(const Target& target, const WriteParams& params, bool create);
   async::Task<Result<Answer>> create_object(Target target, json::Node body, WriteParams params);
   async::Task<Result<Answer>> change(Target target, WriteParams params, std::function<Result<json::Node>(json::Node current)> make);
+  Result<> check_escalation(const Target& target, const json::Node& object, const json::Doc* old, const WriteParams& params) const;
+  void settle_service(const Target& target, const std::string& name);
   // apply.cpp
   async::Task<Result<Answer>> apply(Target target, json::Node config, WriteParams params);
   async::Task<Result<Answer>> apply_new(Target target, json::Node config, WriteParams params);
   Result<json::Node> read_config(const Target& target, json::Node config, const WriteParams& params) const;
   Result<json::Node> apply_config(const Target& target, const json::Node& live, const json::Node& config, const WriteParams& params) const;
-  Result<> check_escalation(const Target& target, const json::Node& object, const WriteParams& params) const;
   // subresources.cpp
   async::Task<Result<Answer>> bind(Target target, json::Node body, WriteParams params);
   async::Task<Result<Answer>> evict(Target target, json::Node body, WriteParams params);

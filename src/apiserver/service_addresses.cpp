@@ -2,6 +2,8 @@
 
 #include <arpa/inet.h>
 
+#include <set>
+
 #include "base/strings.h"
 
 namespace k8lite::apiserver {
@@ -30,6 +32,15 @@ Status invalid_field(std::string field, const std::string& value, std::string wh
   return s.set_details(std::move(d));
 }
 
+Status duplicate_field(std::string field, int64_t value) {
+  Cause cause{"FieldValueDuplicate", "Duplicate value: " + std::to_string(value), std::move(field)};
+  Status s(Reason::Invalid, cause.field + ": " + cause.message);
+  StatusDetails d;
+  d.kind = "Service";
+  d.causes.push_back(std::move(cause));
+  return s.set_details(std::move(d));
+}
+
 bool wants_ports(const Node& spec) {
   const std::string& type = spec.get("type").str();
   return type == "NodePort" || (type == "LoadBalancer" && spec.get("allocateLoadBalancerNodePorts").bool_or(true));
@@ -51,12 +62,42 @@ Result<std::unique_ptr<ServiceAddresses>> ServiceAddresses::create(ServiceNetwor
 
 std::string ServiceAddresses::first() const { return ipv4_text(base_ + 1); }
 
-Result<> ServiceAddresses::allocate(Node& service, const json::Doc* old, const std::string& owner) {
+bool ServiceAddresses::taken(const std::string& key) const {
+  std::lock_guard lock(mutex_);
+  return holders_.contains(key);
+}
+
+bool ServiceAddresses::take(const std::string& key, Attempt& attempt) {
+  auto it = holders_.find(key);
+  if (it != holders_.end() && (it->second.size() > 1 || !it->second.contains(attempt.owner))) return false;
+  ++holders_[key][attempt.owner];
+  attempt.keys.push_back(key);
+  return true;
+}
+
+void ServiceAddresses::release(const std::string& key, const std::string& owner) {
+  auto it = holders_.find(key);
+  if (it == holders_.end()) return;
+  if (auto o = it->second.find(owner); o != it->second.end() && --o->second == 0) it->second.erase(o);
+  if (it->second.empty()) holders_.erase(it);
+}
+
+void ServiceAddresses::release_all(const Attempt& attempt) {
+  std::lock_guard lock(mutex_);
+  for (const auto& key : attempt.keys) release(key, attempt.owner);
+}
+
+Result<ServiceAddresses::Reservation> ServiceAddresses::allocate(Node& service, const json::Doc* old, const std::string& owner) {
+  // Declared before the lock, so that what a refused attempt took is given back after it.
+  std::shared_ptr<Attempt> attempt(new Attempt{owner, {}}, [this](Attempt* a) {
+    release_all(*a);
+    delete a;
+  });
   Node& spec = service["spec"];
   std::lock_guard lock(mutex_);
   if (spec.get("type").str() == "ExternalName") {
     for (const char* f : {"clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"}) spec.erase(f);
-    return {};
+    return Reservation(attempt);
   }
   std::string before = old ? old->path("spec.clusterIP").str() : "";
   std::string wanted = spec.get("clusterIP").str();
@@ -64,7 +105,7 @@ Result<> ServiceAddresses::allocate(Node& service, const json::Doc* old, const s
   if (wanted.empty()) wanted = before;
   if (!before.empty() && wanted != before) return invalid_field("spec.clusterIPs[0]", Node::arr({wanted}).dump(), "may not change once set");
   spec.set("clusterIP", Node(wanted));
-  TRY_OK(take_address(spec, owner));
+  TRY_OK(take_address(spec, *attempt));
   spec.set("clusterIPs", Node::arr({spec.get("clusterIP")}));
   spec.set("ipFamilies", Node::arr({"IPv4"}));
   if (!spec.get("ipFamilyPolicy").exists()) spec.set("ipFamilyPolicy", "SingleStack");
@@ -74,10 +115,11 @@ Result<> ServiceAddresses::allocate(Node& service, const json::Doc* old, const s
         for (json::Value q : old->path("spec.ports").items())
           if (wants_ports(spec) && p.get("nodePort").int_or(0) == 0 && q["port"].int_or(0) == p.get("port").int_or(0) && q["protocol"].equals(p.get("protocol").str()) && q["nodePort"])
             p.set("nodePort", q["nodePort"].int_or(0));
-  return take_ports(spec, owner);
+  TRY_OK(take_ports(spec, *attempt));
+  return Reservation(attempt);
 }
 
-Result<> ServiceAddresses::take_address(Node& spec, const std::string& owner) {
+Result<> ServiceAddresses::take_address(Node& spec, Attempt& attempt) {
   const std::string wanted = spec.get("clusterIP").str();
   if (wanted == "None") return {};
   if (!wanted.empty()) {
@@ -85,8 +127,8 @@ Result<> ServiceAddresses::take_address(Node& spec, const std::string& owner) {
     auto address = parse_ipv4(wanted);
     if (!address) return invalid_field("spec.clusterIPs[0]", Node(wanted).dump(), "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
     if (*address - base_ >= size_) return invalid_field("spec.clusterIPs", shown, "failed to allocate IP " + wanted + ": the provided IP is not in the valid range. The range of valid IPs is " + network_.cidr);
-    auto [it, fresh] = addresses_.emplace(*address, owner);
-    if (!fresh && it->second != owner) return invalid_field("spec.clusterIPs", shown, "failed to allocate IP " + wanted + ": provided IP is already allocated");
+    if (*address == base_ || *address == base_ + size_ - 1) return invalid_field("spec.clusterIPs", shown, "failed to allocate IP " + wanted + ": the network's own and its broadcast address are nobody's");
+    if (!take(ipv4_text(*address), attempt)) return invalid_field("spec.clusterIPs", shown, "failed to allocate IP " + wanted + ": provided IP is already allocated");
     return {};
   }
   // The lower part of the range is left to those who choose their address (KEP-3070).
@@ -95,20 +137,25 @@ Result<> ServiceAddresses::take_address(Node& spec, const std::string& owner) {
   uint32_t span = size_ - reserved - 1, start = static_cast<uint32_t>(random_.next() % span);
   for (uint32_t i = 0; i < span; ++i) {
     uint32_t address = base_ + reserved + (start + i) % span;
-    if (!addresses_.emplace(address, owner).second) continue;
-    spec.set("clusterIP", ipv4_text(address));
+    std::string text = ipv4_text(address);
+    if (holders_.contains(text)) continue;
+    take(text, attempt);
+    spec.set("clusterIP", text);
     return {};
   }
   return Status(Reason::InternalError, "Internal error occurred: failed to allocate a serviceIP: range is full");
 }
 
-Result<> ServiceAddresses::take_ports(Node& spec, const std::string& owner) {
+Result<> ServiceAddresses::take_ports(Node& spec, Attempt& attempt) {
   Node* ports = spec.find("ports");
   if (!ports) return {};
   if (!wants_ports(spec)) {
     for (Node& p : ports->items()) p.erase("nodePort");
     return {};
   }
+  std::set<std::string> own;  // two ports of one Service cannot share a node port either
+  std::set<std::string> wishes;  // of ports behind this one: a random choice must not take them away
+  for (const Node& p : ports->items()) wishes.insert(port_key(p.get("protocol").str_or("TCP"), p.get("nodePort").int_or(0)));
   int span = network_.last_port - network_.first_port + 1;
   for (size_t i = 0; i < ports->items().size(); ++i) {
     Node& p = ports->items()[i];
@@ -117,14 +164,17 @@ Result<> ServiceAddresses::take_ports(Node& spec, const std::string& owner) {
     if (wanted != 0) {
       if (wanted < network_.first_port || wanted > network_.last_port)
         return invalid_field(field, std::to_string(wanted), "provided port is not in the valid range. The range of valid ports is " + std::to_string(network_.first_port) + "-" + std::to_string(network_.last_port));
-      auto [it, fresh] = ports_.emplace(port_key(protocol, wanted), owner);
-      if (!fresh && it->second != owner) return invalid_field(field, std::to_string(wanted), "provided port is already allocated");
+      std::string key = port_key(protocol, wanted);
+      if (!own.insert(key).second) return duplicate_field(field, wanted);
+      if (!take(key, attempt)) return invalid_field(field, std::to_string(wanted), "provided port is already allocated");
       continue;
     }
     int start = static_cast<int>(random_.next() % static_cast<uint64_t>(span));
     for (int k = 0; k < span && wanted == 0; ++k) {
       int port = network_.first_port + (start + k) % span;
-      if (ports_.emplace(port_key(protocol, port), owner).second) wanted = port;
+      if (holders_.contains(port_key(protocol, port)) || wishes.contains(port_key(protocol, port))) continue;
+      take(port_key(protocol, port), attempt);
+      wanted = port;
     }
     if (wanted == 0) return Status(Reason::InternalError, "Internal error occurred: failed to allocate a nodePort: range is full");
     p.set("nodePort", wanted);
@@ -133,13 +183,18 @@ Result<> ServiceAddresses::take_ports(Node& spec, const std::string& owner) {
 }
 
 void ServiceAddresses::settle(const std::string& owner, const json::Doc* service) {
+  std::vector<std::string> now;
+  if (service) {
+    if (auto address = parse_ipv4(service->path("spec.clusterIP").str())) now.push_back(ipv4_text(*address));
+    for (json::Value p : service->path("spec.ports").items())
+      if (int64_t n = p["nodePort"].int_or(0)) now.push_back(port_key(p["protocol"].str("TCP"), n));
+  }
   std::lock_guard lock(mutex_);
-  std::erase_if(addresses_, [&owner](const auto& e) { return e.second == owner; });
-  std::erase_if(ports_, [&owner](const auto& e) { return e.second == owner; });
-  if (!service) return;
-  if (auto address = parse_ipv4(service->path("spec.clusterIP").str())) addresses_[*address] = owner;
-  for (json::Value p : service->path("spec.ports").items())
-    if (int64_t n = p["nodePort"].int_or(0)) ports_[port_key(p["protocol"].str("TCP"), n)] = owner;
+  for (const auto& key : now) ++holders_[key][owner];
+  if (auto it = stored_.find(owner); it != stored_.end())
+    for (const auto& key : it->second) release(key, owner);
+  if (now.empty()) stored_.erase(owner);
+  else stored_[owner] = std::move(now);
 }
 
 }  // namespace k8lite::apiserver

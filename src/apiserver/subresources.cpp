@@ -1,6 +1,7 @@
 // The parts of Rest that are no plain objects: binding, eviction, scale, tokens and access reviews.
 #include "api/selector.h"
 #include "apiserver/rest.h"
+#include "apiserver/reviews.h"
 #include "base/strings.h"
 #include "pki/jwt.h"
 
@@ -9,6 +10,7 @@ namespace k8lite::apiserver {
 using json::Node;
 
 async::Task<Result<Answer>> Rest::bind(Target t, Node body, WriteParams p) {
+  CO_TRY_OK(decode(t, body, p, api::schema::find_type("core/v1.Binding")));
   std::string pod = t.name.empty() ? body.path("metadata.name").str() : t.name, node = body.path("target.name").str();
   if (node.empty()) co_return bad_request("binding: target.name: Required value");
   Target pods{types_.find("", "v1", "pods"), t.ns, pod, ""};
@@ -33,6 +35,7 @@ async::Task<Result<Answer>> Rest::bind(Target t, Node body, WriteParams p) {
 }
 
 async::Task<Result<Answer>> Rest::evict(Target t, Node body, WriteParams p) {
+  CO_TRY_OK(decode(t, body, p, api::schema::find_type("policy/v1.Eviction")));
   Target pods{types_.find("", "v1", "pods"), t.ns, t.name, ""};
   CO_TRY(Answer pod, get(pods));
   auto budgets = store_.list("/registry/policy/poddisruptionbudgets/" + t.ns + "/", {});
@@ -80,7 +83,29 @@ Result<> Rest::apply_scale(const Target& t, Node& object, const Node& scale) con
   return {};
 }
 
-Result<Answer> Rest::request_token(const Target& t, const Node& body, const WriteParams&) const {
+namespace {
+
+// A node may speak for the service accounts of its own pods only, with tokens that end with them (NodeRestriction).
+Result<> node_may_request(const Admission& admission, const Target& t, const Node& body, const authz::User& user) {
+  std::string node = authz::node_name_of(user);
+  if (node.empty()) return {};
+  auto refuse = [&t](const std::string& why) { return Status(Reason::Forbidden, "serviceaccounts " + json::quoted(t.name) + " is forbidden: " + why); };
+  const Node& ref = body.path("spec.boundObjectRef");
+  if (ref.get("apiVersion").str_or("v1") != "v1" || ref.get("kind").str() != "Pod" || ref.get("name").str().empty()) return refuse("node requested token not bound to a pod");
+  if (ref.get("uid").str().empty()) return refuse("node requested token with a pod binding without a uid");
+  json::Doc pod = admission.find("", "pods", t.ns, ref.get("name").str());
+  if (!pod) return not_found_object("", "pods", ref.get("name").str());
+  if (!pod.path("metadata.uid").equals(ref.get("uid").str())) return refuse("the UID in the bound object reference (" + ref.get("uid").str() + ") does not match the UID in record. The object might have been deleted and then recreated");
+  if (!pod.path("spec.nodeName").equals(node)) return refuse("node requested token bound to a pod scheduled on a different node");
+  return {};
+}
+
+}  // namespace
+
+Result<Answer> Rest::request_token(const Target& t, const Node& sent, const WriteParams& p) const {
+  Node body = sent;
+  TRY_OK(decode(t, body, p, api::schema::find_type("authentication/v1.TokenRequest")));
+  TRY_OK(node_may_request(admission_, t, body, p.caller.user));
   Target accounts{t.type, t.ns, t.name, ""};
   TRY(Answer account, get(accounts));
   constexpr int64_t kLeast = 600, kDefault = 3600, kMost = 86400 * 365;
@@ -108,6 +133,7 @@ Result<Answer> Rest::request_token(const Target& t, const Node& body, const Writ
     if (kind == "Pod") {
       if (bound.path("spec.serviceAccountName").str() != t.name) return bad_request("cannot bind token for serviceaccount " + json::quoted(t.name) + " to pod running with different serviceaccount name.");
       r.node_name = bound.path("spec.nodeName").str();
+      if (!r.node_name.empty()) r.node_uid = admission_.find("", "nodes", "", r.node_name).path("metadata.uid").str();
     }
   }
   r.issued_at = clock_.now().us / 1'000'000;
@@ -125,79 +151,15 @@ Result<Answer> Rest::request_token(const Target& t, const Node& body, const Writ
   return Answer{t.type, nullptr, json::Doc::from(out), true};
 }
 
-namespace {
-
-RequestInfo attributes_of(const Node& spec) {
-  RequestInfo info;
-  if (const Node& r = spec.get("resourceAttributes"); r.is_object()) {
-    info.is_resource = true;
-    info.verb = r.get("verb").str();
-    info.group = r.get("group").str();
-    info.version = r.get("version").str();
-    info.resource = r.get("resource").str();
-    info.subresource = r.get("subresource").str();
-    info.ns = r.get("namespace").str();
-    info.name = r.get("name").str();
-  } else {
-    info.verb = spec.get("nonResourceAttributes").get("verb").str();
-    info.path = spec.get("nonResourceAttributes").get("path").str();
-  }
-  return info;
-}
-
-Node rules_review(const std::vector<authz::PolicyRule>& rules) {
-  auto list = [](const std::vector<std::string>& v) {
-    Node n = Node::array();
-    for (const auto& s : v) n.append(s);
-    return n;
-  };
-  Node status = Node::obj({{"resourceRules", Node::array()}, {"nonResourceRules", Node::array()}, {"incomplete", false}});
-  for (const auto& r : rules) {
-    if (!r.non_resource_urls.empty()) status["nonResourceRules"].append(Node::obj({{"verbs", list(r.verbs)}, {"nonResourceURLs", list(r.non_resource_urls)}}));
-    if (r.resources.empty()) continue;
-    Node rule = Node::obj({{"verbs", list(r.verbs)}, {"apiGroups", list(r.api_groups)}, {"resources", list(r.resources)}});
-    if (!r.resource_names.empty()) rule.set("resourceNames", list(r.resource_names));
-    status["resourceRules"].append(std::move(rule));
-  }
-  return status;
-}
-
-}  // namespace
-
 Result<Answer> Rest::review(const Target& t, const Node& body, const WriteParams& p) const {
-  const std::string& kind = t.type->row->kind;
-  Node out = body;
-  out.set("kind", Node(kind));
-  out.set("apiVersion", Node(api_version(t.type->object)));
-  if (!out["metadata"].is_object()) out["metadata"] = Node::object();
-  const Node& spec = body.get("spec");
-  authz::User user = p.caller.user;
-  if (kind == "SelfSubjectReview") {
-    out["status"].set("userInfo", authn::user_info(p.caller));
-  } else if (kind == "TokenReview") {
-    std::vector<std::string> audiences;
-    for (const Node& a : spec.get("audiences").items()) audiences.push_back(a.str());
-    auto identity = authenticator_ ? authenticator_->authenticate_token(spec.get("token").str(), audiences) : Result<authn::Identity>(Status(Reason::Unauthorized, "no authenticator"));
-    out["status"].set("authenticated", identity.ok());
-    out["status"].set("user", identity.ok() ? authn::user_info(*identity) : Node::object());
-    if (!identity.ok()) out["status"].set("error", "invalid bearer token");
-    else for (const auto& a : audiences) out["status"]["audiences"].append(a);
-  } else if (kind == "SelfSubjectRulesReview") {
-    auto rules = authorizer_.snapshot()->rules_of(user, spec.get("namespace").str());
-    if (std::find(user.groups.begin(), user.groups.end(), "system:masters") != user.groups.end())
-      rules.push_back({.verbs = {"*"}, .api_groups = {"*"}, .resources = {"*"}, .resource_names = {}, .non_resource_urls = {"*"}});
-    out["status"] = rules_review(rules);
-  } else {
-    RequestInfo info = attributes_of(spec);
-    if (info.verb.empty()) return bad_request(kind + ": spec: exactly one of resourceAttributes and nonResourceAttributes with a verb is wanted");
-    if (kind == "SubjectAccessReview" || kind == "LocalSubjectAccessReview") {
-      user.name = spec.get("user").str();
-      user.groups.clear();
-      for (const Node& g : spec.get("groups").items()) user.groups.push_back(g.str());
-      if (kind == "LocalSubjectAccessReview" && info.ns != t.ns) return bad_request("spec.resourceAttributes.namespace must match the request's namespace " + json::quoted(t.ns));
-    }
-    out["status"].set("allowed", authorizer_.allows(user, info));
-  }
+  ReviewContext context{p.caller, t.ns, [this](const authz::User& user, const RequestInfo& info) { return authorizer_.decide(user, info); },
+                        [this](const authz::User& user, std::string_view ns) { return authorizer_.snapshot()->rules_of(user, ns); },
+                        [this](std::string_view token, const std::vector<std::string>& audiences) { return authenticator_->review_token(token, audiences); }};
+  Node object = body;
+  TRY_OK(decode(t, object, p, t.type->row->type));
+  object.set("kind", Node(t.type->row->kind));
+  object.set("apiVersion", Node(api_version(t.type->object)));
+  TRY(Node out, apiserver::review(t.type->row->kind, std::move(object), context));
   return Answer{t.type, nullptr, json::Doc::from(out), true};
 }
 

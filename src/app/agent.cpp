@@ -3,7 +3,6 @@
 
 #include <cstdio>
 #include <cstring>
-#include <thread>
 
 #include "app/environment.h"
 #include "app/identity.h"
@@ -18,6 +17,8 @@
 namespace k8lite::app {
 namespace {
 
+constexpr Duration kLongestPause = seconds(5);  // between attempts to reach the server
+
 class Agent {
  public:
   explicit Agent(config::Config config) : config_(std::move(config)) {}
@@ -27,6 +28,9 @@ class Agent {
     loop_.stop();
   }
 
+  // Told to stop while it was waiting for the server.
+  bool stopped() const { return stopped_; }
+
   Result<> start() {
     if (config_.server.empty()) return bad_request("--server is required: the URL of the server to join, such as https://10.0.0.1:6443");
     if (config_.token.empty() && !config_.token_file.empty()) {
@@ -35,17 +39,17 @@ class Agent {
     }
     if (config_.token.empty()) return bad_request("--token is required: see /var/lib/k8lite/server/token on the server");
     if (config_.node_name.empty()) config_.node_name = host_name();
-    if (config_.node_ip.empty()) config_.node_ip = default_address();
+    const bool follow = config_.node_ip.empty();
+    if (follow) config_.node_ip = default_address(config_.flannel_iface);
     std::string dir = config_.data_dir + "/agent";
+    TRY(lock_, lock_data_dir(config_.data_dir));
     TRY_OK(os::make_dirs(dir, 0700));
-    auto secret = os::read_file(dir + "/node-secret");
-    if (!secret.ok()) {
-      secret = random_hex(random_, 32);
-      TRY_OK(os::write_file(dir + "/node-secret", *secret, 0600));
-    }
+    TRY(std::string secret, node_secret(config_.data_dir, random_));
     loop_.start();
-    TRY(JoinedNode joined, join(*secret));
+    TRY(JoinedNode joined, join(secret));
     config_.cluster_cidr = joined.cluster_cidr;
+    config_.service_cidr = joined.service_cidr;
+    config_.disable = joined.disable;
     config_.cluster_dns = joined.cluster_dns;
     config_.cluster_domain = joined.cluster_domain;
     config_.flannel_backend = joined.flannel_backend;
@@ -61,6 +65,13 @@ class Agent {
     settings.config = config_;
     settings.serving = joined.serving;
     settings.ca_pem = joined.ca_pem;
+    settings.follow_address = follow;
+    settings.renew = [this, secret](const std::string& ip) -> Result<pki::KeyPair> {
+      config::Config moved = config_;
+      moved.node_ip = ip;
+      TRY(JoinedNode again, join_cluster(loop_, moved, secret, random_));
+      return again.serving;
+    };
     node_ = std::make_unique<NodeRoot>(loop_, *client_, clock_, random_, std::move(settings));
     return node_->start();
   }
@@ -68,15 +79,17 @@ class Agent {
  private:
   // A server that is not up yet is waited for; one that refuses is not.
   Result<JoinedNode> join(const std::string& secret) {
-    for (Duration pause = seconds(1);; pause = std::min<Duration>(pause * 2, seconds(15))) {
+    for (Duration pause = seconds(1);; pause = std::min<Duration>(pause * 2, kLongestPause)) {
       auto r = join_cluster(loop_, config_, secret, random_);
       if (r.ok() || (!r.status().is(Reason::ServiceUnavailable) && !r.status().is(Reason::Timeout))) return r;
       log_warn("the server cannot be reached yet, will try again", {{"server", config_.server}, {"error", r.status()}});
-      std::this_thread::sleep_for(pause);
+      if ((stopped_ = stopped_within(pause))) return r;
     }
   }
 
   config::Config config_;
+  bool stopped_ = false;
+  os::Fd lock_;
   Clock& clock_ = system_clock();
   Random& random_ = system_random();
   async::Loop loop_;
@@ -99,6 +112,7 @@ int run_agent(int argc, char** argv) {
   prepare_process(*config);
   Agent agent(std::move(config).value());
   if (auto r = agent.start(); !r.ok()) {
+    if (agent.stopped()) return 0;
     std::fprintf(stderr, "k8lite agent: %s\n", r.status().message().c_str());
     return 1;
   }

@@ -1,11 +1,14 @@
 #include "app/environment.h"
 
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <cstring>
 
 #include "base/log.h"
+#include "base/strings.h"
 
 extern char** environ;
 
@@ -44,6 +47,30 @@ void wait_for_stop() {
   int got = 0;
   sigwait(&signals, &got);
   log_info("stopping; pods go on running", {{"signal", strsignal(got)}});
+}
+
+bool stopped_within(Duration pause) {
+  sigset_t signals = stop_signals();
+  auto us = std::chrono::duration_cast<std::chrono::microseconds>(pause).count();
+  timespec t{.tv_sec = static_cast<time_t>(us / 1'000'000), .tv_nsec = static_cast<long>(us % 1'000'000 * 1000)};
+  int got = sigtimedwait(&signals, nullptr, &t);
+  if (got > 0) log_info("stopping", {{"signal", strsignal(got)}});
+  return got > 0;
+}
+
+Result<os::Fd> lock_data_dir(const std::string& data_dir) {
+  TRY_OK(os::make_dirs(data_dir, 0755));
+  std::string path = data_dir + "/lock";
+  os::Fd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!fd) return Status::from_errno("open " + path, errno);
+  if (flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) return Status::from_errno("lock " + path, errno);
+    return Status(Reason::ServiceUnavailable, "data-dir " + data_dir + " is in use by another k8lite (process " + std::string(trim(os::read_file(path).value_or("?"))) + ")");
+  }
+  // The number is for the message above; the lock holds without it.
+  std::string pid = std::to_string(getpid()) + "\n";
+  if (ftruncate(fd.get(), 0) != 0 || pwrite(fd.get(), pid.data(), pid.size(), 0) < 0) log_debug("the lock file could not be written", {{"path", path}});
+  return fd;
 }
 
 }  // namespace k8lite::app

@@ -1,13 +1,10 @@
 #include "app/identity.h"
 
-#include <arpa/inet.h>
-#include <ifaddrs.h>
-#include <net/if.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/strings.h"
+#include "cni/cni.h"
 #include "os/files.h"
 #include "pki/jwt.h"
 
@@ -98,31 +95,11 @@ std::string host_name() {
   return is_dns_subdomain(out) ? out : "localhost";
 }
 
-std::string default_address() {
-  // Connecting a datagram socket sends nothing: the kernel only picks the source address of the route.
-  os::Fd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  sockaddr_in to{};
-  to.sin_family = AF_INET;
-  to.sin_port = htons(53);
-  inet_pton(AF_INET, "192.0.2.1", &to.sin_addr);  // TEST-NET-1: any address that is not ours
-  char text[INET_ADDRSTRLEN] = {};
-  if (connect(fd.get(), reinterpret_cast<sockaddr*>(&to), sizeof to) == 0) {
-    sockaddr_in from{};
-    socklen_t n = sizeof from;
-    if (getsockname(fd.get(), reinterpret_cast<sockaddr*>(&from), &n) == 0 && inet_ntop(AF_INET, &from.sin_addr, text, sizeof text)) return text;
-  }
-  // No default route: the first address of an interface that is up.
-  std::string found = "127.0.0.1";
-  ifaddrs* all = nullptr;
-  if (getifaddrs(&all) != 0) return found;
-  for (ifaddrs* i = all; i; i = i->ifa_next) {
-    if (!i->ifa_addr || i->ifa_addr->sa_family != AF_INET || (i->ifa_flags & IFF_LOOPBACK) || !(i->ifa_flags & IFF_UP)) continue;
-    inet_ntop(AF_INET, &reinterpret_cast<sockaddr_in*>(i->ifa_addr)->sin_addr, text, sizeof text);
-    found = text;
-    break;
-  }
-  freeifaddrs(all);
-  return found;
+std::string default_address(const std::string& interface) {
+  std::string found = cni::find_node_address(interface);
+  if (!found.empty()) return found;
+  log_warn("this machine has no address yet: its node goes by 127.0.0.1 until there is one, and other nodes cannot reach it", {{"interface", interface.empty() ? "any" : interface}});
+  return "127.0.0.1";
 }
 
 }  // namespace k8lite::app

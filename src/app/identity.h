@@ -21,8 +21,9 @@ struct ServingNames {
 Result<pki::KeyPair> serving_certificate(const pki::KeyPair& ca, const ServingNames& names, Instant now);
 Result<pki::KeyPair> client_certificate(const pki::KeyPair& ca, const std::string& name, std::vector<std::string> groups, Instant now);
 
-// This machine's name and the address of its default route ("127.0.0.1" when there is none yet).
+// This machine's name.
 std::string host_name();
-std::string default_address();
+// The address that others reach this machine by (on `interface` when one is named); 127.0.0.1, with a warning, when there is none yet.
+std::string default_address(const std::string& interface);
 
 }  // namespace k8lite::app

@@ -4,6 +4,7 @@
 #include "machinery/http_client.h"
 #include "base/strings.h"
 #include "net/http.h"
+#include "os/files.h"
 
 namespace k8lite::app {
 namespace {
@@ -15,21 +16,29 @@ constexpr size_t kMaxBody = 64 * 1024;
 
 std::string proof(const std::string& secret, const std::string& nonce, const std::string& ca_hash) { return to_hex(pki::hmac_sha256(secret, nonce + ":" + ca_hash)); }
 
-// The node's name stays with the one who brought it first.
-Result<> bind_name(machinery::Client& client, const std::string& node, const std::string& secret) {
+constexpr std::string_view kOwnLabel = "k8lite.io/server-node";
+
+// The node's name stays with the one who brought it first. `own`: the server's, which may lose its secret with its agent's folder.
+Result<> bind_name(machinery::Client& client, const std::string& node, const std::string& secret, bool own) {
   machinery::Path path{"", "v1", "secrets", "kube-system", node + ".node-password.k8lite", ""};
   std::string hash = to_hex(pki::sha256(secret));
+  Node data = Node::obj({{"hash", base64_encode(hash)}});
   auto known = client.get(path);
   if (known.ok()) {
     std::string stored = base64_decode((*known)["data"]["hash"].str()).value_or("");
     if (pki::equal_constant_time(stored, hash)) return {};
+    if (own && (*known)["metadata"]["labels"][kOwnLabel]) {
+      TRY_OK(client.patch(path, machinery::PatchType::Merge, Node::obj({{"data", data}}).dump(), {}));
+      return {};
+    }
     return Status(Reason::Forbidden, "the node name " + json::quoted(node) + " belongs to another machine; choose another --node-name, or delete the Secret " + path.name + " in kube-system if that machine is gone");
   }
   if (!known.status().is(Reason::NotFound)) return known.status();
-  Node object = Node::obj({{"apiVersion", "v1"}, {"kind", "Secret"}, {"metadata", Node::obj({{"name", path.name}, {"namespace", "kube-system"}})}, {"data", Node::obj({{"hash", base64_encode(hash)}})}});
+  Node object = Node::obj({{"apiVersion", "v1"}, {"kind", "Secret"}, {"metadata", Node::obj({{"name", path.name}, {"namespace", "kube-system"}})}, {"data", data}});
+  if (own) object["metadata"]["labels"].set(kOwnLabel, "true");
   path.name.clear();
   auto r = client.create(path, json::Doc::from(object), {});
-  if (!r.ok() && r.status().is(Reason::AlreadyExists)) return bind_name(client, node, secret);
+  if (!r.ok() && r.status().is(Reason::AlreadyExists)) return bind_name(client, node, secret, own);
   if (!r.ok()) return r.status();
   return {};
 }
@@ -39,7 +48,7 @@ Result<Node> join(machinery::Client& client, const ClusterIdentity& identity, co
   std::string node = request.get("nodeName").str(), secret = request.get("nodeSecret").str(), ip = request.get("nodeIP").str();
   if (!is_dns_subdomain(node)) return bad_request("nodeName: " + json::quoted(node) + " is no DNS name of lower case letters, digits, '-' and '.'");
   if (secret.size() < 16) return bad_request("nodeSecret: at least 16 characters");
-  TRY_OK(bind_name(client, node, secret));
+  TRY_OK(bind_name(client, node, secret, false));
   ServingNames names{{node, "localhost"}, {"127.0.0.1"}};
   for (const auto& a : {ip, remote})
     if (!a.empty()) names.addresses.push_back(a);
@@ -47,7 +56,9 @@ Result<Node> join(machinery::Client& client, const ClusterIdentity& identity, co
   TRY(auto cert, client_certificate(identity.ca, "system:node:" + node, {"system:nodes"}, now));
   auto pair = [](const pki::KeyPair& k) { return Node::obj({{"certificate", k.certificate_pem}, {"key", k.key_pem}}); };
   log_info("a node joins", {{"node", node}, {"from", remote}});
-  return Node::obj({{"client", pair(cert)}, {"serving", pair(serving)}, {"clusterCIDR", config.cluster_cidr}, {"clusterDNS", config.cluster_dns}, {"clusterDomain", config.cluster_domain}, {"flannelBackend", config.flannel_backend}});
+  Node disable = Node::array();
+  for (const auto& component : config.disable) disable.append(component);
+  return Node::obj({{"client", pair(cert)}, {"serving", pair(serving)}, {"clusterCIDR", config.cluster_cidr}, {"serviceCIDR", config.service_cidr}, {"disable", std::move(disable)}, {"clusterDNS", config.cluster_dns}, {"clusterDomain", config.cluster_domain}, {"flannelBackend", config.flannel_backend}});
 }
 
 struct Joining {
@@ -116,6 +127,18 @@ apiserver::ApiServer::Extra join_handler(async::Pool& pool, machinery::Client& c
   return [joining](net::Request& q, net::ResponseWriter& r) { return serve(joining, &q, &r); };
 }
 
+Result<std::string> node_secret(const std::string& data_dir, Random& random) {
+  std::string path = data_dir + "/agent/node-secret";
+  auto there = os::read_file(path);
+  if (there.ok() || !there.status().is(Reason::NotFound)) return there;
+  TRY_OK(os::make_dirs(data_dir + "/agent", 0700));
+  std::string secret = random_hex(random, 32);
+  TRY_OK(os::write_file(path, secret, 0600));
+  return secret;
+}
+
+Result<> bind_own_name(machinery::Client& client, const std::string& node, const std::string& secret) { return bind_name(client, node, secret, true); }
+
 Result<JoinedNode> join_cluster(async::Loop& loop, const config::Config& config, const std::string& node_secret, Random& random) {
   TRY(net::Url url, net::Url::parse(config.server));
   if (url.scheme != "https") return bad_request("--server must be an https URL such as https://10.0.0.1:6443");
@@ -139,6 +162,8 @@ Result<JoinedNode> join_cluster(async::Loop& loop, const config::Config& config,
   out.client = {n.path("client.certificate").str(), n.path("client.key").str()};
   out.serving = {n.path("serving.certificate").str(), n.path("serving.key").str()};
   out.cluster_cidr = n.get("clusterCIDR").str();
+  out.service_cidr = n.get("serviceCIDR").str();
+  for (const auto& component : n.get("disable").items()) out.disable.push_back(component.str());
   out.cluster_dns = n.get("clusterDNS").str();
   out.cluster_domain = n.get("clusterDomain").str();
   out.flannel_backend = n.get("flannelBackend").str();

@@ -7,7 +7,9 @@
 #include "dns/dns.h"
 #include "kubelet/kubelet.h"
 #include "pki/pki.h"
+#include "proxy/host_ports.h"
 #include "proxy/proxy.h"
+#include "proxy/rule_watch.h"
 
 namespace k8lite::app {
 
@@ -15,6 +17,10 @@ struct NodeSettings {
   config::Config config;
   pki::KeyPair serving;
   std::string ca_pem;
+  // The address was found, not configured: it is followed when it changes. `renew` gives a serving certificate for the new one; it may
+  // tell others of the address too, and is called again until it succeeds.
+  bool follow_address = false;
+  std::function<Result<pki::KeyPair>(const std::string& ip)> renew;
 };
 
 class NodeRoot {
@@ -27,10 +33,15 @@ class NodeRoot {
   async::Loop& loop_;
   machinery::Client& client_;
   NodeSettings settings_;
-  void start_network_services(const std::string& rules);
+  void start_network_services(const cni::Network& network);
+  void watch_rules();
+  Result<> map_ports(const std::vector<kubelet::PortMapping>& ports);
   bool disabled(std::string_view component) const;
   machinery::Informer services_, slices_;
   std::unique_ptr<proxy::Proxy> proxy_;
+  std::unique_ptr<proxy::HostPorts> host_ports_;
+  std::unique_ptr<proxy::RuleWatch> rule_watch_;  // its thread uses the two above
+  std::string rules_;                             // of the pod network
   std::unique_ptr<dns::DnsServer> dns_;
   std::unique_ptr<kubelet::Kubelet> kubelet_;
 };

@@ -3,6 +3,7 @@
 #include "app/server.h"
 
 #include <cstdio>
+#include <map>
 
 #include "apiserver/api_server.h"
 #include "app/environment.h"
@@ -10,6 +11,7 @@
 #include "app/join.h"
 #include "base/log.h"
 #include "base/strings.h"
+#include "cni/netlink.h"
 #include "app/node.h"
 #include "config/kubeconfig.h"
 #include "config/settings.h"
@@ -20,6 +22,40 @@
 namespace k8lite::app {
 namespace {
 
+// Components that --disable may name, K3s's names among them.
+void normalise_disabled(std::vector<std::string>& components) {
+  static const std::map<std::string, std::string> kNames = {{"dns", "dns"}, {"coredns", "dns"}, {"proxy", "proxy"}, {"kube-proxy", "proxy"}, {"servicelb", "servicelb"}, {"traefik", "ingress"}, {"ingress", "ingress"},
+                                                            {"local-storage", "local-storage"}, {"metrics-server", "metrics-server"}};
+  for (auto& component : components) {
+    auto known = kNames.find(component);
+    if (known == kNames.end()) log_warn("--disable names something that k8lite does not have", {{"component", component}, {"known", "dns, proxy, servicelb, ingress, local-storage, metrics-server"}});
+    else component = known->second;
+  }
+}
+
+// Who moves the services' network need not move the DNS address too: like the default one it is the tenth.
+void place_cluster_dns(config::Config& config) {
+  auto services = cni::Cidr::parse(config.service_cidr);
+  auto usual = cni::Cidr::parse("10.43.0.0/16"), dns = cni::Cidr::parse(config.cluster_dns + "/32");
+  if (!services || !dns || services->contains(dns->base) || config.cluster_dns != cni::Ipv4{usual->base.value + 10}.text()) return;
+  config.cluster_dns = cni::Ipv4{services->base.value + 10}.text();
+}
+
+// The Service "kubernetes" leads to the API server's new address.
+Result<> advertise(machinery::Client& client, const std::string& ip) {
+  using json::Node;
+  for (const machinery::Path& path : {machinery::Path{"discovery.k8s.io", "v1", "endpointslices", "default", "kubernetes", ""}, machinery::Path{"", "v1", "endpoints", "default", "kubernetes", ""}}) {
+    TRY(json::Doc now, client.get(path));
+    Node wanted = now.to_node();
+    if (wanted[path.resource == "endpoints" ? "subsets" : "endpoints"].items().empty()) return not_found(path.url() + " has no endpoint");
+    if (path.resource == "endpoints") wanted["subsets"].items()[0].set("addresses", Node::arr({Node::obj({{"ip", ip}})}));
+    else wanted["endpoints"].items()[0].set("addresses", Node::arr({ip}));
+    TRY_OK(client.update(path, json::Doc::from(wanted), {}));
+  }
+  log_info("the API server is reached at another address", {{"address", ip}});
+  return {};
+}
+
 class Server {
  public:
   explicit Server(config::Config config) : config_(std::move(config)) {}
@@ -28,10 +64,15 @@ class Server {
   Result<> start() {
     Instant now = clock_.now();
     std::string dir = config_.data_dir + "/server";
+    TRY(lock_, lock_data_dir(config_.data_dir));
     TRY_OK(os::make_dirs(dir + "/db", 0700));
     TRY(identity_, load_or_create_identity(config_, dir, random_, now));
     if (config_.node_name.empty()) config_.node_name = host_name();
-    if (config_.node_ip.empty()) config_.node_ip = default_address();
+    normalise_disabled(config_.disable);
+    place_cluster_dns(config_);
+    follow_address_ = config_.node_ip.empty();
+    follow_advertised_ = follow_address_ && config_.advertise_address.empty();
+    if (follow_address_) config_.node_ip = default_address(config_.flannel_iface);
     if (config_.advertise_address.empty()) config_.advertise_address = config_.node_ip;
 
     TRY(auto backend, store::sqlite_backend(dir + "/db/state.db"));
@@ -64,7 +105,7 @@ class Server {
     auto identity = [](const char* name) { return apiserver::authn::Identity{{name, {"system:masters", "system:authenticated"}}, {}, {}}; };
     controllers_client_ = api_->client(identity("system:kube-controller-manager"), "kube-controller-manager");
     scheduler_client_ = api_->client(identity("system:kube-scheduler"), "kube-scheduler");
-    controllers_ = std::make_unique<controllers::Controllers>(*controllers_client_, clock_, random_, controllers::ControllersOptions{config_.cluster_cidr, identity_.ca.certificate_pem});
+    controllers_ = std::make_unique<controllers::Controllers>(*controllers_client_, clock_, random_, controllers::ControllersOptions{config_.cluster_cidr, identity_.ca.certificate_pem, config_.disable_agent ? "" : config_.node_name});
     scheduler_ = std::make_unique<scheduler::Scheduler>(*scheduler_client_, clock_, random_);
     scheduler_->start();
     controllers_->start();
@@ -72,13 +113,23 @@ class Server {
 
   // The server's own node talks to the API in process, with a node's rights and no more.
   Result<> start_node(Instant now) {
+    TRY(std::string secret, node_secret(config_.data_dir, random_));
+    TRY_OK(bind_own_name(*join_client_, config_.node_name, secret));
     node_client_ = api_->client({{"system:node:" + config_.node_name, {"system:nodes", "system:authenticated"}}, {}, {}}, "kubelet");
     NodeSettings settings;
     settings.config = config_;
     TRY(settings.serving, serving_certificate(identity_.ca, {{config_.node_name, "localhost"}, {config_.node_ip, "127.0.0.1"}}, now));
     settings.ca_pem = identity_.ca.certificate_pem;
+    settings.follow_address = follow_address_;
+    settings.renew = [this](const std::string& ip) { return address_changed(ip); };
     node_ = std::make_unique<NodeRoot>(loop_, *node_client_, clock_, random_, std::move(settings));
     return node_->start();
+  }
+
+  // On the node agent's thread.
+  Result<pki::KeyPair> address_changed(const std::string& ip) {
+    if (follow_advertised_) TRY_OK(advertise(*join_client_, ip));
+    return serving_certificate(identity_.ca, {{config_.node_name, "localhost"}, {ip, "127.0.0.1"}}, clock_.now());
   }
 
   Result<> start_api(Instant now) {
@@ -127,6 +178,8 @@ class Server {
   }
 
   config::Config config_;
+  bool follow_address_ = false, follow_advertised_ = false;  // found, not configured
+  os::Fd lock_;
   Clock& clock_ = system_clock();
   Random& random_ = system_random();
   ClusterIdentity identity_;

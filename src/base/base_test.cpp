@@ -1,6 +1,7 @@
 #include <catch2/catch.hpp>
 
 #include "base/clock.h"
+#include "base/gunzip.h"
 #include "base/quantity.h"
 #include "base/random.h"
 #include "base/result.h"
@@ -63,4 +64,15 @@ TEST_CASE("result: TRY hands the error on with its context") {
   };
   CHECK(outer().status().message() == "pod default/web: open /x: No such file or directory");
   CHECK(outer().status().sys_errno() == 2);
+}
+
+TEST_CASE("gunzip: whole, cut, damaged and oversized data") {
+  const std::string packed("\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xcb\x48\xcd\xc9\xc9\x57\xc8\x00\x91\x00\x40\xa6\x2d\x01\x0b\x00\x00\x00", 28);
+  REQUIRE(gunzip(packed, 11).ok());
+  CHECK(*gunzip(packed, 11) == "hello hello");
+  CHECK(!gunzip(packed, 10).ok());
+  for (size_t n = 0; n < packed.size(); n++) CHECK(!gunzip(std::string_view(packed).substr(0, n), 100).ok());
+  std::string damaged = packed;
+  damaged[21] ^= 1;
+  CHECK(!gunzip(damaged, 100).ok());
 }

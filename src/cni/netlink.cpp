@@ -16,56 +16,9 @@
 #include <cstring>
 
 #include "base/strings.h"
+#include "cni/netlink_message.h"
 
 namespace k8lite::cni {
-namespace {
-
-// A netlink message under construction.
-class Message {
- public:
-  Message(uint16_t type, uint16_t flags) {
-    bytes_.resize(NLMSG_HDRLEN);
-    header()->nlmsg_type = type;
-    header()->nlmsg_flags = static_cast<uint16_t>(NLM_F_REQUEST | NLM_F_ACK | flags);
-  }
-  template <class T>
-  Message& body(const T& t) {
-    bytes_.append(reinterpret_cast<const char*>(&t), sizeof t);
-    pad();
-    return *this;
-  }
-  Message& attribute(uint16_t type, const void* data, size_t size) {
-    rtattr a{static_cast<uint16_t>(RTA_LENGTH(size)), type};
-    bytes_.append(reinterpret_cast<const char*>(&a), sizeof a);
-    pad();
-    bytes_.append(static_cast<const char*>(data), size);
-    pad();
-    return *this;
-  }
-  template <class T>
-  Message& number(uint16_t type, T v) { return attribute(type, &v, sizeof v); }
-  Message& text(uint16_t type, const std::string& v) { return attribute(type, v.c_str(), v.size() + 1); }
-  Message& address(uint16_t type, Ipv4 a) { return number<uint32_t>(type, htonl(a.value)); }
-  size_t begin(uint16_t type) {
-    size_t at = bytes_.size();
-    attribute(type, "", 0);
-    return at;
-  }
-  Message& end(size_t at) {
-    auto* a = reinterpret_cast<rtattr*>(bytes_.data() + at);
-    a->rta_len = static_cast<uint16_t>(bytes_.size() - at);
-    return *this;
-  }
-  std::string take() {
-    header()->nlmsg_len = static_cast<uint32_t>(bytes_.size());
-    return std::move(bytes_);
-  }
-
- private:
-  nlmsghdr* header() { return reinterpret_cast<nlmsghdr*>(bytes_.data()); }
-  void pad() { bytes_.resize((bytes_.size() + 3) & ~size_t{3}); }
-  std::string bytes_;
-};
 
 std::string mac_bytes(const std::string& text) {
   std::string out;
@@ -81,9 +34,13 @@ ifinfomsg link_by_index(int index) {
   return m;
 }
 
-constexpr uint16_t kCreate = NLM_F_CREATE | NLM_F_EXCL;
-
-}  // namespace
+std::string mac_text(std::string_view v) {
+  if (v.size() != 6) return {};
+  char out[18];
+  auto b = [v](size_t i) { return static_cast<unsigned>(static_cast<unsigned char>(v[i])); };
+  std::snprintf(out, sizeof out, "%02x:%02x:%02x:%02x:%02x:%02x", b(0), b(1), b(2), b(3), b(4), b(5));
+  return out;
+}
 
 std::optional<Ipv4> Ipv4::parse(const std::string& text) {
   in_addr a{};
@@ -144,50 +101,15 @@ Result<std::string> Netlink::request(std::string message, const std::string& wha
   }
 }
 
-namespace {
-// The attribute of the first link in an answer to RTM_GETLINK.
-std::string link_attribute(const std::string& answer, uint16_t wanted) {
-  if (answer.size() < NLMSG_HDRLEN + sizeof(ifinfomsg)) return {};
-  auto* h = reinterpret_cast<const nlmsghdr*>(answer.data());
-  auto* info = reinterpret_cast<const ifinfomsg*>(answer.data() + NLMSG_HDRLEN);
-  auto left = static_cast<unsigned>(h->nlmsg_len - NLMSG_LENGTH(sizeof *info));
-  for (auto* a = IFLA_RTA(info); RTA_OK(a, left); a = RTA_NEXT(a, left))
-    if (a->rta_type == wanted) return std::string(static_cast<const char*>(RTA_DATA(a)), RTA_PAYLOAD(a));
-  return {};
-}
-Message get_link(const std::string& name) {
-  Message m(RTM_GETLINK, 0);
-  m.body(link_by_index(0)).text(IFLA_IFNAME, name);
-  return m;
-}
-}  // namespace
-
-int Netlink::index_of(const std::string& link) {
-  auto r = request(get_link(link).take(), "look up " + link);
-  if (!r.ok() || r->size() < NLMSG_HDRLEN + sizeof(ifinfomsg)) return 0;
-  return reinterpret_cast<const ifinfomsg*>(r->data() + NLMSG_HDRLEN)->ifi_index;
-}
-int Netlink::mtu_of(const std::string& link) {
-  auto r = request(get_link(link).take(), "look up " + link);
-  std::string v = r.ok() ? link_attribute(*r, IFLA_MTU) : "";
-  uint32_t mtu = 0;
-  if (v.size() == 4) std::memcpy(&mtu, v.data(), 4);
-  return static_cast<int>(mtu);
-}
-std::string Netlink::mac_of(const std::string& link) {
-  auto r = request(get_link(link).take(), "look up " + link);
-  std::string v = r.ok() ? link_attribute(*r, IFLA_ADDRESS) : "";
-  if (v.size() != 6) return {};
-  char out[18];
-  auto b = [&v](size_t i) { return static_cast<unsigned>(static_cast<unsigned char>(v[i])); };
-  std::snprintf(out, sizeof out, "%02x:%02x:%02x:%02x:%02x:%02x", b(0), b(1), b(2), b(3), b(4), b(5));
-  return out;
+int Netlink::index_of(const std::string& name) {
+  auto found = link(name);
+  return found ? found->index : 0;
 }
 
-Result<> Netlink::add_bridge(const std::string& name, int mtu) {
-  if (index_of(name)) return {};
+Result<> Netlink::add_bridge(const std::string& name, int mtu, const std::string& mac) {
   Message m(RTM_NEWLINK, kCreate);
-  m.body(link_by_index(0)).text(IFLA_IFNAME, name).number<uint32_t>(IFLA_MTU, static_cast<uint32_t>(mtu));
+  std::string hw = mac_bytes(mac);
+  m.body(link_by_index(0)).text(IFLA_IFNAME, name).number<uint32_t>(IFLA_MTU, static_cast<uint32_t>(mtu)).attribute(IFLA_ADDRESS, hw.data(), hw.size());
   size_t info = m.begin(IFLA_LINKINFO);
   m.text(IFLA_INFO_KIND, "bridge").end(info);
   TRY_OK(request(m.take(), "create bridge " + name, EEXIST));
@@ -210,20 +132,18 @@ Result<> Netlink::add_veth(const std::string& name, const std::string& bridge, c
   return {};
 }
 
-Result<> Netlink::add_vxlan(const std::string& name, const VxlanOptions& o, const std::string& mac) {
-  if (index_of(name)) return {};
+Result<> Netlink::add_vxlan(const std::string& name, const VxlanOptions& o, int mtu, const std::string& mac) {
   Message m(RTM_NEWLINK, kCreate);
   std::string hw = mac_bytes(mac);
-  m.body(link_by_index(0)).text(IFLA_IFNAME, name);
-  if (!mac.empty()) m.attribute(IFLA_ADDRESS, hw.data(), hw.size());
+  m.body(link_by_index(0)).text(IFLA_IFNAME, name).number<uint32_t>(IFLA_MTU, static_cast<uint32_t>(mtu)).attribute(IFLA_ADDRESS, hw.data(), hw.size());
   size_t info = m.begin(IFLA_LINKINFO);
   m.text(IFLA_INFO_KIND, "vxlan");
   size_t data = m.begin(IFLA_INFO_DATA);
   m.number<uint32_t>(IFLA_VXLAN_ID, o.vni).number<uint16_t>(IFLA_VXLAN_PORT, htons(o.port)).number<uint8_t>(IFLA_VXLAN_LEARNING, 0);
-  if (auto local = Ipv4::parse(o.local_ip)) m.address(IFLA_VXLAN_LOCAL, *local);
-  if (int parent = o.parent.empty() ? 0 : index_of(o.parent)) m.number<uint32_t>(IFLA_VXLAN_LINK, static_cast<uint32_t>(parent));
+  if (o.local.value) m.address(IFLA_VXLAN_LOCAL, o.local);
+  if (o.parent) m.number<uint32_t>(IFLA_VXLAN_LINK, static_cast<uint32_t>(o.parent));
   m.end(data).end(info);
-  TRY_OK(request(m.take(), "create vxlan " + name, EEXIST));
+  TRY_OK(request(m.take(), "create vxlan device " + name + " (VNI " + std::to_string(o.vni) + ", UDP port " + std::to_string(o.port) + ")"));
   return {};
 }
 
@@ -244,6 +164,25 @@ Result<> Netlink::set_up(const std::string& name) {
   Message m(RTM_NEWLINK, 0);
   m.body(info);
   TRY_OK(request(m.take(), "set " + name + " up"));
+  return {};
+}
+Result<> Netlink::set_mtu(int index, int mtu) {
+  Message m(RTM_NEWLINK, 0);
+  m.body(link_by_index(index)).number<uint32_t>(IFLA_MTU, static_cast<uint32_t>(mtu));
+  TRY_OK(request(m.take(), "set the MTU of link " + std::to_string(index)));
+  return {};
+}
+Result<> Netlink::set_mac(int index, const std::string& mac) {
+  Message m(RTM_NEWLINK, 0);
+  std::string hw = mac_bytes(mac);
+  m.body(link_by_index(index)).attribute(IFLA_ADDRESS, hw.data(), hw.size());
+  TRY_OK(request(m.take(), "set the MAC of link " + std::to_string(index)));
+  return {};
+}
+Result<> Netlink::set_master(int index, int master) {
+  Message m(RTM_NEWLINK, 0);
+  m.body(link_by_index(index)).number<uint32_t>(IFLA_MASTER, static_cast<uint32_t>(master));
+  TRY_OK(request(m.take(), "put link " + std::to_string(index) + " on its bridge"));
   return {};
 }
 
@@ -270,32 +209,47 @@ Result<> Netlink::add_address(const std::string& link, Ipv4 address, int bits) {
   return {};
 }
 
-Result<> Netlink::add_route(Cidr to, Ipv4 gateway, const std::string& link, bool onlink) {
-  rtmsg body{};
-  body.rtm_family = AF_INET;
-  body.rtm_dst_len = static_cast<uint8_t>(to.bits);
-  body.rtm_table = RT_TABLE_MAIN;
-  body.rtm_protocol = RTPROT_BOOT;
-  body.rtm_type = RTN_UNICAST;
-  body.rtm_scope = gateway.value ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK;
-  if (onlink) body.rtm_flags = RTNH_F_ONLINK;
-  Message m(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE);
-  m.body(body);
-  if (to.bits) m.address(RTA_DST, to.base);
-  if (gateway.value) m.address(RTA_GATEWAY, gateway);
-  if (!link.empty()) m.number<uint32_t>(RTA_OIF, static_cast<uint32_t>(index_of(link)));
-  TRY_OK(request(m.take(), "add route to " + to.text(), EEXIST));
+Result<> Netlink::remove_address(int link, Ipv4 address, int bits) {
+  ifaddrmsg body{};
+  body.ifa_family = AF_INET;
+  body.ifa_prefixlen = static_cast<uint8_t>(bits);
+  body.ifa_index = static_cast<uint32_t>(link);
+  Message m(RTM_DELADDR, 0);
+  m.body(body).address(IFA_LOCAL, address);
+  TRY_OK(request(m.take(), "remove address " + address.text(), EADDRNOTAVAIL));
   return {};
 }
 
-Result<> Netlink::remove_route(Cidr to) {
+Result<> Netlink::add_route(const Route& r) {
   rtmsg body{};
   body.rtm_family = AF_INET;
-  body.rtm_dst_len = static_cast<uint8_t>(to.bits);
+  body.rtm_dst_len = static_cast<uint8_t>(r.to.bits);
   body.rtm_table = RT_TABLE_MAIN;
+  body.rtm_protocol = r.protocol ? r.protocol : RTPROT_BOOT;
+  body.rtm_type = RTN_UNICAST;
+  body.rtm_scope = r.gateway.value ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK;
+  if (r.onlink) body.rtm_flags = RTNH_F_ONLINK;
+  Message m(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE);
+  m.body(body);
+  if (r.to.bits) m.address(RTA_DST, r.to.base);
+  if (r.gateway.value) m.address(RTA_GATEWAY, r.gateway);
+  if (r.source.value) m.address(RTA_PREFSRC, r.source);
+  if (r.link) m.number<uint32_t>(RTA_OIF, static_cast<uint32_t>(r.link));
+  TRY_OK(request(m.take(), "add route to " + r.to.text() + (r.gateway.value ? " via " + r.gateway.text() : ""), EEXIST));
+  return {};
+}
+
+Result<> Netlink::remove_route(const Route& r) {
+  rtmsg body{};
+  body.rtm_family = AF_INET;
+  body.rtm_dst_len = static_cast<uint8_t>(r.to.bits);
+  body.rtm_table = RT_TABLE_MAIN;
+  body.rtm_scope = RT_SCOPE_NOWHERE;
   Message m(RTM_DELROUTE, 0);
-  m.body(body).address(RTA_DST, to.base);
-  TRY_OK(request(m.take(), "remove route to " + to.text(), ESRCH));
+  m.body(body).address(RTA_DST, r.to.base);
+  if (r.gateway.value) m.address(RTA_GATEWAY, r.gateway);
+  if (r.link) m.number<uint32_t>(RTA_OIF, static_cast<uint32_t>(r.link));
+  TRY_OK(request(m.take(), "remove route to " + r.to.text(), ESRCH));
   return {};
 }
 
@@ -331,6 +285,18 @@ Result<> Netlink::add_forwarding(const std::string& link, const std::string& mac
   Message m(RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE);
   m.body(body).attribute(NDA_LLADDR, hw.data(), hw.size()).address(NDA_DST, destination);
   TRY_OK(request(m.take(), "add forwarding entry for " + mac));
+  return {};
+}
+
+Result<> Netlink::remove_forwarding(const std::string& link, const std::string& mac, Ipv4 destination) {
+  ndmsg body{};
+  body.ndm_family = AF_BRIDGE;
+  body.ndm_ifindex = index_of(link);
+  body.ndm_flags = NTF_SELF;
+  std::string hw = mac_bytes(mac);
+  Message m(RTM_DELNEIGH, 0);
+  m.body(body).attribute(NDA_LLADDR, hw.data(), hw.size()).address(NDA_DST, destination);
+  TRY_OK(request(m.take(), "remove forwarding entry for " + mac, ENOENT));
   return {};
 }
 

@@ -1,5 +1,6 @@
 #include "config/settings.h"
 
+#include <arpa/inet.h>
 #include <dirent.h>
 #include <sys/stat.h>
 
@@ -197,12 +198,48 @@ Result<std::vector<Given>> read_flags(int face, const std::vector<std::string>& 
   return out;
 }
 
+bool is_address(const std::string& text) {
+  unsigned char raw[16];
+  return inet_pton(AF_INET, text.c_str(), raw) == 1 || inet_pton(AF_INET6, text.c_str(), raw) == 1;
+}
+
+struct Network {
+  uint32_t first = 0, last = 0;
+};
+// "10.42.0.0/16"; an error names the setting.
+Result<Network> read_network(std::string_view setting, const std::string& text, int64_t longest_prefix) {
+  in_addr address{};
+  size_t slash = text.find('/');
+  auto prefix = slash == text.npos ? std::nullopt : parse_int(text.substr(slash + 1));
+  if (!prefix || inet_pton(AF_INET, text.substr(0, slash).c_str(), &address) != 1 || *prefix < 1 || *prefix > 32)
+    return bad_request(std::string(setting) + ": " + json::quoted(text) + " is no IPv4 network such as 10.42.0.0/16");
+  if (*prefix > longest_prefix)
+    return bad_request(std::string(setting) + ": " + json::quoted(text) + " is too small: at most /" + std::to_string(longest_prefix) + " is wanted");
+  uint32_t mask = ~uint32_t{0} << (32 - *prefix), base = ntohl(address.s_addr) & mask;
+  return Network{base, base | ~mask};
+}
+
+Result<> check_network(const Config& c) {
+  constexpr int64_t kLongestPods = 24, kLongestServices = 28;  // one /24 a node; kubernetes, DNS and a few more
+  TRY(Network pods, read_network("cluster-cidr", c.cluster_cidr, kLongestPods));
+  TRY(Network services, read_network("service-cidr", c.service_cidr, kLongestServices));
+  if (pods.first <= services.last && services.first <= pods.last)
+    return bad_request("service-cidr: " + json::quoted(c.service_cidr) + " and cluster-cidr " + json::quoted(c.cluster_cidr) + " overlap");
+  const std::pair<std::string_view, const std::string*> addresses[] = {
+      {"node-ip", &c.node_ip}, {"advertise-address", &c.advertise_address}, {"bind-address", &c.bind_address}, {"cluster-dns", &c.cluster_dns}};
+  for (auto [name, value] : addresses)
+    if (!value->empty() && !is_address(*value)) return bad_request(std::string(name) + ": " + json::quoted(*value) + " is no IP address");
+  return {};
+}
+
 Result<> check(const Config& c) {
   if (c.flannel_backend != "" && c.flannel_backend != "vxlan" && c.flannel_backend != "host-gw" && c.flannel_backend != "none")
     return bad_request("flannel-backend: " + json::quoted(c.flannel_backend) + " is none of vxlan, host-gw, none");
   if (c.log_format != "text" && c.log_format != "json") return bad_request("log: " + json::quoted(c.log_format) + " is neither text nor json");
   if (!c.node_name.empty() && !is_dns_subdomain(c.node_name)) return bad_request("node-name: " + json::quoted(c.node_name) + " is no DNS name of lower case letters, digits, '-' and '.'");
-  return {};
+  if (c.write_kubeconfig_mode.empty() || c.write_kubeconfig_mode.size() > 4 || c.write_kubeconfig_mode.find_first_not_of("01234567") != std::string::npos)
+    return bad_request("write-kubeconfig-mode: " + json::quoted(c.write_kubeconfig_mode) + " is no file mode such as 0600");
+  return check_network(c);
 }
 
 }  // namespace

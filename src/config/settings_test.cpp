@@ -48,3 +48,15 @@ TEST_CASE("settings: mistakes name the flag, the variable or the file and key") 
   root.file("config.yaml", "a: [1, 2\nb: c\n");
   CHECK(error_of(load(Face::Server, {}, {}, root.path)).find("config.yaml: line ") != std::string::npos);
 }
+
+TEST_CASE("settings: networks and addresses that cannot be are refused before anything starts") {
+  Root root;
+  auto error = [&root](std::vector<std::string> flags) { return error_of(load(Face::Server, flags, {}, root.path)); };
+  CHECK(error({"--cluster-cidr=10.42.0.0/99"}) == "cluster-cidr: \"10.42.0.0/99\" is no IPv4 network such as 10.42.0.0/16");
+  CHECK(error({"--service-cidr=nonsense"}).find("service-cidr: \"nonsense\"") == 0);
+  CHECK(error({"--cluster-cidr=10.42.0.0/26"}).find("too small") != std::string::npos);
+  CHECK(error({"--cluster-cidr=10.0.0.0/8"}).find("overlap") != std::string::npos);
+  CHECK(error({"--node-ip=here"}) == "node-ip: \"here\" is no IP address");
+  CHECK(error({"--write-kubeconfig-mode=0999"}).find("write-kubeconfig-mode") == 0);
+  CHECK(error({"--cluster-cidr=10.200.0.0/16", "--node-ip=192.0.2.1"}).empty());
+}

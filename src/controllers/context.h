@@ -16,7 +16,7 @@ struct Context {
   const Clock& clock;
   Random& random;
   machinery::EventRecorder& events;
-  std::string cluster_cidr = "10.42.0.0/16", ca_pem;
+  std::string cluster_cidr = "10.42.0.0/16", ca_pem, own_node;
   // By "group/plural"; made on demand before start, then read only.
   std::map<std::string, std::unique_ptr<machinery::Informer>> informers;
 
@@ -50,5 +50,11 @@ bool pod_is_active(json::Value pod);            // neither over nor being delete
 bool pod_is_ready(json::Value pod);
 // Ready for at least min_ready_seconds.
 bool pod_is_available(json::Value pod, int64_t min_ready_seconds, Instant now);
+// Ten letters that make no words, as in generated names.
+std::string safe_hash(std::string_view text);
+// A condition list for a status: sets one condition, keeping its lastTransitionTime while its status stays (`old`: the stored list).
+void set_condition(json::Node& list, json::Value old, std::string_view type, std::string_view status, std::string_view reason, std::string_view message, Instant now);
+// Writes the status where it differs from the object's; an object that is gone is no error. `kind` names group, version and resource.
+Result<> write_status(machinery::Client& client, machinery::Path kind, const json::Doc& object, const json::Node& status, const machinery::WriteOptions& options);
 
 }  // namespace k8lite::controllers

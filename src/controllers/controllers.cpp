@@ -1,11 +1,16 @@
 #include "controllers/controllers.h"
 
+#include "controllers/cluster_roles.h"
+#include "controllers/cronjob.h"
+#include "controllers/daemonset.h"
 #include "controllers/deployment.h"
 #include "controllers/endpoints.h"
 #include "controllers/garbage.h"
+#include "controllers/job.h"
 #include "controllers/namespaces.h"
 #include "controllers/nodes.h"
 #include "controllers/replicaset.h"
+#include "controllers/statefulset.h"
 
 namespace k8lite::controllers {
 namespace {
@@ -14,13 +19,26 @@ template <class T>
 std::unique_ptr<machinery::Controller> make(Context& c) { return std::make_unique<T>(c); }
 
 constexpr std::unique_ptr<machinery::Controller> (*kControllers[])(Context&) = {
-    make<NodeController>, make<NamespaceController>, make<ServiceAccountController>, make<DeploymentController>, make<ReplicaSetController>, make<EndpointsController>, make<GarbageCollector>,
+    // One a line.
+    make<NodeController>,
+    make<NamespaceController>,
+    make<ServiceAccountController>,
+    make<ClusterRoleController>,
+    make<DeploymentController>,
+    make<ReplicaSetController>,
+    make<ReplicationControllerController>,
+    make<DaemonSetController>,
+    make<StatefulSetController>,
+    make<JobController>,
+    make<CronJobController>,
+    make<EndpointsController>,
+    make<GarbageCollector>,
 };
 
 }  // namespace
 
 Controllers::Controllers(machinery::Client& client, const Clock& clock, Random& random, ControllersOptions options)
-    : events_(client, clock, random, "controller-manager"), context_{client, clock, random, events_, options.cluster_cidr, options.ca_pem, {}} {
+    : events_(client, clock, random, "controller-manager"), context_{client, clock, random, events_, options.cluster_cidr, options.ca_pem, options.own_node, {}} {
   for (auto make_one : kControllers) controllers_.push_back(make_one(context_));
 }
 Controllers::~Controllers() { stop(); }

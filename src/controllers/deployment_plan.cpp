@@ -168,13 +168,7 @@ int64_t int_or_percent(Value v, int64_t total, bool round_up, int64_t otherwise)
 }
 
 std::string template_hash(const Doc& d) {
-  // Letters that make no words, as in generated names.
-  static constexpr char kAlphabet[] = "bcdfghjklmnpqrstvwxz2456789";
-  std::string text = plain_template(d.path("spec.template")).dump() + "/" + std::to_string(d.path("status.collisionCount").int_or(0));
-  uint64_t h = fnv1a64(text);
-  std::string out;
-  for (int i = 0; i < 10; ++i, h /= 27) out += kAlphabet[h % 27];
-  return out;
+  return safe_hash(plain_template(d.path("spec.template")).dump() + "/" + std::to_string(d.path("status.collisionCount").int_or(0)));
 }
 
 const Doc* find_new_set(const Doc& d, const std::vector<Doc>& sets) {

@@ -11,7 +11,7 @@ using machinery::Action;
 namespace {
 // Kinds that own or are owned in a cluster of built-in workloads.
 constexpr std::tuple<std::string_view, std::string_view, std::string_view> kCollected[] = {
-    {"apps", "deployments", "Deployment"}, {"apps", "replicasets", "ReplicaSet"}, {"", "pods", "Pod"}, {"", "services", "Service"}, {"discovery.k8s.io", "endpointslices", "EndpointSlice"},
+    {"apps", "deployments", "Deployment"}, {"apps", "replicasets", "ReplicaSet"}, {"apps", "daemonsets", "DaemonSet"}, {"apps", "statefulsets", "StatefulSet"}, {"apps", "controllerrevisions", "ControllerRevision"}, {"", "replicationcontrollers", "ReplicationController"}, {"batch", "jobs", "Job"}, {"batch", "cronjobs", "CronJob"}, {"", "persistentvolumeclaims", "PersistentVolumeClaim"}, {"", "pods", "Pod"}, {"", "services", "Service"}, {"discovery.k8s.io", "endpointslices", "EndpointSlice"},
 };
 std::string group_of(std::string_view api_version) {
   size_t slash = api_version.find('/');

@@ -64,6 +64,9 @@ Result<Action> NodeController::reconcile(const std::string& key) {
     TRY_OK(context_.client.patch({"", "v1", "nodes", "", key, ""}, machinery::PatchType::Merge, Node::obj({{"spec", Node::obj({{"podCIDR", cidr}, {"podCIDRs", Node::arr({cidr})}})}}).dump(), as_manager()));
     return Action::wait_for_change();
   }
+  constexpr std::string_view kRole = "node-role.kubernetes.io/control-plane";  // a node may not give itself a role
+  if (key == context_.own_node && !node["metadata"]["labels"][kRole])
+    TRY_OK(context_.client.patch({"", "v1", "nodes", "", key, ""}, machinery::PatchType::Merge, Node::obj({{"metadata", Node::obj({{"labels", Node::obj({{kRole, "true"}})}})}}).dump(), as_manager()));
   Duration silent;
   {
     std::lock_guard lock(mutex_);

@@ -1,26 +1,28 @@
-// Keeps as many pods as a ReplicaSet asks for.
+// Keeps as many pods as a ReplicaSet, or a ReplicationController, its older sister, asks for.
 #pragma once
-#include <mutex>
-
-#include "controllers/context.h"
+#include "controllers/pod_control.h"
 
 namespace k8lite::controllers {
 
 class ReplicaSetController : public Base {
  public:
-  explicit ReplicaSetController(Context& context);
+  explicit ReplicaSetController(Context& context) : ReplicaSetController(context, "replicaset-controller", "apps", "replicasets", "ReplicaSet") {}
   Result<machinery::Action> reconcile(const std::string& key) override;
 
+ protected:
+  ReplicaSetController(Context& context, const char* name, const char* group, const char* plural, const char* kind);
+
  private:
-  // Pods written but not seen by the informer yet: while there are some, nothing is counted (the cache would lie).
-  struct Expected {
-    std::vector<std::string> created, deleted;  // pod keys
-    Duration since{0};
-  };
-  bool settled(const std::string& key);
+  // The selector of a ReplicationController is a plain map.
+  Result<api::LabelSelector> selector_of(const json::Doc& set) const;
+  const std::string group_, plural_, kind_;
   machinery::Informer &sets_, &pods_;
-  std::mutex mutex_;
-  std::map<std::string, Expected> expected_;
+  PodControl control_;
+};
+
+class ReplicationControllerController : public ReplicaSetController {
+ public:
+  explicit ReplicationControllerController(Context& context) : ReplicaSetController(context, "replication-controller", "", "replicationcontrollers", "ReplicationController") {}
 };
 
 }  // namespace k8lite::controllers

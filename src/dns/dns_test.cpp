@@ -344,6 +344,23 @@ TEST_CASE("dns server: a mute or refusing name server gives way to the next") {
   CHECK(system_clock().mono() - start < seconds(5));
 }
 
+TEST_CASE("dns server: where no name server can be reached, clients hear so at once") {
+  World refused("nameserver 127.9.9.9\n");
+  auto start = system_clock().mono();
+  for (const char* name : {"a.example.org", "b.example.org", "c.example.org"}) CHECK(read(refused.udp(ask(name))).rcode() == kServFail);
+  CHECK(system_clock().mono() - start < seconds(1));
+
+  World mute;
+  CHECK(read(mute.udp(ask("mute.example.org"))).rcode() == kServFail);  // two full waits tell that it is silent
+  start = system_clock().mono();
+  CHECK(read(mute.udp(ask("mute.example.net"))).rcode() == kServFail);
+  CHECK(system_clock().mono() - start < milliseconds(1500));
+  CHECK(address_answers(mute.udp(ask("www.example.org"))).size() == 1);  // it speaks again
+  start = system_clock().mono();
+  CHECK(read(mute.udp(ask("mute.example.com"))).rcode() == kServFail);
+  CHECK(system_clock().mono() - start > milliseconds(3500));             // and is trusted again
+}
+
 TEST_CASE("dns server: pipelined questions on one connection are all answered, also after the client's end") {
   World w;
   os::Fd fd = connected(SOCK_STREAM, w.server->port());

@@ -12,6 +12,9 @@ namespace k8lite::dns {
 namespace {
 
 constexpr Duration kUdpWait = seconds(2), kTcpWait = seconds(2);
+constexpr Duration kFailingWait = seconds(1);  // still longer than a way over a satellite
+constexpr Duration kFailing = seconds(10);     // then a server gets full waits again
+constexpr int kFailingAfter = 2;
 constexpr Duration kPrefer = seconds(30);  // then the first of the list has its chance again, which may know more names
 constexpr size_t kMaxAsking = 1000;  // questions out at a time; a descriptor each
 constexpr size_t kMaxWaiters = 100;  // for one and the same of them
@@ -26,6 +29,8 @@ std::string cache_key(const Query& q) {
   return key;
 }
 
+std::string address_key(const Upstream& u) { return {reinterpret_cast<const char*>(&u.address), u.size}; }
+
 }  // namespace
 
 struct Forwarder::Asking {
@@ -33,7 +38,9 @@ struct Forwarder::Asking {
   Query query;
   std::vector<Done> waiters;
   std::vector<Upstream> servers;
-  size_t first = 0, tries = 0;
+  std::vector<bool> refused;  // by server: it will not answer this question
+  size_t first = 0, tries = 0, most_tries = 0;
+  bool short_wait = false;
   int strays = 0;
   os::Fd fd;
   Poll::Id id = 0;
@@ -64,7 +71,27 @@ void Forwarder::resolve(const Query& query, Done done) {
   asking->servers = servers;
   asking->first = poll_.now() < prefer_until_ ? good_server_ % servers.size() : 0;
   asking_.emplace(key, asking);
+  asking->refused.resize(servers.size());
+  bool hope = std::any_of(servers.begin(), servers.end(), [this](const Upstream& u) { return !failing(u); });
+  asking->most_tries = hope ? std::max(kMinTries, servers.size()) : servers.size();
   next_server(*asking);
+}
+
+Forwarder::Health& Forwarder::health_of(const Asking& a) { return health_[address_key(a.servers[a.server()])]; }
+
+bool Forwarder::failing(const Upstream& server) const {
+  auto it = health_.find(address_key(server));
+  return it != health_.end() && poll_.now() < it->second.failing_until;
+}
+
+// The server asked last gave no reply in time, or the network says that it will give none.
+void Forwarder::missed(Asking& a, bool refused) {
+  if (refused) a.refused[a.server()] = true;
+  if (a.short_wait && !refused) return;
+  if (health_.size() > kMaxAsking) health_.clear();  // servers of many a resolv.conf ago
+  Health& h = health_of(a);
+  ++h.misses;
+  if (refused || h.misses >= kFailingAfter) h.failing_until = poll_.now() + kFailing;
 }
 
 void Forwarder::close_socket(Asking& a) {
@@ -78,9 +105,11 @@ void Forwarder::close_socket(Asking& a) {
 void Forwarder::next_server(Asking& a) {
   for (;;) {
     close_socket(a);
-    if (a.tries >= std::max(kMinTries, a.servers.size())) return finish(a, std::move(a.second));
+    if (a.tries >= a.most_tries) return finish(a, std::move(a.second));
     ++a.tries;
+    if (a.refused[a.server()]) continue;
     if (ask_by_udp(a)) return;
+    missed(a, true);
   }
 }
 
@@ -99,16 +128,21 @@ bool Forwarder::ask_by_udp(Asking& a) {
   auto id = poll_.add(a.fd.get(), EPOLLIN, [this, &a](uint32_t events) { on_udp(a, events); });
   if (!id.ok()) return false;
   a.id = *id;
-  poll_.set_deadline(a.id, poll_.now() + kUdpWait);
+  a.short_wait = failing(a.servers[a.server()]);
+  poll_.set_deadline(a.id, poll_.now() + (a.short_wait ? kFailingWait : kUdpWait));
   return true;
 }
 
 void Forwarder::on_udp(Asking& a, uint32_t events) {
-  if (events == 0) return next_server(a);
+  if (events == 0) {
+    missed(a, false);
+    return next_server(a);
+  }
   char buffer[kMaxDatagram];
   ssize_t n = recv(a.fd.get(), buffer, sizeof buffer, 0);
   if (n < 0) {
     if (errno == EAGAIN || errno == EINTR) return;
+    missed(a, true);
     return next_server(a);
   }
   take(a, std::string(buffer, size_t(n)));
@@ -152,6 +186,7 @@ void Forwarder::take(Asking& a, std::string response) {
     if (by_tcp || ++a.strays > kMaxStrays) next_server(a);
     return;
   }
+  health_.erase(address_key(a.servers[a.server()]));
   if (m->is_truncated() && !by_tcp) {
     a.second = std::move(response);
     return ask_by_tcp(a);

@@ -1,5 +1,7 @@
 // Asks other name servers: by UDP from a fresh port with a random id each time, two seconds each, server after server, by TCP when
-// the reply was cut; the same question asked twice at a time goes out once. Runs on its Poll's thread.
+// the reply was cut; the same question asked twice at a time goes out once, so that servers that send it back to us cannot make a storm.
+// A server that has been silent or refused is waited for only a second, once: where there is no network, clients hear so soon. Runs on
+// its Poll's thread.
 #pragma once
 #include <functional>
 #include <memory>
@@ -27,6 +29,13 @@ class Forwarder {
 
  private:
   struct Asking;
+  struct Health {
+    int misses = 0;  // full waits in vain, one after another
+    Duration failing_until{0};
+  };
+  Health& health_of(const Asking& asking);
+  bool failing(const Upstream& server) const;
+  void missed(Asking& asking, bool refused);
   void next_server(Asking& asking);
   bool open_socket(Asking& asking, int type);
   bool ask_by_udp(Asking& asking);
@@ -44,6 +53,7 @@ class Forwarder {
   // The server that answered while others did not is asked first for a while.
   size_t good_server_ = 0;
   Duration prefer_until_{0};
+  std::unordered_map<std::string, Health> health_;  // by address; of servers that have failed since their last reply
   std::unordered_map<std::string, std::shared_ptr<Asking>> asking_;
 };
 

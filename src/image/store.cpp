@@ -10,6 +10,7 @@
 #include <atomic>
 
 #include "base/embedded.h"
+#include "base/gunzip.h"
 #include "base/log.h"
 #include "base/strings.h"
 #include "image/tar.h"
@@ -215,11 +216,19 @@ Result<> ImageStore::remove(const std::string& reference) {
   return {};
 }
 
+#if defined(__aarch64__)
+constexpr const char* kArchitecture = "arm64";
+#elif defined(__arm__)
+constexpr const char* kArchitecture = "arm";
+#else
+constexpr const char* kArchitecture = "amd64";
+#endif
+
 // The echo image needs no archive: one layer with the embedded program.
 Result<> ImageStore::add_echo_image() {
-  std::string_view elf = embedded_echo::files()[0].content;
+  TRY(std::string elf, gunzip(embedded_echo::files()[0].content, 16 << 20));
   TRY(std::string diff_id, digest_of(elf));
-  std::string config = Node::obj({{"architecture", "amd64"}, {"os", "linux"},
+  std::string config = Node::obj({{"architecture", kArchitecture}, {"os", "linux"},
                                   {"config", Node::obj({{"Entrypoint", Node::arr({"/echoserver"})}, {"ExposedPorts", Node::obj({{"8080/tcp", Node::object()}})}, {"WorkingDir", "/"}})},
                                   {"rootfs", Node::obj({{"type", "layers"}, {"diff_ids", Node::arr({diff_id})}})}}).dump();
   std::string folder = layer_folder(diff_id);

@@ -4,6 +4,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -246,6 +247,12 @@ Result<Mapping> Session::mapping(std::string_view word) {
   TRY(const Discovery* d, discovery());
   const Mapping* m = d->find(word);
   if (!m) return usage("the server doesn't have a resource type " + json::quoted(word));
+  if (std::find(m->short_names.begin(), m->short_names.end(), word) != m->short_names.end())
+    for (const Mapping& other : d->all()) {
+      bool also = &other != m && other.preferred && (other.group != m->group || other.resource != m->resource);
+      if (also && std::find(other.short_names.begin(), other.short_names.end(), word) != other.short_names.end())
+        err("Warning: short name " + json::quoted(word) + " could also match lower priority resource " + other.full_resource() + "\n");
+    }
   return *m;
 }
 

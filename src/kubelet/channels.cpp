@@ -16,6 +16,7 @@ using net::WebSocket;
 constexpr size_t kMaxPendingInput = 256 * 1024;  // of stdin before the client is no longer read
 constexpr size_t kMaxResize = 4096;              // of an unfinished resize message
 constexpr auto kStreamsTimeout = seconds(30);    // for the client to open its SPDY streams
+constexpr std::string_view kV5 = "v5.channel.k8s.io";
 constexpr unsigned char kCloseChannel = 255;     // v5: the next byte names the channel that ends
 
 Task<void> take_input(CommandInputPtr input, std::string data) {
@@ -44,9 +45,7 @@ class WebSocketChannels : public Channels {
   explicit WebSocketChannels(std::shared_ptr<WebSocket> socket) : socket_(std::move(socket)) {}
 
   Task<Result<>> write(Channel channel, std::string data) override { return send(socket_, channel, std::move(data)); }
-  Task<void> end(Channel channel) override {
-    if (socket_->protocol() == "v5.channel.k8s.io") (void)co_await socket_->write(WebSocket::Opcode::Binary, {static_cast<char>(kCloseChannel), static_cast<char>(channel)});
-  }
+  Task<void> end(Channel) override { co_return; }  // v5 lets only the client end a channel; kubectl complains about others
   Task<void> close() override { (void)co_await socket_->close(1000, ""); }
 
   static Task<Result<>> send(std::shared_ptr<WebSocket> socket, Channel channel, std::string data) {
@@ -54,7 +53,7 @@ class WebSocketChannels : public Channels {
     co_return co_await socket->write(WebSocket::Opcode::Binary, std::move(data));
   }
   static Task<void> receive(std::shared_ptr<WebSocket> socket, CommandInputPtr input) {
-    bool v5 = socket->protocol() == "v5.channel.k8s.io";
+    bool v5 = socket->protocol() == kV5;
     for (;;) {
       auto message = co_await socket->read();
       if (!message.ok() || message->opcode == WebSocket::Opcode::Close) break;
@@ -175,12 +174,34 @@ Task<Result<net::StreamPtr>> upgrade_to_spdy(net::ResponseWriter& response, std:
   co_return co_await response.upgrade(std::move(headers));
 }
 
+std::string internal_failure(const std::string& text) {
+  using json::Node;
+  return Node::obj({{"metadata", Node::object()},
+                    {"status", "Failure"},
+                    {"message", "Internal error occurred: " + text},
+                    {"reason", "InternalError"},
+                    {"details", Node::obj({{"causes", Node::arr({Node::obj({{"message", text}})})}})},
+                    {"code", 500}})
+      .dump();
+}
+
+Task<Result<>> refuse_channels(net::Request& request, net::ResponseWriter& response, Status why) {
+  bool v5 = false;
+  for (std::string_view line : request.headers.all("Sec-WebSocket-Protocol"))
+    for (std::string_view piece : split(line, ',')) v5 |= trim(piece) == kV5;
+  if (!net::is_websocket_upgrade(request) || !v5) co_return why;
+  std::vector<std::string> served = {std::string(kV5)};
+  CO_TRY(auto socket, co_await net::accept_websocket(request, response, served));
+  CO_TRY_OK(co_await WebSocketChannels::send(socket, kError, internal_failure("unable to upgrade connection: " + why.message())));
+  co_return co_await socket->close(1000, "");
+}
+
 Task<Result<ChannelsPtr>> accept_channels(async::Loop& loop, net::Request& request, net::ResponseWriter& response, CommandStreams wanted, CommandInputPtr input) {
   if (!net::is_websocket_upgrade(request)) {
     if (!is_spdy_upgrade(request)) co_return bad_request("Upgrade request required");
     co_return co_await accept_spdy(loop, request, response, wanted, input);
   }
-  std::vector<std::string> served = {"v5.channel.k8s.io", "v4.channel.k8s.io"};
+  std::vector<std::string> served = {std::string(kV5), "v4.channel.k8s.io"};
   CO_TRY(auto socket, co_await net::accept_websocket(request, response, served));
   // An empty message tells the client that the connection stands.
   (void)co_await WebSocketChannels::send(socket, wanted.out ? kStdout : wanted.err ? kStderr : kError, "");

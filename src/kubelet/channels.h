@@ -22,6 +22,9 @@ struct CommandInput {
 };
 using CommandInputPtr = std::shared_ptr<CommandInput>;
 
+// The metav1.Status on the error channel when there is no exit code to tell.
+std::string internal_failure(const std::string& text);
+
 class Channels {
  public:
   virtual ~Channels() = default;
@@ -33,6 +36,9 @@ using ChannelsPtr = std::shared_ptr<Channels>;
 
 // Agrees on a protocol and upgrades; then what comes in goes to `input`. BadRequest or Forbidden before the upgrade, other errors after.
 async::Task<Result<ChannelsPtr>> accept_channels(async::Loop& loop, net::Request& request, net::ResponseWriter& response, CommandStreams wanted, CommandInputPtr input);
+
+// Why there will be no command. A client that can be told inside of its WebSocket (v5) is; an error is for the caller to answer.
+async::Task<Result<>> refuse_channels(net::Request& request, net::ResponseWriter& response, Status why);
 
 // For SPDY requests: the first of `served` that X-Stream-Protocol-Version offers; Forbidden in the words of the kubelet otherwise.
 Result<std::string> choose_stream_protocol(const net::Request& request, const std::vector<std::string>& served);

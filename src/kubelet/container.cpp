@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "kubelet/pods.h"
+#include "kubelet/resolv.h"
 
 namespace k8lite::kubelet {
 
@@ -37,7 +38,7 @@ EnvironmentInput PodManager::environment_input(const LocalPtr& local, Value cont
   in.pod = local->pod.root();
   in.container = container;
   in.node_name = facts_.name;
-  in.host_ip = facts_.ip;
+  in.host_ip = node_ip();
   {
     std::lock_guard lock(mutex_);
     in.pod_ip = local->ip;
@@ -82,16 +83,7 @@ Result<> PodManager::write_etc_files(const LocalPtr& local) {
     for (Value h : alias["hostnames"].items()) hosts += "\t" + h.str();
     hosts += "\n";
   }
-  std::string policy = pod.path("spec.dnsPolicy").str("ClusterFirst"), resolv;
-  bool cluster = policy == "ClusterFirstWithHostNet" || (policy == "ClusterFirst" && !pod.path("spec.hostNetwork").bool_or(false));
-  if (policy != "None") resolv = cluster && !facts_.cluster_dns.empty() ? "search " + ns + ".svc." + facts_.cluster_domain + " svc." + facts_.cluster_domain + " " + facts_.cluster_domain + "\nnameserver " + facts_.cluster_dns + "\noptions ndots:5\n"
-                                                                        : os::read_file(facts_.resolv_conf).value_or("");
-  Value dns = pod["spec"]["dnsConfig"];
-  for (Value n : dns["nameservers"].items()) resolv += "nameserver " + n.str() + "\n";
-  std::string searches;
-  for (Value s : dns["searches"].items()) searches += " " + s.str();
-  if (!searches.empty()) resolv += "search" + searches + "\n";
-  for (Value o : dns["options"].items()) resolv += "options " + o["name"].str() + (o["value"] ? ":" + o["value"].str() : "") + "\n";
+  std::string resolv = pod_resolv_conf(pod, {facts_.cluster_dns, facts_.cluster_domain, os::read_file(facts_.resolv_conf).value_or("")});
   for (auto [name, text] : {std::pair{"hosts", &hosts}, {"resolv.conf", &resolv}}) {
     std::string path = dir + "/" + name;
     if (os::exists(path)) continue;  // mounted into containers by now: replacing the file would not reach them
@@ -210,6 +202,7 @@ Result<runtime::ContainerSpec> PodManager::container_spec(const LocalPtr& local,
   s.drop_capabilities = names(security["capabilities"]["drop"]);
   s.tty = c["tty"].bool_or(false);
   s.stdin_open = c["stdin"].bool_or(false);
+  s.stdin_once = c["stdinOnce"].bool_or(false);
   s.host_pid = pod.path("spec.hostPID").bool_or(false);
   s.host_network = pod.path("spec.hostNetwork").bool_or(false);
   s.oom_score_adj = oom_score_adj(pod, c, facts_.memory);
@@ -226,13 +219,17 @@ Result<runtime::ContainerSpec> PodManager::container_spec(const LocalPtr& local,
   return s;
 }
 
+void PodManager::name_image(const image::Image& image, Value container, std::string& name, std::string& id) {
+  name = image.names.empty() ? container["image"].str() : image.names[0];
+  id = image.digest.empty() ? image.id : name.substr(0, name.rfind(':')) + "@" + image.digest;
+}
+
 std::optional<PodManager::Failure> PodManager::try_start(const LocalPtr& local, Value c, int attempt, std::string& image_name, std::string& image_id) {
   std::string name = c["name"].str(), id = name + "-" + std::to_string(attempt);
   auto image = ensure_image(local, c);
   if (auto* failure = std::get_if<Failure>(&image)) return *failure;
   const auto& found = std::get<image::Image>(image);
-  image_name = found.names.empty() ? c["image"].str() : found.names[0];
-  image_id = found.digest.empty() ? found.id : found.names[0].substr(0, found.names[0].rfind(':')) + "@" + found.digest;
+  name_image(found, c, image_name, image_id);
   std::string message_dir = pod_dir(local->uid) + "/containers/" + name;
   if (auto r = os::make_dirs(message_dir); !r.ok()) return Failure{"CreateContainerError", r.status()};
   if (auto r = os::write_file(message_dir + "/termination-log", "", 0666, false); !r.ok()) return Failure{"CreateContainerError", r.status()};

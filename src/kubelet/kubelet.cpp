@@ -8,7 +8,6 @@ namespace {
 
 constexpr unsigned kPodWorkers = 6;  // a worker may wait for an image or a hook
 constexpr auto kRetry = milliseconds(300);
-constexpr std::string_view kVtepAnnotation = "flannel.alpha.coreos.com/backend-data";
 
 machinery::ListOptions on_this_node(const std::string& node) {
   machinery::ListOptions o;
@@ -40,10 +39,12 @@ Result<> Kubelet::start() {
   facts.resolv_conf = options_.resolv_conf;
   facts.cpu_milli = options_.node.cpu_milli;
   facts.memory = options_.node.memory;
+  facts.map_ports = options_.map_ports;
   manager_ = std::make_unique<PodManager>(client_, clock_, events_, facts, pods_, services_, *images_, *puller_, loop_);
   pods_.on_change([this](const json::Doc& before, const json::Doc& after) { manager_->queue().add(machinery::object_key((after ? after : before).root())); });
   nodes_.on_change([this](const json::Doc&, const json::Doc&) {
     std::lock_guard lock(mutex_);
+    nodes_changed_ = true;
     wake_.notify_all();
   });
   server_ = std::make_unique<KubeletServer>(loop_, *manager_, clock_);
@@ -53,47 +54,29 @@ Result<> Kubelet::start() {
   return {};
 }
 
+bool Kubelet::wait(Duration d) {
+  std::unique_lock lock(mutex_);
+  wake_.wait_for(lock, d, [this] { return stopping_; });
+  return stopping_;
+}
+
 void Kubelet::run() {
-  auto wait = [this](Duration d) {
-    std::unique_lock lock(mutex_);
-    wake_.wait_for(lock, d, [this] { return stopping_; });
-    return stopping_;
-  };
   while (true) {
     auto r = reporter_.register_node();
     if (r.ok()) break;
     log_warn("the node could not be registered, will try again", {{"error", r.status()}});
     if (wait(seconds(1))) return;
   }
+  reporter_.on_address_lost = [this](const std::string& message) {
+    if (auto node = client_.get({"", "v1", "nodes", "", options_.node.name, ""}); node.ok()) events_.record(node->root(), "Warning", "NodeAddressLost", message);
+  };
   reporter_.start_heartbeats();
   nodes_.start();
   services_.start();
   pods_.start();
-  std::string cidr;
-  while ((cidr = reporter_.pod_cidr()).empty())
-    if (wait(milliseconds(30))) return;
-  cni::NetworkOptions n;
-  n.pod_cidr = cidr;
-  n.cluster_cidr = options_.cluster_cidr;
-  n.state_file = options_.data_dir + "/addresses.json";
-  n.backend = options_.flannel_backend;
-  n.node_ip = options_.node.ip;
-  n.dns_ip = options_.cluster_dns;
-  while (true) {
-    auto network = cni::Network::open(n);
-    if (network.ok()) {
-      std::lock_guard lock(mutex_);
-      network_ = std::move(network).value();
-      break;
-    }
-    log_error("the pod network could not be made", {{"error", network.status()}});
-    (void)reporter_.report(false, "container runtime network not ready: " + network.status().message());
-    if (wait(seconds(5))) return;
-  }
-  if (!network_->vtep_mac().empty())
-    (void)reporter_.set_annotation(std::string(kVtepAnnotation), json::Node::obj({{"VNI", 1}, {"VtepMAC", network_->vtep_mac()}}).dump());
+  if (!open_network()) return;
   manager_->set_network(network_.get());
-  if (options_.on_network) options_.on_network(network_->masquerade_rules());
+  if (options_.on_network) options_.on_network(*network_);
   pods_.wait_synced(seconds(60));
   services_.wait_synced(seconds(60));
   images_->import_folder(options_.data_dir + "/images");
@@ -102,25 +85,8 @@ void Kubelet::run() {
   runner_->start();
   while (!reporter_.report(true, "").ok())
     if (wait(kRetry)) return;
-  log_info("the node is ready", {{"node", options_.node.name}, {"pods", cidr}});
-  std::unique_lock lock(mutex_);
-  while (!stopping_) {
-    lock.unlock();
-    std::vector<cni::Peer> peers;
-    for (const json::Doc& node : nodes_.list()) {
-      std::string name = node.path("metadata.name").str();
-      if (name == options_.node.name) continue;
-      cni::Peer p{name, "", node.path("spec.podCIDR").str(), ""};
-      for (json::Value a : node.path("status.addresses").items())
-        if (a["type"].equals("InternalIP")) p.node_ip = a["address"].str();
-      auto data = json::Node::parse(node["metadata"]["annotations"][kVtepAnnotation].str());
-      if (data.ok()) p.vtep_mac = data->get("VtepMAC").str();
-      peers.push_back(std::move(p));
-    }
-    if (auto r = network_->sync_peers(peers); !r.ok()) log_warn("the way to another node could not be made", {{"error", r.status()}});
-    lock.lock();
-    if (!stopping_) wake_.wait(lock);
-  }
+  log_info("the node is ready", {{"node", options_.node.name}, {"pods", network_->pod_cidr()}});
+  follow_network();
 }
 
 void Kubelet::stop() {
@@ -130,6 +96,7 @@ void Kubelet::stop() {
     wake_.notify_all();
   }
   if (thread_.joinable()) thread_.join();
+  links_ = nullptr;
   reporter_.stop();
   pods_.stop();
   services_.stop();

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "base/random.h"
+#include "cni/link_watch.h"
 #include "kubelet/node.h"
 #include "kubelet/pods.h"
 #include "kubelet/server.h"
@@ -13,12 +14,18 @@ struct KubeletOptions {
   NodeConfig node;
   std::string data_dir;      // <data-dir>/agent
   std::string run_dir = "/run/k8lite/pods";
-  std::string cluster_cidr, cluster_dns, cluster_domain, flannel_backend = "vxlan", resolv_conf = "/etc/resolv.conf";
+  std::string cluster_cidr, service_cidr, cluster_dns, cluster_domain, flannel_backend = "vxlan", flannel_iface, resolv_conf = "/etc/resolv.conf";
+  bool serves_dns = true;    // cluster_dns is an address of this node
   std::string registries_file;
   std::string listen_address = "::";
   net::TlsServerConfig tls;
-  // Called once, on the node agent's thread, when the pod network stands; with its iptables rules.
-  std::function<void(const std::string& rules)> on_network;
+  // The rest is called on the node agent's thread. Once, when the pod network stands:
+  std::function<void(const cni::Network&)> on_network;
+  std::function<Result<>(const std::vector<PortMapping>&)> map_ports;  // see NodeFacts; on any thread
+  // The address that this machine has now, "" for none: asked again when links or addresses change. Unset: node.ip stays.
+  std::function<std::string()> find_address;
+  // The node's address has become another one; gives the serving certificate for it. Called again until it succeeds.
+  std::function<Result<net::TlsServerConfig>(const std::string& ip)> on_address;
 };
 
 class Kubelet {
@@ -31,6 +38,11 @@ class Kubelet {
 
  private:
   void run();
+  bool open_network();       // false: stopped meanwhile
+  void follow_network();     // until stop()
+  void follow_address();
+  bool sync_peers();
+  bool wait(Duration d);     // true: stopped
   async::Loop& loop_;
   machinery::Client& client_;
   const Clock& clock_;
@@ -44,9 +56,12 @@ class Kubelet {
   std::unique_ptr<PodManager> manager_;
   std::unique_ptr<machinery::Runner> runner_;
   std::unique_ptr<KubeletServer> server_;
+  std::unique_ptr<cni::LinkWatch> links_;
+  std::string told_cidr_;          // another pod network that was complained about
+  std::string ip_, certified_ip_;  // the node agent's thread only: the node's address, and the one that all others know
   mutable std::mutex mutex_;
   std::condition_variable wake_;
-  bool stopping_ = false;
+  bool stopping_ = false, nodes_changed_ = true, links_changed_ = true;
   std::thread thread_;
 };
 

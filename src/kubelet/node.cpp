@@ -1,5 +1,8 @@
 #include "kubelet/node.h"
 
+#include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <netinet/in.h>
 #include <sys/statvfs.h>
 #include <sys/sysinfo.h>
 #include <sys/utsname.h>
@@ -16,6 +19,7 @@ using json::Node;
 
 constexpr auto kLeasePeriod = seconds(10);
 constexpr int kStatusEvery = 30;  // leases: 5 minutes
+constexpr auto kLongSilence = seconds(25);  // the server may have given the node up (after 40 s), or will before it hears more
 
 std::string os_release() {
   auto text = os::read_file("/etc/os-release");
@@ -69,7 +73,12 @@ Node NodeReporter::node_status(bool ready, const std::string& why, json::Value o
   uname(&uts);
   Node capacity = Node::obj({{"cpu", std::to_string(config_.cpu_milli / 1000)}, {"memory", std::to_string(config_.memory / 1024) + "Ki"}, {"ephemeral-storage", std::to_string(config_.ephemeral_storage / 1024) + "Ki"}, {"pods", std::to_string(config_.max_pods)}});
   Node status = Node::obj({{"capacity", capacity}, {"allocatable", capacity}, {"conditions", std::move(conditions)}});
-  status["addresses"] = Node::arr({Node::obj({{"type", "InternalIP"}, {"address", config_.ip}}), Node::obj({{"type", "Hostname"}, {"address", config_.hostname}})});
+  std::string ip;
+  {
+    std::lock_guard lock(mutex_);
+    ip = config_.ip;
+  }
+  status["addresses"] = Node::arr({Node::obj({{"type", "InternalIP"}, {"address", ip}}), Node::obj({{"type", "Hostname"}, {"address", config_.hostname}})});
   status["daemonEndpoints"]["kubeletEndpoint"].set("Port", config_.kubelet_port);
   status["nodeInfo"] = Node::obj({{"machineID", first_line("/etc/machine-id")}, {"systemUUID", first_line("/etc/machine-id")}, {"bootID", first_line("/proc/sys/kernel/random/boot_id")}, {"kernelVersion", uts.release},
                                   {"osImage", os_release()}, {"containerRuntimeVersion", "k8lite://" + config_.version}, {"kubeletVersion", "v1.36.0+k8lite"}, {"kubeProxyVersion", ""},
@@ -112,6 +121,11 @@ Result<> NodeReporter::set_annotation(const std::string& key, const std::string&
   return {};
 }
 
+void NodeReporter::set_ip(const std::string& ip) {
+  std::lock_guard lock(mutex_);
+  config_.ip = ip;
+}
+
 std::string NodeReporter::pod_cidr() {
   auto node = client_.get({"", "v1", "nodes", "", config_.name, ""});
   return node.ok() ? node->path("spec.podCIDR").str() : "";
@@ -143,21 +157,51 @@ Result<> NodeReporter::renew_lease() {
   return {};
 }
 
+// The certificates, the service rules and what other nodes know of this one hold its address: a new one needs a new start.
+void NodeReporter::check_address() {
+  ifaddrs* all = nullptr;
+  if (getifaddrs(&all) != 0) return;
+  bool found = false;
+  for (ifaddrs* i = all; i; i = i->ifa_next) {
+    if (!i->ifa_addr || (i->ifa_addr->sa_family != AF_INET && i->ifa_addr->sa_family != AF_INET6)) continue;
+    char text[INET6_ADDRSTRLEN] = {};
+    bool v4 = i->ifa_addr->sa_family == AF_INET;
+    const void* raw = v4 ? static_cast<const void*>(&reinterpret_cast<sockaddr_in*>(i->ifa_addr)->sin_addr) : &reinterpret_cast<sockaddr_in6*>(i->ifa_addr)->sin6_addr;
+    inet_ntop(i->ifa_addr->sa_family, raw, text, sizeof text);
+    found |= config_.ip == text;
+  }
+  freeifaddrs(all);
+  if (std::exchange(address_lost_, !found) || found) return;
+  std::string message = "the node's address " + config_.ip + " is no more on this machine: start k8lite again to use another one, or give it back";
+  log_warn(message, {{"node", config_.name}});
+  if (on_address_lost) on_address_lost(message);
+}
+
 void NodeReporter::start_heartbeats() {
   thread_ = std::thread([this] {
     std::unique_lock lock(mutex_);
+    Duration heard = clock_.mono();
+    bool owed = false;  // a report, since the server may believe something else
     for (int n = 0; !stopping_; ++n) {
       bool ready = ready_;
       std::string why = why_;
       lock.unlock();
+      owed |= clock_.mono() - heard > kLongSilence;
+      check_address();
       auto r = renew_lease();
       if (!r.ok()) {
         log_warn("the node's lease could not be renewed", {{"error", r.status()}});
         // The object may be gone (kubectl delete node): a node that lives registers itself again.
         if (r.status().is(Reason::NotFound)) (void)register_node();
+      } else {
+        owed |= clock_.mono() - heard > kLongSilence;
+        heard = clock_.mono();
       }
-      if (n > 0 && n % kStatusEvery == 0)
-        if (auto s = report(ready, why); !s.ok() && s.status().is(Reason::NotFound)) (void)register_node(), (void)report(ready, why);
+      if (owed || (n > 0 && n % kStatusEvery == 0)) {
+        auto s = report(ready, why);
+        owed = !s.ok();
+        if (!s.ok() && s.status().is(Reason::NotFound)) (void)register_node(), (void)report(ready, why);
+      }
       lock.lock();
       wake_.wait_for(lock, kLeasePeriod, [this] { return stopping_; });
     }

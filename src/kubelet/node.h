@@ -2,6 +2,7 @@
 // "Node Heartbeats".)
 #pragma once
 #include <condition_variable>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -31,20 +32,24 @@ class NodeReporter {
   // Creates the node (or takes over the one of that name), not ready yet. Tried again until `stop()`.
   Result<> register_node();
   Result<> set_annotation(const std::string& key, const std::string& value);
+  void set_ip(const std::string& ip);  // reported with the next report()
   std::string pod_cidr();        // "" until the server has given one
   Result<> report(bool ready, const std::string& why);
   void start_heartbeats();       // a lease every 10 s, the status every 5 minutes
+  // Told once when the node's address is no more on this machine; set before start_heartbeats().
+  std::function<void(const std::string& message)> on_address_lost;
   void stop();
 
  private:
   json::Node node_status(bool ready, const std::string& why, json::Value old) const;
   Result<> renew_lease();
+  void check_address();
   machinery::Client& client_;
   const Clock& clock_;
-  const NodeConfig config_;
-  std::mutex mutex_;
+  NodeConfig config_;          // .ip guarded by the mutex, the rest never changes
+  mutable std::mutex mutex_;
   std::condition_variable wake_;
-  bool stopping_ = false, ready_ = false;
+  bool stopping_ = false, ready_ = false, address_lost_ = false;
   std::string why_;
   std::thread thread_;
 };

@@ -4,6 +4,8 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "base/log.h"
 #include "base/strings.h"
 
@@ -15,7 +17,7 @@ using machinery::Action;
 
 PodManager::PodManager(machinery::Client& client, const Clock& clock, machinery::EventRecorder& events, NodeFacts facts, machinery::Informer& pods, machinery::Informer& services,
                        image::ImageStore& images, image::Puller& puller, async::Loop& loop)
-    : client_(client), clock_(clock), events_(events), facts_(std::move(facts)), pods_(pods), services_(services), images_(images), puller_(puller), queue_(clock) {
+    : client_(client), clock_(clock), events_(events), facts_(std::move(facts)), node_ip_(facts_.ip), pods_(pods), services_(services), images_(images), puller_(puller), queue_(clock) {
   runtime_ = std::make_unique<runtime::Runtime>(
       facts_.run_dir, [this](const std::string& uid, const runtime::shim::State& s) { on_exit(uid, s); },
       [this](const std::string& uid) {
@@ -63,6 +65,51 @@ PodManager::LocalPtr PodManager::find_by_name(const std::string& ns, const std::
   return ended;
 }
 
+namespace {
+
+// A run as its `terminated` state in the API tells it.
+runtime::shim::State ended_run(const std::string& id, Value terminated) {
+  runtime::shim::State s;
+  s.id = id;
+  s.exit_code = terminated["exitCode"].int_or(0);
+  s.signal = terminated["signal"].int_or(0);
+  s.oom_killed = terminated["reason"].equals("OOMKilled");
+  if (auto at = parse_rfc3339(terminated["finishedAt"].str())) s.finished_us = static_cast<uint64_t>(at->us);
+  if (auto at = parse_rfc3339(terminated["startedAt"].str())) s.started_us = static_cast<uint64_t>(at->us);
+  return s;
+}
+
+// After a restart or a reboot the API still knows how often containers were started and how they ended.
+void restore(LocalPod& local, const Doc& pod) {
+  std::string phase = pod.path("status.phase").str();
+  bool all_ended = true;
+  for (const char* list : {"containerStatuses", "initContainerStatuses"})
+    for (Value s : pod["status"][list].items()) {
+      std::string name = s["name"].str();
+      int64_t count = s["restartCount"].int_or(0);
+      Value t = s["state"]["terminated"];
+      all_ended &= t.exists();
+      if (s["containerID"].empty()) continue;
+      ContainerRun& run = local.runs[name];
+      run.restart_count = static_cast<int>(count) + 1;
+      run.image = s["image"].str();
+      run.image_id = s["imageID"].str();
+      if (Value last = s["lastState"]["terminated"]) {
+        run.last = ended_run(name + "-" + std::to_string(s["state"]["waiting"] ? count : count - 1), last);
+        run.last_termination_message = last["message"].str();
+      }
+      if (!t) continue;
+      // What had ended stays ended: init containers and pods that never restart must not run again.
+      run.exists = true;
+      run.restart_count = static_cast<int>(count);
+      run.current = ended_run(name + "-" + std::to_string(count), t);
+      run.termination_message = t["message"].str();
+    }
+  local.told = all_ended && (phase == "Succeeded" || phase == "Failed");
+}
+
+}  // namespace
+
 PodManager::LocalPtr PodManager::ensure(const Doc& pod) {
   std::string uid = pod.path("metadata.uid").str();
   std::lock_guard lock(mutex_);
@@ -71,26 +118,33 @@ PodManager::LocalPtr PodManager::ensure(const Doc& pod) {
     slot = std::make_shared<LocalPod>();
     slot->uid = uid;
     slot->key = machinery::object_key(pod.root());
-    // After a reboot the API still knows how often containers were started.
-    for (const char* list : {"containerStatuses", "initContainerStatuses"})
-      for (Value s : pod["status"][list].items()) {
-        int64_t count = s["restartCount"].int_or(0);
-        bool ran = !s["containerID"].empty();
-        if (ran) slot->runs[s["name"].str()].restart_count = static_cast<int>(count) + 1;
-        Value t = s["state"]["terminated"];
-        if (!ran || !t) continue;
-        // What had ended stays ended: init containers and pods that never restart must not run again.
-        ContainerRun& run = slot->runs[s["name"].str()];
-        run.exists = true;
-        run.restart_count = static_cast<int>(count);
-        run.current.id = s["name"].str() + "-" + std::to_string(count);
-        run.current.exit_code = t["exitCode"].int_or(0);
-        if (auto at = parse_rfc3339(t["finishedAt"].str())) run.current.finished_us = static_cast<uint64_t>(at->us);
-        if (auto at = parse_rfc3339(t["startedAt"].str())) run.current.started_us = static_cast<uint64_t>(at->us);
-      }
+    restore(*slot, pod);
   }
   slot->pod = pod;
   return slot;
+}
+
+// What the shim does not know of a container: from the API, when its start had been reported, else as at a start.
+void PodManager::take_known(const LocalPod& local, const runtime::shim::State& s, ContainerRun& run) {
+  std::string name = s.id.substr(0, s.id.rfind('-'));
+  Value container = find_container(local.pod.root(), name);
+  run.started = !container["startupProbe"];
+  run.ready = !container["readinessProbe"];
+  if (auto image = images_.find(container["image"].str())) name_image(*image, container, run.image, run.image_id);
+  for (const char* list : {"containerStatuses", "initContainerStatuses"})
+    for (Value c : local.pod["status"][list].items()) {
+      if (!c["name"].equals(name) || !c["containerID"].str().ends_with("/" + s.id)) continue;
+      run.ready = c["ready"].bool_or(false);
+      run.started |= c["started"].bool_or(false);
+      run.image = c["image"].str();
+      run.image_id = c["imageID"].str();
+    }
+  if (!s.running) run.ready = run.started = false, run.termination_message = termination_message(local.uid, name);
+}
+
+std::string PodManager::termination_message(const std::string& uid, const std::string& container) const {
+  constexpr size_t kLongest = 4096;  // as Kubernetes documents it
+  return os::read_file(pod_dir(uid) + "/containers/" + container + "/termination-log").value_or("").substr(0, kLongest);
 }
 
 void PodManager::adopt() {
@@ -105,11 +159,15 @@ void PodManager::adopt() {
       (void)runtime_->remove_pod(uid);
       continue;
     }
+    if (!adopt_network(uid, pod)) {
+      (void)runtime_->remove_pod(uid);
+      continue;
+    }
     alive.push_back(uid);
     auto local = ensure(pod);
     std::lock_guard lock(mutex_);
     local->sandbox = true;
-    local->ip = pod.path("spec.hostNetwork").bool_or(false) ? facts_.ip : network_ ? network_->address_of(uid) : "";
+    local->ip = pod.path("spec.hostNetwork").bool_or(false) ? node_ip_ : network_ ? network_->address_of(uid) : "";
     for (const auto& s : *states) {
       size_t dash = s.id.rfind('-');
       ContainerRun& run = local->runs[s.id.substr(0, dash)];
@@ -118,19 +176,13 @@ void PodManager::adopt() {
       run.exists = true;
       run.restart_count = attempt;
       run.current = s;
-      run.started = !find_container(pod.root(), s.id.substr(0, dash))["startupProbe"];
-      for (Value c : pod.path("status.containerStatuses").items())
-        if (c["name"].equals(s.id.substr(0, dash))) {
-          run.ready = c["ready"].bool_or(false);
-          run.started |= c["started"].bool_or(false);
-          run.image = c["image"].str();
-          run.image_id = c["imageID"].str();
-        }
+      take_known(*local, s, run);
       if (!s.running) run.backoff = next_backoff(run), run.not_before = clock_.mono() + run.backoff;
       else prober_->add({uid, local->key, s.id.substr(0, dash), s.id, local->ip, pod});
     }
   }
   if (network_) network_->keep_only(alive);
+  if (auto r = publish_ports(); !r.ok()) log_warn("host ports could not be mapped", {{"error", r.status()}});
   for (const Doc& p : pods_.list()) queue_.add(machinery::object_key(p.root()));
   for (const auto& uid : os::list_dir(facts_.data_dir + "/pods")) {
     bool known = false;
@@ -194,6 +246,11 @@ Result<Action> PodManager::sync(const LocalPtr& local) {
     (void)send_status(local);
     return Action::after(seconds(5));
   }
+  if (auto r = ensure_ports(local); !r.ok()) {
+    event(local, "Warning", "FailedCreatePodSandBox", "Failed to map host ports: " + r.status().message());
+    (void)send_status(local);
+    return Action::after(seconds(5));
+  }
   if (auto r = ensure_volumes(local); !r.ok()) {
     event(local, "Warning", "FailedMount", r.status().message());
     (void)send_status(local);
@@ -238,7 +295,7 @@ Result<> PodManager::ensure_sandbox(const LocalPtr& local) {
   config.cgroup_procs = cgroups_.procs_files(pod_cgroup(pod));
   TRY_OK(os::make_dirs(facts_.run_dir, 0700));
   TRY_OK(runtime_->start_pod(config));
-  std::string ip = facts_.ip;
+  std::string ip = node_ip();
   if (!config.host_network) {
     if (!network_) return unavailable("the node's pod network is not ready yet");
     os::Fd netns(::open(("/proc/" + std::to_string(runtime_->shim_pid(local->uid)) + "/ns/net").c_str(), O_RDONLY | O_CLOEXEC));
@@ -275,7 +332,7 @@ void PodManager::on_exit(const std::string& uid, const runtime::shim::State& sta
     run.backoff = backoff;
     // The first restart comes at once when the container had run well for a while.
     run.not_before = clock_.mono() + (run.restart_count == 0 ? Duration{0} : backoff);
-    run.termination_message = os::read_file(pod_dir(uid) + "/containers/" + name + "/termination-log").value_or("").substr(0, 4096);
+    run.termination_message = termination_message(uid, name);
     Value pod = local->pod.root();
     bool init = false;
     for (Value c : pod.path("spec.initContainers").items()) init |= c["name"].equals(name);
@@ -389,21 +446,34 @@ Result<> PodManager::clean_up(const LocalPtr& local) {
     local->sandbox = false;
   }
   TRY_OK(runtime_->remove_pod(local->uid));
-  if (network_ && !local->pod.path("spec.hostNetwork").bool_or(false)) (void)network_->detach(local->uid);
+  if (network_ && !local->pod.path("spec.hostNetwork").bool_or(false)) {
+    if (local->ports_mapped) (void)publish_ports();  // before somebody else may get the address
+    if (auto r = network_->detach(local->uid); !r.ok()) log_warn("a pod's network could not be taken away", {{"pod", local->key}, {"error", r.status()}});
+  }
   (void)cgroups_.remove(pod_cgroup(local->pod.root()));
   (void)os::remove_tree(facts_.data_dir + "/containers/" + local->uid);
   return {};
 }
 
+namespace {
+// The node controller says so of every pod of a node it does not hear of; once the node is back its own word counts again.
+bool overruled(Value pod) {
+  for (Value c : pod.path("status.conditions").items())
+    if (c["type"].equals("Ready")) return c["reason"].equals("NodeNotReady");
+  return false;
+}
+}  // namespace
+
 Result<> PodManager::send_status(const LocalPtr& local) {
+  if (local->told) return {};
   json::Node status;
   {
     std::lock_guard lock(mutex_);
-    StatusInput in{facts_.ip, local->ip, clock_.now(), local->sandbox, local->reason, local->message};
+    StatusInput in{node_ip_, local->ip, clock_.now(), local->sandbox, local->reason, local->message};
     status = pod_status(local->pod.root(), local->runs, in);
   }
   std::string text = status.dump();
-  if (text == local->sent_status) return {};
+  if (text == local->sent_status && !overruled(local->pod.root())) return {};
   auto [ns, name] = machinery::split_key(local->key);
   json::Node patch = json::Node::obj({{"metadata", json::Node::obj({{"uid", local->uid}})}, {"status", std::move(status)}});
   auto r = client_.patch({"", "v1", "pods", ns, name, "status"}, machinery::PatchType::Merge, patch.dump(), {});
@@ -452,8 +522,25 @@ Result<> PodManager::exec(const std::string& ns, const std::string& pod, const s
   TRY(auto spec, container_spec(local, c, *image));
   spec.args = std::move(command);
   spec.tty = tty;
+  if (tty && std::none_of(spec.env.begin(), spec.env.end(), [](const std::string& e) { return e.starts_with("TERM="); })) spec.env.push_back("TERM=xterm");
   runtime::shim::Process process = plan_container(spec).process;
   return runtime_->exec(local->uid, id, process, stdio, std::move(done));
+}
+
+Result<PodManager::AttachPoint> PodManager::attach(const std::string& ns, const std::string& pod, const std::string& container, bool with_input, os::Fd out, os::Fd err) {
+  auto local = find_by_name(ns, pod);
+  if (!local) return not_found("pod " + ns + "/" + pod + " is not on this node");
+  std::string id;
+  {
+    std::lock_guard lock(mutex_);
+    auto it = local->runs.find(container);
+    if (it == local->runs.end() || !it->second.exists || !it->second.current.running) return bad_request("container not found (" + json::quoted(container) + ")");
+    id = it->second.current.id;
+  }
+  AttachPoint point;
+  TRY(point.attached, runtime_->attach(local->uid, id, with_input, std::move(out), std::move(err)));
+  point.tty = find_container(local->pod.root(), container)["tty"].bool_or(false);
+  return point;
 }
 
 Result<std::pair<int, std::string>> PodManager::run_command(const LocalPtr& local, const std::string& container, const std::vector<std::string>& command, Duration timeout) {

@@ -20,12 +20,25 @@
 
 namespace k8lite::kubelet {
 
+// A containerPort.hostPort of a running pod.
+struct PortMapping {
+  std::string pod;       // "ns/name"
+  std::string protocol;  // tcp, udp, sctp
+  std::string host_ip;   // "": every address of the node
+  int host_port = 0;
+  std::string pod_ip;
+  int container_port = 0;
+};
+std::vector<PortMapping> port_mappings(json::Value pod, const std::string& pod_ip);  // none for pods in the node's own network
+
 struct NodeFacts {
   std::string name, ip, cluster_dns, cluster_domain;
   std::string data_dir;   // <data-dir>/agent
   std::string run_dir;    // /run/k8lite/pods, of the shims
   std::string resolv_conf = "/etc/resolv.conf";
   int64_t cpu_milli = 0, memory = 0;
+  // Makes the rules for host ports be exactly these. Blocks; one call at a time. Unset: pods with host ports cannot start.
+  std::function<Result<>(const std::vector<PortMapping>&)> map_ports;
 };
 
 struct LocalPod {
@@ -35,10 +48,12 @@ struct LocalPod {
   Runs runs;
   std::string ip, reason, message;
   bool sandbox = false, terminating = false, removed = false;
+  bool ports_mapped = false;  // its host ports are in the rules
   std::set<std::string> signalled;
   Duration kill_at{0};
   Duration sandbox_retry{0};
   std::string sent_status;
+  bool told = false;  // it had ended and all was reported by an earlier process: there is nothing to add
   struct Token {
     std::string text;
     Instant refresh_at;
@@ -53,6 +68,8 @@ class PodManager : public machinery::Controller {
   ~PodManager() override;
 
   void set_network(cni::Network* network) { network_ = network; }
+  // The node's address has changed: pods in its network have it too, and every status shows it.
+  void set_node_ip(const std::string& ip);
   // Takes over what runs from before. The pod informer must be synced.
   void adopt();
 
@@ -64,6 +81,11 @@ class PodManager : public machinery::Controller {
   Result<std::string> log_path(const std::string& ns, const std::string& pod, const std::string& container, bool previous) const;
   bool is_running(const std::string& ns, const std::string& pod, const std::string& container) const;
   Result<> exec(const std::string& ns, const std::string& pod, const std::string& container, std::vector<std::string> command, bool tty, os::Fd stdio[3], std::function<void(int)> done);
+  struct AttachPoint {
+    runtime::Runtime::Attached attached;
+    bool tty = false;  // of the container: everything comes on `out` then
+  };
+  Result<AttachPoint> attach(const std::string& ns, const std::string& pod, const std::string& container, bool with_input, os::Fd out, os::Fd err);
   Result<std::string> pod_address(const std::string& ns, const std::string& pod) const;
   int sandbox_pid(const std::string& ns, const std::string& pod) const;
 
@@ -72,6 +94,8 @@ class PodManager : public machinery::Controller {
   LocalPtr find(const std::string& uid) const;
   LocalPtr find_by_name(const std::string& ns, const std::string& pod) const;
   LocalPtr ensure(const json::Doc& pod);
+  void take_known(const LocalPod& local, const runtime::shim::State& state, ContainerRun& run);
+  std::string termination_message(const std::string& uid, const std::string& container) const;
   Result<machinery::Action> sync(const LocalPtr& local);
   Result<machinery::Action> terminate(const LocalPtr& local, int64_t grace_seconds);
   void stop_containers(const LocalPtr& local, int64_t grace_seconds);
@@ -79,6 +103,11 @@ class PodManager : public machinery::Controller {
   Result<> send_status(const LocalPtr& local);
   Result<> ensure_sandbox(const LocalPtr& local);
   Result<> ensure_volumes(const LocalPtr& local);
+  // network.cpp
+  Result<> ensure_ports(const LocalPtr& local);
+  Result<> publish_ports();
+  bool adopt_network(const std::string& uid, const json::Doc& pod);
+  std::string node_ip() const;
   void on_exit(const std::string& uid, const runtime::shim::State& state);
   void on_probe(const ProbeTarget& target, ProbeKind kind, bool good);
   void pre_stop(const LocalPtr& local, json::Value container, int64_t grace_seconds);
@@ -89,6 +118,8 @@ class PodManager : public machinery::Controller {
     std::string reason;  // ErrImagePull, CreateContainerConfigError, …
     Status status;
   };
+  // As the status tells it: the image's first name, and its ID or the reference with the manifest's digest.
+  static void name_image(const image::Image& image, json::Value container, std::string& name, std::string& id);
   void start_container(const LocalPtr& local, const std::string& name);
   std::optional<Failure> try_start(const LocalPtr& local, json::Value container, int attempt, std::string& image_name, std::string& image_id);
   std::variant<image::Image, Failure> ensure_image(const LocalPtr& local, json::Value container);
@@ -105,6 +136,8 @@ class PodManager : public machinery::Controller {
   const Clock& clock_;
   machinery::EventRecorder& events_;
   const NodeFacts facts_;
+  std::string node_ip_;  // guarded by the mutex
+  std::mutex ports_mutex_;
   machinery::Informer& pods_;
   machinery::Informer& services_;
   image::ImageStore& images_;

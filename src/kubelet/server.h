@@ -9,16 +9,12 @@ namespace k8lite::kubelet {
 
 class KubeletServer {
  public:
-  KubeletServer(async::Loop& loop, PodManager& pods, const Clock& clock) : loop_(loop), pods_(pods), clock_(clock), streaming_(loop, pods) {}
+  KubeletServer(async::Loop& loop, PodManager& pods, const Clock& clock) : loop_(loop), streaming_(loop, pods, clock) {}
   Result<> start(const std::string& address, int port, std::shared_ptr<net::TlsServerContext> tls);
   void stop();
 
  private:
-  async::Task<void> handle(net::Request& request, net::ResponseWriter& response);
-  async::Task<void> logs(net::Request& request, net::ResponseWriter& response, std::string ns, std::string pod, std::string container);
   async::Loop& loop_;
-  PodManager& pods_;
-  const Clock& clock_;
   Streaming streaming_;
   std::unique_ptr<net::HttpServer> http_;
 };

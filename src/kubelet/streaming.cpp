@@ -34,6 +34,7 @@ struct Command {
   void close() {
     for (auto* s : {&in, &out, &err})
       if (*s) (*s)->close();
+    input->on_resize = nullptr;  // holds the terminal: its last holder's end hangs it up
     input->refused = true;
     input->room.notify();
     input->arrived.notify();
@@ -76,6 +77,13 @@ Result<> open_pipes(Command& c, CommandStreams wanted) {
   return {};
 }
 
+void resize_with(Command& c, os::Fd terminal) {
+  c.input->on_resize = [fd = std::make_shared<os::Fd>(std::move(terminal))](unsigned short columns, unsigned short rows) {
+    winsize size{rows, columns, 0, 0};
+    ioctl(fd->get(), TIOCSWINSZ, &size);
+  };
+}
+
 Result<> open_terminal(Command& c, CommandStreams wanted) {
   os::Fd master(posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
   char name[64];
@@ -97,11 +105,11 @@ Result<> open_terminal(Command& c, CommandStreams wanted) {
   return {};
 }
 
-Task<void> pump_output(CommandPtr c, FdStreamPtr from, Channel channel) {
+Task<void> pump_output(CommandPtr c, FdStreamPtr from, Channel channel, bool wanted = true) {
   for (;;) {
     auto data = co_await from->read();
     if (!data.ok() || data->empty()) break;
-    if (!(co_await c->channels->write(channel, std::move(*data))).ok()) break;
+    if (wanted && !(co_await c->channels->write(channel, std::move(*data))).ok()) break;
   }
   from->close();  // a process that goes on writing learns that nobody listens
   if (--c->pumps == 0) c->drained.notify();
@@ -152,6 +160,17 @@ Task<Result<>> start(CommandPtr c, ExecRequest q) {
   co_return co_await async::offload<Result<>>(c->core->pool, work);
 }
 
+// The end of a session: what is said on the error channel, and goodbye.
+Task<void> finish(CommandPtr c, CommandStreams streams, std::string status) {
+  if (streams.out) co_await c->channels->end(kStdout);
+  if (streams.err) co_await c->channels->end(kStderr);
+  (void)co_await c->channels->write(kError, status);
+  co_await c->channels->end(kError);
+  co_await c->channels->close();
+  c->input->on_gone = nullptr;
+  c->close();
+}
+
 Task<void> run_command(CommandPtr c, ExecRequest q) {
   auto started = co_await start(c, q);
   for (os::Fd& fd : c->stdio) fd.reset();
@@ -168,36 +187,75 @@ Task<void> run_command(CommandPtr c, ExecRequest q) {
     int code = c->code;
     status = code < 0 ? command_failure(unavailable("the container is gone")) : command_status(code);
   }
-  if (q.streams.out) co_await c->channels->end(kStdout);
-  if (q.streams.err) co_await c->channels->end(kStderr);
-  (void)co_await c->channels->write(kError, status);
-  co_await c->channels->end(kError);
-  co_await c->channels->close();
-  c->input->on_gone = nullptr;
-  c->input->on_resize = nullptr;
-  c->close();
+  co_await finish(c, q.streams, status);
 }
 
 bool is_set(const net::Query& q, std::string_view name) { return q.get(name) == "1" || q.get(name) == "true"; }
 
-Task<Result<>> serve_exec(StreamingCorePtr core, net::Request& request, net::ResponseWriter& response, std::string ns, std::string pod, std::string container) {
-  ExecRequest q{ns, pod, container, {}, {}};
-  q.streams = {is_set(request.query, "input"), is_set(request.query, "output"), is_set(request.query, "error"), is_set(request.query, "tty")};
-  if (q.streams.tty) q.streams.err = false;
-  if (!q.streams.in && !q.streams.out && !q.streams.err) co_return bad_request("you must specify at least 1 of stdin, stdout, stderr");
-  for (std::string_view word : request.query.all("command")) q.command.emplace_back(word);
-  if (q.command.empty()) co_return bad_request("you must specify a command");
-  if (!core->pods.is_running(ns, pod, container)) co_return internal_error("container not found (" + json::quoted(container) + ")");
-  auto c = std::make_shared<Command>();
-  c->core = core;
-  if (q.streams.tty) CO_TRY_OK(open_terminal(*c, q.streams));
-  else CO_TRY_OK(open_pipes(*c, q.streams));
+Result<CommandStreams> wanted_streams(const net::Query& query) {
+  CommandStreams s{is_set(query, "input"), is_set(query, "output"), is_set(query, "error"), is_set(query, "tty")};
+  if (s.tty) s.err = false;
+  if (!s.in && !s.out && !s.err) return bad_request("you must specify at least 1 of stdin, stdout, stderr");
+  return s;
+}
+
+// What the client leaves behind when it goes away is closed.
+void close_when_gone(const CommandPtr& c) {
   std::weak_ptr<Command> weak = c;
   c->input->on_gone = [weak] {
     if (auto command = weak.lock()) command->close();
   };
+}
+
+Task<Result<>> serve_exec(StreamingCorePtr core, net::Request& request, net::ResponseWriter& response, std::string ns, std::string pod, std::string container) {
+  ExecRequest q{ns, pod, container, {}, {}};
+  CO_TRY(q.streams, wanted_streams(request.query));
+  for (std::string_view word : request.query.all("command")) q.command.emplace_back(word);
+  if (q.command.empty()) co_return bad_request("you must specify a command");
+  if (!core->pods.is_running(ns, pod, container)) co_return co_await refuse_channels(request, response, internal_error("container not found (" + json::quoted(container) + ")"));
+  auto c = std::make_shared<Command>();
+  c->core = core;
+  if (q.streams.tty) CO_TRY_OK(open_terminal(*c, q.streams));
+  else CO_TRY_OK(open_pipes(*c, q.streams));
+  close_when_gone(c);
   CO_TRY(c->channels, co_await accept_channels(core->loop, request, response, q.streams, c->input));
   async::spawn(core->loop, run_command(c, q));
+  co_return Result<>{};
+}
+
+// ---- attach ----
+
+// Both outputs are always taken: their end is how the container's end is noticed.
+Task<void> run_attached(CommandPtr c, CommandStreams wanted, bool terminal) {
+  c->pumps = 2;
+  async::spawn(c->core->loop, pump_output(c, c->out, kStdout, wanted.out));
+  async::spawn(c->core->loop, pump_output(c, c->err, kStderr, wanted.err));
+  if (c->in) async::spawn(c->core->loop, pump_input(c, terminal));
+  else c->input->refused = true;
+  while (c->pumps > 0) co_await c->drained.wait();
+  co_await finish(c, wanted, command_status(0));
+}
+
+Task<Result<>> serve_attach(StreamingCorePtr core, net::Request& request, net::ResponseWriter& response, std::string ns, std::string pod, std::string container) {
+  CO_TRY(CommandStreams wanted, wanted_streams(request.query));
+  auto c = std::make_shared<Command>();
+  c->core = core;
+  CO_TRY_OK(open_pipes(*c, {false, true, true, false}));
+  std::function<Result<PodManager::AttachPoint>()> work = [c, wanted, ns, pod, container]() -> Result<PodManager::AttachPoint> {
+    if (c->core->stopping) return unavailable("the node agent is stopping");
+    return c->core->pods.attach(ns, pod, container, wanted.in, std::move(c->stdio[1]), std::move(c->stdio[2]));
+  };
+  auto point = co_await async::offload<Result<PodManager::AttachPoint>>(core->pool, work);
+  if (!point.ok()) co_return co_await refuse_channels(request, response, internal_error(point.status().message()));
+  runtime::Runtime::Attached& attached = point->attached;
+  if (attached.terminal) {
+    CO_TRY(os::Fd for_resize, duplicate(attached.input));
+    resize_with(*c, std::move(for_resize));
+  }
+  if (attached.takes_input) c->in = std::make_shared<FdStream>(core->watch, std::move(attached.input));
+  close_when_gone(c);
+  CO_TRY(c->channels, co_await accept_channels(core->loop, request, response, wanted, c->input));
+  async::spawn(core->loop, run_attached(c, wanted, attached.terminal));
   co_return Result<>{};
 }
 
@@ -215,36 +273,40 @@ std::string command_status(int exit_code) {
       .dump();
 }
 
-std::string command_failure(const Status& why) {
-  std::string text = "error executing command in container: " + why.message();
-  return Node::obj({{"metadata", Node::object()},
-                    {"status", "Failure"},
-                    {"message", "Internal error occurred: " + text},
-                    {"reason", "InternalError"},
-                    {"details", Node::obj({{"causes", Node::arr({Node::obj({{"message", text}})})}})},
-                    {"code", 500}})
-      .dump();
-}
+std::string command_failure(const Status& why) { return internal_failure("error executing command in container: " + why.message()); }
 
-Task<Result<bool>> Streaming::handle(net::Request& request, net::ResponseWriter& response, std::vector<std::string> parts) {
-  if (parts.size() == 4 && parts[0] == "exec") {
-    CO_TRY_OK(co_await serve_exec(core_, request, response, parts[1], parts[2], parts[3]));
+Task<Result<bool>> serve_stream(StreamingCorePtr core, net::Request& request, net::ResponseWriter& response, std::vector<std::string> parts) {
+  if (core->stopping) co_return unavailable("the node agent is stopping");
+  if (parts.size() == 4 && parts[0] == "containerLogs") {
+    CO_TRY_OK(co_await serve_logs(core, request, response, parts[1], parts[2], parts[3]));
     co_return true;
   }
-  if (parts.size() == 3 && parts[0] == "portForward") {
-    CO_TRY_OK(co_await serve_port_forward(core_, request, response, parts[1], parts[2]));
+  if (parts.size() == 4 && parts[0] == "exec") {
+    CO_TRY_OK(co_await serve_exec(core, request, response, parts[1], parts[2], parts[3]));
     co_return true;
   }
   if (parts.size() == 4 && parts[0] == "attach") {
-    (void)co_await response.send(501, {{"Content-Type", "text/plain; charset=utf-8"}}, "attach is not supported yet by this node; use logs or exec\n");
+    CO_TRY_OK(co_await serve_attach(core, request, response, parts[1], parts[2], parts[3]));
+    co_return true;
+  }
+  if (parts.size() == 3 && parts[0] == "portForward") {
+    CO_TRY_OK(co_await serve_port_forward(core, request, response, parts[1], parts[2]));
     co_return true;
   }
   co_return false;
 }
 
+namespace {
+Task<bool> wake_followers(StreamingCorePtr core) {
+  core->files->notify_all();
+  co_return true;
+}
+}  // namespace
+
 void Streaming::stop() {
   if (core_->stopping.exchange(true)) return;
   core_->pool.stop();
+  async::block_on(core_->loop, wake_followers(core_));  // and what runs on the loop now has ended its step
   core_->watch->stop();
 }
 

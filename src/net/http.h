@@ -108,6 +108,7 @@ class ClientResponse {
   virtual Task<Result<std::string>> read_chunk() = 0;               // "" at the end; gzip is not undone
   virtual Task<Result<std::string>> read_body(size_t limit) = 0;
   virtual void cancel() = 0;                                        // any thread: read_chunk() fails soon
+  virtual StreamPtr take_stream() = 0;                              // after 101: the raw stream, with what was read ahead of it
 };
 
 // Connections to one server (kept alive and pooled). Thread-safe; tasks run on the loop.

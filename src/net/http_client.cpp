@@ -60,7 +60,7 @@ class Response : public ClientResponse {
       hungry_ = pending_.empty();
     }
     headers = parser_->headers();
-    if (parser_->done()) give_back();
+    if (parser_->done() && status != 101) give_back();  // an upgraded connection belongs to whoever takes the stream
     co_return Result<>{};
   }
 
@@ -86,7 +86,7 @@ class Response : public ClientResponse {
 
   void cancel() override { stream_->close(); }
   bool nothing_received() const { return !received_; }
-  StreamPtr take_stream() {
+  StreamPtr take_stream() override {
     returned_ = true;
     return prefixed_stream(std::move(pending_), stream_);
   }

@@ -35,6 +35,7 @@ class PipeEnd : public Stream {
 
   Task<Result<size_t>> read_some(std::span<char> buffer) override {
     auto in = in_;
+    Duration deadline = next_deadline();
     for (;;) {
       {
         std::lock_guard lock(in->mutex);
@@ -48,11 +49,15 @@ class PipeEnd : public Stream {
         }
         if (in->finished) co_return size_t{0};
       }
-      co_await in->readable.wait();
+      if (!co_await in_time(in->readable, deadline)) {
+        close();
+        co_return timed_out("read: no data in time");
+      }
     }
   }
   Task<Result<>> write_all(std::string_view data) override {
     auto out = out_;
+    Duration deadline = next_deadline();
     while (!data.empty()) {
       {
         std::lock_guard lock(out->mutex);
@@ -64,7 +69,10 @@ class PipeEnd : public Stream {
         if (n) out->readable.notify();
         if (n) continue;
       }
-      co_await out->writable.wait();
+      if (!co_await in_time(out->writable, deadline)) {
+        close();
+        co_return timed_out("write: the other end does not read");
+      }
     }
     co_return Result<>{};
   }
@@ -74,37 +82,50 @@ class PipeEnd : public Stream {
     out_->end(false);
     in_->end(true);
   }
-  void set_timeout(Duration) override {}
+  void set_timeout(Duration idle) override { timeout_ = idle; }
   const Peer& peer() const override { return peer_; }
 
  private:
+  Duration next_deadline() const { return timeout_ > Duration{0} ? system_clock().mono() + timeout_ : Duration{0}; }
+  // A pipe has no loop of its own: that of the waiting task keeps the time.
+  static Task<bool> in_time(async::Notify& change, Duration deadline) {
+    auto* loop = deadline > Duration{0} ? dynamic_cast<async::Loop*>(&co_await async::current_executor()) : nullptr;
+    if (!loop) co_return co_await change.wait();
+    Duration left = deadline - system_clock().mono();
+    co_return left > Duration{0} && co_await change.wait_for(*loop, left);
+  }
+
   std::shared_ptr<Channel> in_, out_;
+  Duration timeout_{0};
   std::atomic<bool> closed_{false};
   Peer peer_;
 };
 
 struct SpliceState {
   StreamPtr a, b;
-  int running = 2;
+  async::Notify other_ended;
+  void close() {
+    a->close();
+    b->close();
+  }
 };
+using SpliceStatePtr = std::shared_ptr<SpliceState>;
 
-Task<void> copy(std::shared_ptr<SpliceState> state, StreamPtr from, StreamPtr to) {
+// One direction until its end; a failure ends the other one too.
+Task<void> copy(SpliceStatePtr state, StreamPtr from, StreamPtr to) {
   std::string buffer(kCopyBytes, '\0');
-  bool failed = false;
   for (;;) {
     auto n = co_await from->read_some({buffer.data(), buffer.size()});
-    if (!n.ok()) failed = true;
-    if (!n.ok() || *n == 0) break;
-    if (!(co_await to->write_all({buffer.data(), *n})).ok()) {
-      failed = true;
-      break;
-    }
+    if (!n.ok()) co_return state->close();
+    if (*n == 0) break;
+    if (!(co_await to->write_all({buffer.data(), *n})).ok()) co_return state->close();
   }
-  if (!failed) to->shutdown_write();
-  if (failed || --state->running == 0) {
-    state->a->close();
-    state->b->close();
-  }
+  to->shutdown_write();
+}
+
+Task<void> copy_and_tell(SpliceStatePtr state, StreamPtr from, StreamPtr to) {
+  co_await copy(state, from, to);
+  state->other_ended.notify();
 }
 
 }  // namespace
@@ -115,10 +136,14 @@ std::pair<StreamPtr, StreamPtr> stream_pipe() {
 }
 
 Task<void> splice(StreamPtr a, StreamPtr b) {
-  auto state = std::make_shared<SpliceState>(SpliceState{a, b});
+  auto state = std::make_shared<SpliceState>();
+  state->a = a;
+  state->b = b;
   async::Executor& executor = co_await async::current_executor();
-  async::spawn(executor, copy(state, b, a));
+  async::spawn(executor, copy_and_tell(state, b, a));
   co_await copy(state, a, b);
+  co_await state->other_ended.wait();
+  state->close();
 }
 
 }  // namespace k8lite::net

@@ -1,6 +1,8 @@
 // TCP and Unix sockets on Asio: the Stream that everything else (TLS, HTTP) stands on, dialling and listening. Objects live on the
 // loop's thread; only close() may be called from elsewhere.
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <boost/asio/basic_socket_acceptor.hpp>
@@ -23,9 +25,16 @@ namespace asio = boost::asio;
 using boost::system::error_code;
 using Socket = asio::generic::stream_protocol::socket;
 
+// As Go words errors, for that is what people search for: "connection refused".
+std::string words_of(const error_code& ec) {
+  std::string text = ec.message();
+  if (!text.empty() && text[0] >= 'A' && text[0] <= 'Z') text[0] = static_cast<char>(text[0] + ('a' - 'A'));
+  return text;
+}
+
 Status io_error(std::string_view what, const error_code& ec) {
   if (ec == asio::error::operation_aborted) return unavailable(std::string(what) + ": connection closed");
-  return Status(Reason::ServiceUnavailable, std::string(what) + ": " + ec.message(), ec.value());
+  return Status(Reason::ServiceUnavailable, std::string(what) + ": " + words_of(ec), ec.value());
 }
 
 // Awaits one Asio operation whose handler runs on the loop's thread, where the task lives too.
@@ -57,12 +66,28 @@ void keep_from_children(S& socket) {
   fcntl(socket.native_handle(), F_SETFD, FD_CLOEXEC);
 }
 
+// A peer that vanished without a word (power cut, cable) is noticed within about a minute, and a link that comes back finds no
+// connection asleep in the kernel's ever longer retransmission pauses.
+constexpr int kKeepIdleSeconds = 30, kKeepIntervalSeconds = 10, kKeepProbes = 3;
+constexpr unsigned kUnacknowledgedMs = 30'000;
+
+void watch_peer(int fd) {
+  int on = 1;
+  setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+  setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &kKeepIdleSeconds, sizeof kKeepIdleSeconds);
+  setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &kKeepIntervalSeconds, sizeof kKeepIntervalSeconds);
+  setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &kKeepProbes, sizeof kKeepProbes);
+  setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &kUnacknowledgedMs, sizeof kUnacknowledgedMs);
+}
+
 class TcpStream : public Stream, public std::enable_shared_from_this<TcpStream> {
  public:
   TcpStream(async::Loop& loop, Socket socket, Peer peer) : loop_(loop), socket_(std::move(socket)), peer_(std::move(peer)) {
     keep_from_children(socket_);
     error_code ignored;
-    if (!peer_.address.empty()) socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
+    if (peer_.address.empty()) return;
+    socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
+    watch_peer(socket_.native_handle());
   }
 
   Task<Result<size_t>> read_some(std::span<char> buffer) override {
@@ -155,7 +180,7 @@ Task<Result<StreamPtr>> dial_one(async::Loop& loop, asio::generic::stream_protoc
   IoResult r = co_await io([&](auto done) { socket->async_connect(endpoint, std::move(done)); });
   loop.cancel_timer(timer);
   if (*late) co_return timed_out("dial " + what + ": no answer in time");
-  if (r.ec) co_return Status(Reason::ServiceUnavailable, "dial " + what + ": connect: " + r.ec.message(), r.ec.value());
+  if (r.ec) co_return Status(Reason::ServiceUnavailable, "dial " + what + ": connect: " + words_of(r.ec), r.ec.value());
   co_return StreamPtr(std::make_shared<TcpStream>(loop, std::move(*socket), peer_of(endpoint)));
 }
 

@@ -78,6 +78,13 @@ bool add_name(X509_NAME* name, const char* field, const std::string& value) {
   return X509_NAME_add_entry_by_txt(name, field, MBSTRING_UTF8, reinterpret_cast<const unsigned char*>(value.data()), static_cast<int>(value.size()), -1, 0);
 }
 
+// A clock before this was never set: a Pi has none of its own until the network tells it the time. What such a clock signs must not be
+// out of date as soon as it is set right.
+constexpr Instant kClockIsSet{1'700'000'000'000'000};  // November 2023
+constexpr Duration kUnknownLife = seconds(int64_t{25} * 365 * 24 * 3600);
+
+Instant end_of_life(Instant now, Duration valid_for) { return now < kClockIsSet ? kClockIsSet + kUnknownLife : now + valid_for; }
+
 // A certificate with everything but extensions and signature.
 Result<Cert> blank(EVP_PKEY* key, const std::string& common_name, const std::vector<std::string>& organizations, Instant now, Duration valid_for) {
   Cert cert(X509_new());
@@ -88,7 +95,7 @@ Result<Cert> blank(EVP_PKEY* key, const std::string& common_name, const std::vec
   Instant from{std::max<int64_t>(0, (now - kBackdate).us)};
   bool ok = cert && X509_set_version(cert.get(), X509_VERSION_3) && BN_to_ASN1_INTEGER(number.get(), X509_get_serialNumber(cert.get())) &&
             ASN1_TIME_set(X509_getm_notBefore(cert.get()), from.us / 1'000'000) &&
-            ASN1_TIME_set(X509_getm_notAfter(cert.get()), (now + valid_for).us / 1'000'000) && X509_set_pubkey(cert.get(), key);
+            ASN1_TIME_set(X509_getm_notAfter(cert.get()), end_of_life(now, valid_for).us / 1'000'000) && X509_set_pubkey(cert.get(), key);
   X509_NAME* subject = ok ? X509_get_subject_name(cert.get()) : nullptr;
   for (const auto& o : organizations) ok = ok && add_name(subject, "O", o);
   ok = ok && add_name(subject, "CN", common_name);

@@ -1,5 +1,6 @@
 // Keys, certificates and cluster tokens on OpenSSL. Keys are ECDSA P-256. Times come from the caller: a Pi without a clock starts in
-// 1970, so certificates are backdated and nothing here reads the system's clock. PEM in and out.
+// 1970, so certificates are backdated, those of a clock that was never set live long, and nothing here reads the system's clock.
+// PEM in and out.
 #pragma once
 #include <string>
 #include <string_view>

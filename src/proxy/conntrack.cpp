@@ -3,33 +3,16 @@
 #include <arpa/inet.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
-#include <linux/netlink.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 
 #include <cerrno>
 #include <cstring>
 
 #include "base/strings.h"
-#include "os/files.h"
+#include "proxy/nfnetlink.h"
 
 namespace k8lite::proxy {
 namespace {
-
-constexpr int kAnswerLimitS = 5;
-constexpr uint16_t kAttributeType = static_cast<uint16_t>(NLA_TYPE_MASK);
-
-// Calls use(type, bytes) for each netlink attribute in `bytes`.
-template <class F>
-void each_attribute(std::string_view bytes, F use) {
-  while (bytes.size() >= sizeof(nlattr)) {
-    nlattr a;
-    memcpy(&a, bytes.data(), sizeof a);
-    if (a.nla_len < sizeof a || a.nla_len > bytes.size()) return;
-    use(a.nla_type & kAttributeType, bytes.substr(sizeof a, a.nla_len - sizeof a));
-    bytes.remove_prefix(std::min<size_t>(NLA_ALIGN(a.nla_len), bytes.size()));
-  }
-}
 
 struct Tuple {
   int protocol = 0;
@@ -53,52 +36,6 @@ Tuple read_tuple(std::string_view bytes) {
   t.source = ips[0] + ":" + ports[0];
   t.destination = ips[1] + ":" + ports[1];
   return t;
-}
-
-void append_attribute(std::string& out, uint16_t type, std::string_view value) {
-  nlattr a{static_cast<uint16_t>(sizeof(nlattr) + value.size()), type};
-  out.append(reinterpret_cast<const char*>(&a), sizeof a).append(value);
-  out.resize(NLMSG_ALIGN(out.size()), '\0');
-}
-
-std::string message(uint8_t type, uint16_t flags, std::string_view attributes) {
-  nlmsghdr header{};
-  header.nlmsg_len = static_cast<uint32_t>(NLMSG_LENGTH(sizeof(nfgenmsg)) + attributes.size());
-  header.nlmsg_type = static_cast<uint16_t>(NFNL_SUBSYS_CTNETLINK << 8 | type);
-  header.nlmsg_flags = static_cast<uint16_t>(NLM_F_REQUEST | flags);
-  nfgenmsg family{};
-  family.nfgen_family = AF_INET;
-  family.version = NFNETLINK_V0;
-  std::string out(reinterpret_cast<const char*>(&header), sizeof header);
-  return out.append(reinterpret_cast<const char*>(&family), sizeof family).append(attributes);
-}
-
-// Sends a request and gives each answer's attributes to `use` until the kernel says it is done.
-template <class F>
-Result<> exchange(const os::Fd& socket, const std::string& request, F use) {
-  if (::send(socket.get(), request.data(), request.size(), 0) < 0) return Status::from_errno("conntrack request", errno);
-  std::string buffer(65536, '\0');
-  for (;;) {
-    ssize_t n = ::recv(socket.get(), buffer.data(), buffer.size(), 0);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return Status::from_errno("conntrack answer", errno);
-    std::string_view rest(buffer.data(), static_cast<size_t>(n));
-    while (rest.size() >= sizeof(nlmsghdr)) {
-      nlmsghdr header;
-      memcpy(&header, rest.data(), sizeof header);
-      if (header.nlmsg_len < sizeof header || header.nlmsg_len > rest.size()) break;
-      if (header.nlmsg_type == NLMSG_DONE) return {};
-      std::string_view body = rest.substr(sizeof header, header.nlmsg_len - sizeof header);
-      if (header.nlmsg_type == NLMSG_ERROR) {
-        int error = 0;
-        if (body.size() >= sizeof error) memcpy(&error, body.data(), sizeof error);
-        if (error) return Status::from_errno("conntrack", -error);
-        return {};
-      }
-      if (body.size() > sizeof(nfgenmsg)) use(body.substr(NLMSG_ALIGN(sizeof(nfgenmsg))));
-      rest.remove_prefix(std::min<size_t>(NLMSG_ALIGN(header.nlmsg_len), rest.size()));
-    }
-  }
 }
 
 }  // namespace
@@ -132,12 +69,9 @@ bool is_stale(const UdpFlow& flow, const UdpTargets& targets) {
 }
 
 Result<int> forget_stale_flows(const UdpTargets& targets) {
-  os::Fd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER));
-  if (!socket) return Status::from_errno("conntrack socket", errno);
-  timeval limit{kAnswerLimitS, 0};
-  setsockopt(socket.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+  TRY(os::Fd socket, netfilter_socket());
   std::vector<std::string> stale;  // attributes that name the flow
-  TRY_OK(exchange(socket, message(IPCTNL_MSG_CT_GET, NLM_F_DUMP, {}), [&targets, &stale](std::string_view attributes) {
+  TRY_OK(netfilter_exchange(socket, netfilter_message(NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_GET, NLM_F_DUMP, {}), [&targets, &stale](std::string_view attributes) {
     Tuple there, back;
     std::string name;
     each_attribute(attributes, [&there, &back, &name](int type, std::string_view value) {
@@ -149,7 +83,7 @@ Result<int> forget_stale_flows(const UdpTargets& targets) {
   }));
   int gone = 0;
   for (auto& name : stale) {
-    auto done = exchange(socket, message(IPCTNL_MSG_CT_DELETE, NLM_F_ACK, name), [](std::string_view) {});
+    auto done = netfilter_exchange(socket, netfilter_message(NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_DELETE, NLM_F_ACK, name), [](std::string_view) {});
     if (!done.ok() && done.status().sys_errno() != ENOENT) return std::move(done).status();
     gone += done.ok();
   }

@@ -11,13 +11,6 @@ namespace {
 
 bool is_ours(std::string_view chain) { return chain.starts_with("KUBE-") || chain.starts_with("K8LITE-"); }
 
-// Chains that come and go with services; only these are swept when they are not wanted any more.
-bool is_dynamic(std::string_view chain) {
-  for (std::string_view prefix : {"KUBE-SVC-", "KUBE-SVL-", "KUBE-SEP-", "KUBE-EXT-", "KUBE-FW-"})
-    if (chain.starts_with(prefix)) return true;
-  return false;
-}
-
 // Target of a rule in iptables-save's words: the word behind -j or -g outside of quotes; "" for none.
 std::string_view target_of(std::string_view rule) {
   bool quoted = false, next = false;
@@ -62,20 +55,6 @@ std::string table_text(std::string_view table, const std::string& lines) {
   return lines.empty() ? "" : "*" + std::string(table) + "\n" + lines + "COMMIT\n";
 }
 
-std::string insert_jumps(std::string_view table) {
-  std::string out;
-  auto& jumps = service_jumps();
-  for (auto j = jumps.rbegin(); j != jumps.rend(); ++j)  // each goes to the head, so the last first
-    if (j->table == table) out += "-I " + j->chain + " 1 " + j->rule + "\n";
-  return out;
-}
-
-// Jumps that a fresh start replaces: ours, and any that would keep a stale chain from being deleted.
-bool is_replaced(std::string_view target) {
-  auto& jumps = service_jumps();
-  return is_dynamic(target) || std::any_of(jumps.begin(), jumps.end(), [target](const Jump& j) { return j.target == target; });
-}
-
 // iptables-restore names the line where it gave up; adds that line's text.
 std::string with_line(const std::string& message, const std::string& text) {
   for (std::string_view key : {"line: ", "line "}) {
@@ -108,28 +87,48 @@ std::map<std::string, SavedTable> parse_saved(const std::string& text) {
   return out;
 }
 
-Result<Applier> Applier::open() {
-  Applier a;
-  a.restore_path_ = find_tool("iptables-restore");
-  a.save_path_ = find_tool("iptables-save");
-  if (a.restore_path_.empty() || a.save_path_.empty()) return not_found("iptables-restore or iptables-save not found in PATH, /usr/sbin or /sbin: services need iptables on this node");
-  return a;
+const Layout& service_layout() {
+  static const Layout layout = {service_jumps(), {"KUBE-SVC-", "KUBE-SVL-", "KUBE-SEP-", "KUBE-EXT-", "KUBE-FW-"}};
+  return layout;
+}
+
+// Chains that come and go with services; only these are swept when they are not wanted any more.
+bool Applier::is_dynamic(std::string_view chain) const {
+  return std::any_of(layout_->dynamic.begin(), layout_->dynamic.end(), [chain](const std::string& prefix) { return chain.starts_with(prefix); });
+}
+
+// Jumps that a fresh start replaces: ours, and any that would keep a stale chain from being deleted.
+bool Applier::is_replaced(std::string_view target) const {
+  return is_dynamic(target) || std::any_of(layout_->jumps.begin(), layout_->jumps.end(), [target](const Jump& j) { return j.target == target; });
+}
+
+std::string Applier::insert_jumps(std::string_view table) const {
+  std::string out;
+  auto& jumps = layout_->jumps;
+  for (auto j = jumps.rbegin(); j != jumps.rend(); ++j)  // each goes to the head, so the last first
+    if (j->table == table) out += (layout_->append ? "-A " + j->chain + " " : "-I " + j->chain + " 1 ") + j->rule + "\n";
+  return out;
+}
+
+Result<Applier> Applier::open(const Layout& layout) {
+  TRY(IptablesTools tools, find_iptables());
+  return Applier(std::move(tools), layout);
 }
 
 Result<std::map<std::string, SavedTable>> Applier::saved() const {
-  TRY(std::string text, run_tool(save_path_, {}));
+  TRY(std::string text, run_tool(tools_.save, {}));
   return parse_saved(text);
 }
 
 Result<> Applier::restore(const std::string& text) const {
-  auto done = run_tool(restore_path_, {"--noflush", "-w", "5"}, text);
+  auto done = run_tool(tools_.restore, {"--noflush", "-w", "5"}, text);
   if (done.ok()) return {};
   return Status(done.status().reason(), with_line(done.status().message(), text), done.status().sys_errno());
 }
 
 Result<> Applier::apply_extra(const std::string& restore_text) {
   TRY(auto now, saved());
-  struct { std::string table, chain, target; } ends[] = {{"nat", "POSTROUTING", "K8LITE-POSTRTG"}, {"filter", "FORWARD", "K8LITE-FWD"}};
+  struct { std::string table, chain, target; } ends[] = {{"nat", "POSTROUTING", "K8LITE-POSTRTG"}, {"filter", "FORWARD", "K8LITE-FWD"}, {"filter", "INPUT", "K8LITE-INPUT"}};
   std::string batch = restore_text, table;
   if (!batch.empty() && !batch.ends_with('\n')) batch += '\n';
   std::set<std::pair<std::string, std::string>> declared;

@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "proxy/rules.h"
+#include "proxy/variants.h"
 
 namespace k8lite::proxy {
 
@@ -18,19 +19,33 @@ struct SavedTable {
 };
 std::map<std::string, SavedTable> parse_saved(const std::string& text);
 
+// The chains that one Applier keeps: how built-in chains lead to them, and what the names of those begin with that come and go.
+struct Layout {
+  std::vector<Jump> jumps;
+  std::vector<std::string> dynamic;
+  bool append = false;  // jumps go to the end of the built-in chains, not to their heads
+};
+const Layout& service_layout();
+
 class Applier {
  public:
-  // Error: iptables cannot be found in PATH, /usr/sbin, /sbin, /usr/local/sbin.
-  static Result<Applier> open();
+  // Error: see find_iptables().
+  static Result<Applier> open(const Layout& layout = service_layout());
+  Applier(IptablesTools tools, const Layout& layout) : layout_(&layout), tools_(std::move(tools)) {}
 
-  // The text declares and fills chains of its own; POSTROUTING jumps to K8LITE-POSTRTG and FORWARD to K8LITE-FWD when it does.
+  // The text declares and fills chains of its own; POSTROUTING jumps to K8LITE-POSTRTG, FORWARD to K8LITE-FWD and INPUT to K8LITE-INPUT
+  // when it does.
   Result<> apply_extra(const std::string& restore_text);
 
   // Makes the service chains be exactly `wanted`. After an error the kernel's state counts as unknown and is read again next time.
   Result<> apply(const RuleSet& wanted);
 
+  // Removes every KUBE-* and K8LITE-* chain and the jumps to them, not only the layout's.
   Result<> remove_all();
 
+  const IptablesTools& tools() const { return tools_; }
+  // The kernel's state counts as unknown: the next apply() reads it again and sends everything.
+  void forget() { synced_ = false; }
   // What the last apply sent: "" when nothing had changed.
   const std::string& last_batch() const { return last_batch_; }
 
@@ -40,7 +55,12 @@ class Applier {
   Result<> restore(const std::string& text) const;
   void learn(const std::map<std::string, SavedTable>& now);  // chains of an earlier run
 
-  std::string restore_path_, save_path_;
+  bool is_dynamic(std::string_view chain) const;
+  bool is_replaced(std::string_view target) const;
+  std::string insert_jumps(std::string_view table) const;
+
+  const Layout* layout_;
+  IptablesTools tools_;
   bool synced_ = false;
   Known nat_, filter_;
   std::string last_batch_;

@@ -7,8 +7,11 @@
 #include "base/log.h"
 #include "os/files.h"
 #include "proxy/conntrack.h"
+#include "proxy/health.h"
 #include "proxy/iptables.h"
 #include "proxy/rules.h"
+#include "proxy/tool.h"
+#include "proxy/variants.h"
 
 namespace k8lite::proxy {
 namespace {
@@ -23,17 +26,30 @@ void set_switch(const std::string& path, std::string_view value) {
   if (auto done = os::write_kernel_file(path, value); !done.ok()) log_warn("proxy: a kernel switch could not be set", {{"path", path}, {"error", done.status()}});
 }
 
+// Packets between two pods of a bridge pass iptables only with this; without it an answer to a service's client bypasses the translation.
+void make_bridges_pass_iptables() {
+  static constexpr const char* kSwitch = "/proc/sys/net/bridge/bridge-nf-call-iptables";
+  if (!os::exists(kSwitch))
+    if (std::string modprobe = find_tool("modprobe"); !modprobe.empty()) (void)run_tool(modprobe, {"br_netfilter"});
+  if (os::exists(kSwitch)) return set_switch(kSwitch, "1");
+  log_warn("the kernel module br_netfilter is not there: pods of this node do not reach each other through services (modprobe br_netfilter)", {});
+}
+
 }  // namespace
 
 struct Proxy::Impl {
-  Impl(machinery::Informer& a, machinery::Informer& b, ProxyOptions o) : services(a), slices(b), options(std::move(o)) {}
+  Impl(machinery::Informer& a, machinery::Informer& b, ProxyOptions o) : services(a), slices(b), options(std::move(o)), node_ip(options.node_ip) {
+    if (options.loop) health = std::make_unique<HealthServers>(*options.loop);
+  }
 
   machinery::Informer& services;
   machinery::Informer& slices;
   const ProxyOptions options;
+  std::string node_ip;  // guarded by the mutex
+  std::unique_ptr<HealthServers> health;  // the worker's
   std::mutex mutex;
   std::condition_variable wake;
-  bool dirty = true, stopping = false;
+  bool dirty = true, stopping = false, forget = false;
   std::thread worker;
 
   void mark() {
@@ -70,20 +86,26 @@ struct Proxy::Impl {
 
   void run(Applier applier) {
     if (!wait_synced()) return;
-    RuleOptions rule_options{options.node_name, options.node_ip, options.cluster_cidr, options.never_reject};
+    bool guarded = false;
     for (;;) {
       {
         std::unique_lock lock(mutex);
         wake.wait(lock, [this] { return dirty || stopping; });
       }
       if (pause(kCoalesce)) return;
+      RuleOptions rule_options{options.node_name, "", options.cluster_cidr, options.never_reject};
       {
         std::lock_guard lock(mutex);
         dirty = false;
+        if (std::exchange(forget, false)) applier.forget();
+        rule_options.node_ip = node_ip;
       }
       auto ports = service_ports(services.list(), slices.list(), options.node_name);
       auto done = applier.apply(render_rules(ports, rule_options));
       if (done.ok()) {
+        // Node ports on 127.0.0.1 need it, and from now on KUBE-FIREWALL guards it.
+        if (!std::exchange(guarded, true)) set_switch("/proc/sys/net/ipv4/conf/all/route_localnet", "1");
+        if (health) health->set(health_checks(ports));
         clean_flows(udp_targets(ports));
         continue;
       }
@@ -107,8 +129,6 @@ Proxy::~Proxy() { stop(); }
 Result<> Proxy::start() {
   TRY(Applier applier, Applier::open());
   set_switch("/proc/sys/net/ipv4/ip_forward", "1");
-  set_switch("/proc/sys/net/ipv4/conf/all/route_localnet", "1");  // node ports on 127.0.0.1; KUBE-FIREWALL guards it
-  TRY_OK(applier.apply_extra(impl_->options.extra_rules).within("pod network rules"));
   Impl* impl = impl_.get();  // stop() joins before impl_ goes
   impl_->worker = std::thread([impl, a = std::move(applier)]() mutable { impl->run(std::move(a)); });
   return {};
@@ -121,15 +141,48 @@ void Proxy::stop() {
   }
   impl_->wake.notify_all();
   if (impl_->worker.joinable()) impl_->worker.join();
+  impl_->health = nullptr;
+}
+
+void Proxy::set_node_ip(const std::string& ip) {
+  {
+    std::lock_guard lock(impl_->mutex);
+    if (impl_->node_ip == ip) return;
+    impl_->node_ip = ip;
+  }
+  impl_->mark();
+}
+
+void Proxy::again() {
+  {
+    std::lock_guard lock(impl_->mutex);
+    impl_->forget = true;
+  }
+  impl_->mark();
+}
+
+Result<> apply_node_rules(const std::string& restore_text) {
+  TRY(Applier applier, Applier::open());
+  for (auto& other : other_iptables(applier.tools())) {
+    if (auto done = Applier(other, service_layout()).remove_all(); !done.ok()) log_warn("rules of an earlier run could not be removed", {{"tool", other.restore}, {"error", done.status()}});
+  }
+  TRY_OK(applier.apply_extra(restore_text).within("pod network rules"));
+  set_switch("/proc/sys/net/ipv4/ip_forward", "1");
+  make_bridges_pass_iptables();
+  if (restore_text.find(":K8LITE-INPUT ") != std::string::npos) set_switch("/proc/sys/net/ipv4/conf/all/route_localnet", "1");
+  return {};
 }
 
 void remove_rules() {
-  auto applier = Applier::open();
-  if (!applier.ok()) {
-    log_warn("proxy: no rules removed", {{"error", applier.status()}});
+  auto tools = find_iptables();
+  if (!tools.ok()) {
+    log_warn("proxy: no rules removed", {{"error", tools.status()}});
     return;
   }
-  if (auto done = applier->remove_all(); !done.ok()) log_error("proxy: rules could not be removed", {{"error", done.status()}});
+  auto all = other_iptables(*tools);
+  all.push_back(*tools);
+  for (auto& kind : all)
+    if (auto done = Applier(kind, service_layout()).remove_all(); !done.ok()) log_error("proxy: rules could not be removed", {{"tool", kind.restore}, {"error", done.status()}});
 }
 
 }  // namespace k8lite::proxy

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "async/async.h"
 #include "base/result.h"
 #include "machinery/informer.h"
 
@@ -16,9 +17,7 @@ struct ProxyOptions {
   std::string node_ip;       // accepted as a source by loadBalancerSourceRanges checks of this node's own load balancer address
   std::string cluster_cidr;  // traffic to a cluster IP from elsewhere is masqueraded; "": never
   std::vector<std::string> never_reject;  // cluster IPs served without endpoints (the node's own DNS): no REJECT rules for them
-  // iptables-restore text with own chains (K8LITE-POSTRTG in nat, K8LITE-FWD in filter), applied at start; POSTROUTING and FORWARD
-  // jump to those two where the text declares them (":K8LITE-FWD - [0:0]").
-  std::string extra_rules;
+  async::Loop* loop = nullptr;  // serves the health checks of load balancers (healthCheckNodePort); null: nobody does
 };
 
 class Proxy {
@@ -28,9 +27,13 @@ class Proxy {
   ~Proxy();  // stops
   Proxy(const Proxy&) = delete;
 
-  // Applies extra_rules at once (an error says what iptables said), then starts the worker. It works in the calling thread's network
-  // namespace and touches service rules only after both informers have synced, so rules of an earlier run keep serving meanwhile.
+  // Starts the worker; an error when there is no iptables. It works in the calling thread's network namespace and touches service
+  // rules only after both informers have synced, so rules of an earlier run keep serving meanwhile.
   Result<> start();
+  // The node's address has changed.
+  void set_node_ip(const std::string& ip);
+  // Somebody else has removed rules: makes them again.
+  void again();
   // Ends the worker; the rules stay in the kernel.
   void stop();
 
@@ -39,7 +42,14 @@ class Proxy {
   std::shared_ptr<Impl> impl_;
 };
 
-// Removes every KUBE-* and K8LITE-* chain and all jumps to them from the calling thread's network namespace; failures are logged.
+// The rules that a node has whether it serves services or not, as iptables-restore text with chains of its own (K8LITE-POSTRTG in nat,
+// K8LITE-FWD and K8LITE-INPUT in filter; POSTROUTING, FORWARD and INPUT jump to them where the text declares them). Rules that an earlier
+// run made with the other kind of iptables (nf_tables, legacy) are removed. With K8LITE-INPUT guarding it, 127.0.0.0/8 becomes routable,
+// which node ports and host ports on 127.0.0.1 need.
+Result<> apply_node_rules(const std::string& restore_text);
+
+// Removes every KUBE-* and K8LITE-* chain and all jumps to them from the calling thread's network namespace, made with either kind of
+// iptables; failures are logged.
 void remove_rules();
 
 }  // namespace k8lite::proxy

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <set>
 
 #include "base/strings.h"
 
@@ -63,6 +64,9 @@ class Renderer {
     std::sort(used.begin(), used.end());
     used.erase(std::unique(used.begin(), used.end()), used.end());
     for (auto& address : used) endpoint(p, address);
+    std::string service = p.name.substr(0, p.name.find(':'));
+    if (p.health_port && health_ports_.insert(p.health_port).second)
+      filter("KUBE-NODEPORTS", comment(service + " health check node port") + " -p tcp -m tcp --dport " + std::to_string(p.health_port) + " -j ACCEPT");
   }
 
   RuleSet finish() && {
@@ -154,6 +158,7 @@ class Renderer {
 
   const RuleOptions& options_;
   RuleSet rules_;
+  std::set<int> health_ports_;
 };
 
 }  // namespace

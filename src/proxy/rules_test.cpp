@@ -144,6 +144,18 @@ TEST_CASE("rules: source ranges close the balancer's address to others") {
   CHECK(!has(r.nat, "KUBE-SERVICES", "9.9.9.9"));
 }
 
+TEST_CASE("rules: a balancer with policy Local has its health check port let in, and counts this node's ready endpoints") {
+  auto s = service(R"("type":"LoadBalancer","externalTrafficPolicy":"Local","healthCheckNodePort":31234)", R"({"loadBalancer":{"ingress":[{"ip":"5.6.7.8"}]}})");
+  std::vector<json::Doc> slices{slice(ready("10.42.0.2") + "," + ending("10.42.0.3") + "," + ready("10.42.1.4", "n2"))};
+  auto r = render_rules({s}, slices, kOptions);
+  CHECK(has(r.filter, "KUBE-NODEPORTS", "default/web health check node port\" -p tcp -m tcp --dport 31234 -j ACCEPT\n"));
+  auto ports = service_ports({s}, slices, "n1");
+  REQUIRE(ports.size() == 1);
+  CHECK(ports[0].ready_here == std::vector<std::string>{"10.42.0.2"});
+  auto cluster = service_ports({service(R"("type":"LoadBalancer","healthCheckNodePort":31234)")}, slices, "n1");
+  CHECK(cluster[0].health_port == 0);
+}
+
 TEST_CASE("rules: headless, external and foreign services, IPv6 slices and bad addresses are left alone") {
   auto plain = render_rules({}, {}, kOptions);
   for (auto text : {R"({"metadata":{"namespace":"a","name":"b"},"spec":{"clusterIP":"None","ports":[{"port":80}]}})",

@@ -108,6 +108,7 @@ bool read_service(const json::Doc& service, ServicePort& out) {
       if (is_ipv4_text(in["ip"].str()) && !in["ipMode"].equals("Proxy")) out.balancer_ips.push_back(in["ip"].str());
   }
   out.external_local = spec["externalTrafficPolicy"].equals("Local");
+  if (out.external_local && spec["type"].equals("LoadBalancer")) out.health_port = static_cast<int>(spec["healthCheckNodePort"].int_or(0));
   out.internal_local = spec["internalTrafficPolicy"].equals("Local");
   if (spec["sessionAffinity"].equals("ClientIP"))
     out.affinity_seconds = static_cast<int>(spec.path("sessionAffinityConfig.clientIP.timeoutSeconds").int_or(10800));
@@ -139,6 +140,9 @@ std::vector<ServicePort> service_ports(const std::vector<json::Doc>& services, c
       p.any_endpoint = !everywhere.empty();
       p.cluster_endpoints = follow_hints(all, std::move(everywhere), node_name);
       if (p.internal_local || p.external_local) p.local_endpoints = pick(all, true);
+      if (p.health_port)
+        for (auto& [address, e] : all)
+          if (e.local && e.ready) p.ready_here.push_back(address.substr(0, address.find(':')));
       out.push_back(std::move(p));
     }
   }

@@ -18,6 +18,8 @@ struct ServicePort {
   int affinity_seconds = 0;                             // 0: none
   std::vector<std::string> cluster_endpoints;           // "ip:port", sorted
   std::vector<std::string> local_endpoints;             // those of this node
+  int health_port = 0;                                  // healthCheckNodePort of a balancer with policy Local
+  std::vector<std::string> ready_here;                  // addresses of this node's ready endpoints, when there is a health port
   bool any_endpoint = false;                            // somewhere in the cluster, for either policy
 
   bool reachable_from_outside() const { return node_port != 0 || !external_ips.empty() || !balancer_ips.empty(); }

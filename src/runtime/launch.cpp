@@ -129,6 +129,7 @@ shim::Plan plan_container(const ContainerSpec& s) {
   plan.read_only = s.read_only_root;
   plan.host_pid = s.host_pid;
   plan.stdin_open = s.stdin_open;
+  plan.stdin_once = s.stdin_once;
   plan.log_path = s.log_path;
   plan.oom_file = s.oom_file;
   shim::Process& p = plan.process;

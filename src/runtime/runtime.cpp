@@ -11,8 +11,10 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
 
 #include "base/embedded.h"
+#include "base/gunzip.h"
 #include "base/log.h"
 
 namespace k8lite::embedded_shim {
@@ -29,7 +31,8 @@ using shim::Writer;
 
 // The shim's ELF in a sealed memfd: what runs in pods cannot change it, and all shims of this process share its pages.
 Result<os::Fd> sealed_shim() {
-  std::string_view elf = embedded_shim::files()[0].content;
+  TRY(std::string unpacked, gunzip(embedded_shim::files()[0].content, 16 << 20));
+  std::string_view elf = unpacked;
   os::Fd fd(memfd_create("k8lite-shim", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!fd) return Status::from_errno("memfd for the shim", errno);
   while (!elf.empty()) {
@@ -54,11 +57,25 @@ Result<os::Fd> connect_socket(const std::string& path) {
   return fd;
 }
 
-Result<std::string> receive(int fd) {
+// One record; `given` gets the descriptor that comes with it.
+Result<std::string> receive(int fd, os::Fd* given = nullptr) {
   std::string buffer(shim::kMaxRecord, '\0');
+  iovec io{buffer.data(), buffer.size()};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+  msghdr message{};
+  message.msg_iov = &io;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
   ssize_t n;
-  do n = ::recv(fd, buffer.data(), buffer.size(), 0);
+  do n = ::recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
   while (n < 0 && errno == EINTR);
+  for (cmsghdr* c = n > 0 ? CMSG_FIRSTHDR(&message) : nullptr; c; c = CMSG_NXTHDR(&message, c)) {
+    int got = -1;
+    if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof got)) memcpy(&got, CMSG_DATA(c), sizeof got);
+    os::Fd owned(got);
+    if (given) *given = std::move(owned);
+  }
   if (n <= 0) return unavailable("the shim is gone");
   buffer.resize(static_cast<size_t>(n));
   return buffer;
@@ -77,6 +94,24 @@ Result<std::string> exchange(int fd, const std::string& record) {
   if (::send(fd, record.data(), record.size(), MSG_NOSIGNAL) < 0) return Status::from_errno("talk to the shim", errno);
   TRY(std::string reply, receive(fd));
   return check_reply(std::move(reply));
+}
+
+// A request with descriptors, which the caller keeps.
+Result<> send_with(int socket, std::string& record, std::initializer_list<int> fds) {
+  iovec io{record.data(), record.size()};
+  alignas(cmsghdr) char control[CMSG_SPACE(3 * sizeof(int))] = {};
+  msghdr message{};
+  message.msg_iov = &io;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = CMSG_SPACE(fds.size() * sizeof(int));
+  cmsghdr* c = CMSG_FIRSTHDR(&message);
+  c->cmsg_level = SOL_SOCKET;
+  c->cmsg_type = SCM_RIGHTS;
+  c->cmsg_len = CMSG_LEN(fds.size() * sizeof(int));
+  std::copy(fds.begin(), fds.end(), reinterpret_cast<int*>(CMSG_DATA(c)));
+  if (::sendmsg(socket, &message, MSG_NOSIGNAL) < 0) return Status::from_errno("talk to the shim", errno);
+  return {};
 }
 
 Writer request(Ask ask, const std::string& id) {
@@ -246,20 +281,7 @@ Result<> Runtime::exec(const std::string& pod, const std::string& id, const shim
   TRY(os::Fd fd, connect_socket(state_dir_ + "/" + pod + "/shim.sock"));
   Writer w = request(Ask::Exec, id);
   process.write(w);
-  iovec io{w.out.data(), w.out.size()};
-  alignas(cmsghdr) char control[CMSG_SPACE(3 * sizeof(int))] = {};
-  msghdr message{};
-  message.msg_iov = &io;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  cmsghdr* c = CMSG_FIRSTHDR(&message);
-  c->cmsg_level = SOL_SOCKET;
-  c->cmsg_type = SCM_RIGHTS;
-  c->cmsg_len = CMSG_LEN(3 * sizeof(int));
-  int fds[3] = {stdio[0].get(), stdio[1].get(), stdio[2].get()};
-  std::copy(fds, fds + 3, reinterpret_cast<int*>(CMSG_DATA(c)));
-  if (::sendmsg(fd.get(), &message, MSG_NOSIGNAL) < 0) return Status::from_errno("talk to the shim", errno);
+  TRY_OK(send_with(fd.get(), w.out, {stdio[0].get(), stdio[1].get(), stdio[2].get()}));
   for (int i = 0; i < 3; ++i) stdio[i].reset();
   TRY(std::string reply, receive(fd.get()));
   TRY_OK(check_reply(std::move(reply)));
@@ -272,6 +294,20 @@ Result<> Runtime::exec(const std::string& pod, const std::string& id, const shim
   }
   wake();
   return {};
+}
+
+Result<Runtime::Attached> Runtime::attach(const std::string& pod, const std::string& id, bool with_input, os::Fd out, os::Fd err) {
+  TRY(os::Fd fd, connect_socket(state_dir_ + "/" + pod + "/shim.sock"));
+  Writer w = request(Ask::Attach, id);
+  w.byte(with_input);
+  TRY_OK(send_with(fd.get(), w.out, {out.get(), err.get()}));
+  Attached attached;
+  TRY(std::string reply, receive(fd.get(), &attached.input));
+  TRY(std::string said, check_reply(std::move(reply)));
+  uint64_t given = Reader{said}.number();
+  attached.takes_input = given & shim::kGaveInput;
+  attached.terminal = given & shim::kGaveTerminal;
+  return attached;
 }
 
 void Runtime::watch_loop() {

@@ -41,6 +41,13 @@ class Runtime {
   Result<std::vector<shim::State>> list(const std::string& pod);
   // Runs a process in a container with these descriptors (closed here); `done` gets its exit code, or -1 when the shim is gone.
   Result<> exec(const std::string& pod, const std::string& id, const shim::Process& process, os::Fd stdio[3], std::function<void(int)> done);
+  // Copies of a running container's output go to `out` and `err` (closed here) until it ends or nobody reads them.
+  struct Attached {
+    os::Fd input;                // its standard input or terminal; none where it has neither
+    bool takes_input = false;    // else it is a terminal whose input is not open: only its size may be set
+    bool terminal = false;       // closing `input` does not end the container's input then
+  };
+  Result<Attached> attach(const std::string& pod, const std::string& id, bool with_input, os::Fd out, os::Fd err);
 
  private:
   struct Pod {

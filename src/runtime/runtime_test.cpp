@@ -1,6 +1,7 @@
 // Real containers from a busybox rootfs: start, logs, exit codes, exec, adoption. Needs root.
 #include "runtime/runtime.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <fcntl.h>
 #include <condition_variable>
@@ -158,7 +159,7 @@ TEST_CASE("runtime: exec joins the container and returns output and code", "[roo
   REQUIRE(pipe(out) == 0);
   os::Fd stdio[3] = {os::Fd(::open("/dev/null", O_RDONLY)), os::Fd(out[1]), os::Fd(dup(out[1]))};
   shim::Process p;
-  p.args = {"sh", "-c", "ls /here; echo $X; exit 5"};
+  p.args = {"sh", "-c", "until ls /here 2>/dev/null; do :; done; echo $X; exit 5"};
   p.env = {"PATH=/bin", "X=y"};
   p.capabilities = default_capabilities();
   std::mutex mutex;
@@ -180,4 +181,92 @@ TEST_CASE("runtime: exec joins the container and returns output and code", "[roo
   close(out[0]);
   REQUIRE(n.runtime->signal("pod1", "c", 9).ok());
   CHECK(n.wait("c").exit_code == 137);
+}
+
+namespace {
+
+struct Pipe {
+  os::Fd reader, writer;
+  Pipe() {
+    int fds[2];
+    REQUIRE(pipe2(fds, O_CLOEXEC) == 0);
+    reader.reset(fds[0]);
+    writer.reset(fds[1]);
+  }
+};
+std::string read_some(const os::Fd& fd) {
+  char buffer[4096];
+  ssize_t n = ::read(fd.get(), buffer, sizeof buffer);
+  return {buffer, static_cast<size_t>(std::max<ssize_t>(n, 0))};
+}
+std::string read_all(const os::Fd& fd) {
+  std::string all;
+  for (std::string piece; !(piece = read_some(fd)).empty();) all += piece;
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("runtime: who attaches gets both outputs and the input, and the log gets all too", "[root]") {
+  Node n;
+  REQUIRE(n.runtime->start_pod({"pod1", "h", false, false, {}}).ok());
+  auto spec = n.spec("c", "echo ready >&2; read line; echo got $line; cat; echo bye");
+  spec.stdin_open = spec.stdin_once = true;
+  REQUIRE(n.runtime->start("pod1", "c", plan_container(spec)).ok());
+  Pipe out, err, second_out, second_err;
+  auto first = n.runtime->attach("pod1", "c", true, std::move(out.writer), std::move(err.writer));
+  REQUIRE(first.ok());
+  CHECK(first->takes_input);
+  CHECK_FALSE(first->terminal);
+  auto second = n.runtime->attach("pod1", "c", true, std::move(second_out.writer), std::move(second_err.writer));
+  REQUIRE(second.ok());
+  CHECK_FALSE(second->takes_input);  // stdinOnce: the first has it
+  REQUIRE(::write(first->input.get(), "a line\nmore", 11) == 11);
+  std::string got = read_some(out.reader);
+  CHECK(got.starts_with("got a line\n"));
+  first->input.reset();
+  CHECK(got + read_all(out.reader) == "got a line\nmorebye\n");
+  CHECK(read_all(second_out.reader) == "got a line\nmorebye\n");
+  CHECK(n.wait("c").exit_code == 0);
+  CHECK(n.log("c").find(" stdout F morebye\n") != std::string::npos);
+  CHECK(n.log("c").find(" stderr F ready\n") != std::string::npos);
+  Pipe late;
+  CHECK_FALSE(n.runtime->attach("pod1", "c", false, std::move(late.writer), os::Fd(::open("/dev/null", O_WRONLY))).ok());
+}
+
+TEST_CASE("runtime: a slow reader loses nothing and one that is gone does not hold the container up", "[root]") {
+  Node n;
+  REQUIRE(n.runtime->start_pod({"pod1", "h", false, false, {}}).ok());
+  auto spec = n.spec("c", "read go; i=0; while [ $i -lt 20000 ]; do i=$((i+1)); echo line $i of many; done");
+  spec.stdin_open = true;
+  REQUIRE(n.runtime->start("pod1", "c", plan_container(spec)).ok());
+  Pipe slow, gone, unused;
+  auto a = n.runtime->attach("pod1", "c", true, std::move(slow.writer), os::Fd(::open("/dev/null", O_WRONLY)));
+  auto b = n.runtime->attach("pod1", "c", false, std::move(gone.writer), std::move(unused.writer));
+  REQUIRE(a.ok());
+  REQUIRE(b.ok());
+  gone.reader.reset();
+  REQUIRE(::write(a->input.get(), "go\n", 3) == 3);
+  usleep(300'000);
+  std::string all = read_all(slow.reader);
+  CHECK(std::count(all.begin(), all.end(), '\n') == 20000);
+  CHECK(all.ends_with("line 20000 of many\n"));
+  CHECK(n.wait("c").exit_code == 0);
+}
+
+TEST_CASE("runtime: a terminal is handed to who attaches", "[root]") {
+  Node n;
+  REQUIRE(n.runtime->start_pod({"pod1", "h", false, false, {}}).ok());
+  auto spec = n.spec("c", "read line; echo got $line");
+  spec.stdin_open = spec.tty = true;
+  REQUIRE(n.runtime->start("pod1", "c", plan_container(spec)).ok());
+  Pipe out;
+  auto a = n.runtime->attach("pod1", "c", true, std::move(out.writer), os::Fd(::open("/dev/null", O_WRONLY)));
+  REQUIRE(a.ok());
+  CHECK(a->takes_input);
+  CHECK(a->terminal);
+  REQUIRE(::write(a->input.get(), "words\n", 6) == 6);
+  std::string all = read_all(out.reader);
+  CHECK(all.find("got words\r\n") != std::string::npos);
+  CHECK(n.wait("c").exit_code == 0);
 }

@@ -22,7 +22,10 @@ enum class Ask : uint8_t {
   Exec,         // id, Plan (process part) with three descriptors -> Ok(pid), then Exited when it ends
   Remove,       // id: forget a container that has ended -> Ok
   Quit,         // kill everything and end      -> Ok
+  Attach,       // id, input(0|1), with two descriptors that get a copy of its output -> Ok(kGaveInput | kGaveTerminal), with its stdin
 };
+// A terminal is handed out even where input is not wanted or not taken: its size is set through it.
+inline constexpr uint64_t kGaveInput = 1, kGaveTerminal = 2;
 enum class Say : uint8_t { Ok = 65, Failed, Exited };
 
 // One step of a container's construction, in order.
@@ -132,6 +135,7 @@ struct Plan {
   std::string steps;        // encoded Steps
   uint64_t step_count = 0;
   bool read_only = false, host_pid = false, stdin_open = false;
+  bool stdin_once = false;  // the first that attaches gets stdin for itself, and ends it
   std::string log_path;     // CRI log file
   uint64_t log_bytes = 10 << 20, log_files = 5;
   std::string oom_file;     // where the kernel counts kills: memory.events or memory.oom_control
@@ -140,6 +144,7 @@ struct Plan {
   void write(Writer& w) const {
     w.text(rootfs).text(steps).number(step_count).byte(read_only).byte(host_pid).byte(stdin_open).text(log_path).number(log_bytes).number(log_files).text(oom_file);
     process.write(w);
+    w.byte(stdin_once);
   }
   void read(Reader& r) {
     rootfs = r.text();
@@ -153,6 +158,7 @@ struct Plan {
     log_files = r.number();
     oom_file = r.text();
     process.read(r);
+    if (!r.in.empty()) stdin_once = r.byte();  // an older server says nothing of it
   }
 };
 

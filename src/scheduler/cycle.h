@@ -34,6 +34,5 @@ extern const size_t kScoreCount;
 
 // A pod's victims on one node for preemption, by lower priority; empty when even they would not help.
 std::vector<std::string> victims_on(const FilterInput& input, const NodeInfo& node);
-bool selector_term_matches(json::Value term, const NodeInfo& node);
 
 }  // namespace k8lite::scheduler

@@ -7,7 +7,7 @@ namespace k8lite::shim {
 
 class CriLog {
  public:
-  CriLog(std::string path, unsigned long max_bytes, unsigned long files) : path_(std::move(path)), max_bytes_(max_bytes), files_(files) {}
+  CriLog(std::string path, unsigned long max_bytes, unsigned long files) : path_(std::move(path)), max_bytes_(max_bytes), files_(files) { open_file(); }
   ~CriLog();
   // `pending` is the stream's unfinished line and is updated. Lines longer than 16 KiB are cut into partial (P) ones.
   void append(const char* stream, std::string& pending, std::string_view data);

@@ -21,6 +21,7 @@
 
 #include <memory>
 
+#include "shim/attach.h"
 #include "shim/init.h"
 #include "shim/log.h"
 
@@ -41,7 +42,7 @@ struct Container {
   std::unique_ptr<CriLog> log;
   int out[2] = {-1, -1};      // read ends of stdout and stderr (a terminal has only the first)
   std::string pending[2];
-  int input = -1;             // write end of stdin, when it is open
+  int input = -1;             // write end of stdin, when it is open and no terminal
   int root_fd = -1, mount_ns = -1, pid_ns = -1;
 };
 
@@ -58,9 +59,10 @@ class Shim {
 
  private:
   void serve(size_t index);
-  std::string answer(Client& client, std::string_view record, const int fds[3]);
+  std::string answer(Client& client, std::string_view record, int fds[3], int& give);
   std::string start(const std::string& id, Plan plan);
   std::string exec(Client& client, const std::string& id, const Process& process, const int fds[3]);
+  std::string attach(const std::string& id, bool input, int fds[3], int& give);
   void reap();
   void ended(pid_t pid, int status);
   void finish(Container& c, int status);
@@ -77,6 +79,7 @@ class Shim {
   std::string dir_;
   std::vector<std::unique_ptr<Container>> containers_;
   std::vector<Client> clients_;
+  Attachments attachments_;
   bool quit_ = false;
 };
 
@@ -133,7 +136,6 @@ std::string Shim::start(const std::string& id, Plan plan) {
     if (!make_terminal(master, slave)) return failed(std::string("open a terminal: ") + strerror(errno));
     stdio[0] = stdio[1] = stdio[2] = slave;
     c->out[0] = master;
-    if (plan.stdin_open) c->input = fcntl(master, F_DUPFD_CLOEXEC, 3);
   } else {
     int p[2];
     for (int i = 0; i < 2; ++i) {
@@ -156,6 +158,7 @@ std::string Shim::start(const std::string& id, Plan plan) {
   if (pid < 0) {
     close(error[0]);
     for (int& fd : c->out) close_fd(fd);
+    close_fd(c->input);
     return failed(std::string("clone: ") + strerror(clone_errno));
   }
   std::string why = read_error(error[0]);
@@ -186,7 +189,7 @@ std::string Shim::start(const std::string& id, Plan plan) {
 std::string Shim::exec(Client& client, const std::string& id, const Process& process, const int fds[3]) {
   Container* c = find(id);
   if (!c || !c->state.running) return failed("container " + id + " is not running");
-  if (fds[0] < 0) return failed("exec needs three descriptors");
+  if (fds[2] < 0) return failed("exec needs three descriptors");
   int error[2];
   if (pipe2(error, O_CLOEXEC) != 0) return failed(std::string("pipe: ") + strerror(errno));
   int own = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
@@ -213,6 +216,24 @@ std::string Shim::exec(Client& client, const std::string& id, const Process& pro
   }
   client.exec_pid = pid;
   return ok(static_cast<uint64_t>(pid));
+}
+
+std::string Shim::attach(const std::string& id, bool input, int fds[3], int& give) {
+  Container* c = find(id);
+  if (!c || !c->state.running) return failed("container " + id + " is not running");
+  if (fds[1] < 0) return failed("attach needs two descriptors");
+  uint64_t given = 0;
+  if (c->plan.process.tty) {
+    give = fcntl(c->out[0], F_DUPFD_CLOEXEC, 3);
+    if (give >= 0) given = kGaveTerminal | (input && c->plan.stdin_open ? kGaveInput : 0);
+  } else if (input && c->input >= 0) {
+    give = fcntl(c->input, F_DUPFD_CLOEXEC, 3);
+    if (give >= 0) given = kGaveInput;
+    if (c->plan.stdin_once) close_fd(c->input);
+  }
+  attachments_.add(id, fds[0], fds[1]);
+  fds[0] = fds[1] = -1;
+  return ok(given);
 }
 
 void Shim::persist(const Container& c) {
@@ -247,6 +268,7 @@ void Shim::drain(Container& c, int stream, bool to_end) {
       return;
     }
     std::string_view data(buffer, static_cast<size_t>(n));
+    attachments_.write(c.state.id, stream, data);
     if (!c.plan.process.tty) {
       c.log->append(name, c.pending[stream], data);
       continue;
@@ -263,6 +285,8 @@ void Shim::finish(Container& c, int status) {
   for (int i = 0; i < 2; ++i)
     if (c.out[i] >= 0) drain(c, i, true);
   for (int i = 0; i < 2; ++i) c.log->flush(i == 0 ? "stdout" : "stderr", c.pending[i]);
+  c.log = nullptr;  // closed: who follows the log learns that it is whole
+  attachments_.end(c.state.id);
   c.state.running = false;
   c.state.finished_us = now_us();
   c.state.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
@@ -301,7 +325,8 @@ void Shim::reap() {
   }
 }
 
-std::string Shim::answer(Client& client, std::string_view record, const int fds[3]) {
+// Descriptors that are taken over become -1 in `fds`; `give` goes back with the answer and is closed then.
+std::string Shim::answer(Client& client, std::string_view record, int fds[3], int& give) {
   Reader r{record};
   auto ask = static_cast<Ask>(r.byte());
   switch (ask) {
@@ -335,6 +360,11 @@ std::string Shim::answer(Client& client, std::string_view record, const int fds[
       process.read(r);
       return r.bad ? failed("broken request") : exec(client, id, process, fds);
     }
+    case Ask::Attach: {
+      std::string id = r.text();
+      bool input = r.byte();
+      return r.bad ? failed("broken request") : attach(id, input, fds, give);
+    }
     case Ask::Remove: {
       std::string id = r.text();
       for (size_t i = 0; i < containers_.size(); ++i) {
@@ -361,6 +391,25 @@ void Shim::close_client(size_t index) {
   clients_.erase(clients_.begin() + static_cast<long>(index));
 }
 
+// One record with a descriptor, when there is one to give.
+bool reply_to(int socket, std::string& record, int give) {
+  iovec io{record.data(), record.size()};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  msghdr message{};
+  message.msg_iov = &io;
+  message.msg_iovlen = 1;
+  if (give >= 0) {
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    cmsghdr* c = CMSG_FIRSTHDR(&message);
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(c), &give, sizeof give);
+  }
+  return sendmsg(socket, &message, MSG_NOSIGNAL) >= 0;
+}
+
 void Shim::serve(size_t index) {
   static char buffer[kMaxRecord];
   Client& client = clients_[index];
@@ -374,12 +423,14 @@ void Shim::serve(size_t index) {
   ssize_t n = recvmsg(client.fd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
   if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (n <= 0) return close_client(index);
-  int fds[3] = {-1, -1, -1};
+  int fds[3] = {-1, -1, -1}, give = -1;
   for (cmsghdr* c = CMSG_FIRSTHDR(&message); c; c = CMSG_NXTHDR(&message, c))
-    if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(3 * sizeof(int))) memcpy(fds, CMSG_DATA(c), 3 * sizeof(int));
-  std::string reply = (message.msg_flags & MSG_TRUNC) ? failed("the request is larger than " + std::to_string(kMaxRecord) + " bytes") : answer(client, {buffer, static_cast<size_t>(n)}, fds);
+    if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && c->cmsg_len <= CMSG_LEN(3 * sizeof(int))) memcpy(fds, CMSG_DATA(c), c->cmsg_len - CMSG_LEN(0));
+  std::string reply = (message.msg_flags & MSG_TRUNC) ? failed("the request is larger than " + std::to_string(kMaxRecord) + " bytes") : answer(client, {buffer, static_cast<size_t>(n)}, fds, give);
   for (int& fd : fds) close_fd(fd);
-  if (send(client.fd, reply.data(), reply.size(), MSG_NOSIGNAL) < 0) close_client(index);
+  bool sent = reply_to(client.fd, reply, give);
+  close_fd(give);
+  if (!sent) close_client(index);
 }
 
 int Shim::run(int listener, int signals) {
@@ -392,10 +443,13 @@ int Shim::run(int listener, int signals) {
     std::vector<Source> sources;
     for (auto& c : containers_)
       for (int i = 0; i < 2; ++i)
-        if (c->out[i] >= 0) polls.push_back({c->out[i], POLLIN, 0}), sources.push_back({c.get(), i});
+        if (c->out[i] >= 0 && !attachments_.holds_back(c->state.id, i)) polls.push_back({c->out[i], POLLIN, 0}), sources.push_back({c.get(), i});
     size_t first_client = polls.size(), clients = clients_.size();
     for (const Client& c : clients_) polls.push_back({c.fd, POLLIN, 0});
+    size_t first_attached = polls.size();
+    attachments_.add_polls(polls);
     if (poll(polls.data(), polls.size(), -1) < 0 && errno != EINTR) return 1;
+    attachments_.serve(polls, first_attached);
     for (size_t i = 0; i < sources.size(); ++i)
       if (polls[2 + i].revents) drain(*sources[i].container, sources[i].stream, false);
     for (size_t i = clients; i-- > 0;)

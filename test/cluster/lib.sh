@@ -80,6 +80,20 @@ kill9() { kill -KILL "${server_pid[$1]}"; wait "${server_pid[$1]}" 2>/dev/null; 
 stop() { kill -TERM "${server_pid[$1]}"; wait "${server_pid[$1]}"; }
 restart() { kill9 "$1"; server_up "$@"; }
 
+# agent_up HOST [FLAG…]: starts an agent that joins n1's server and waits until its node is Ready.
+agent_up() {
+  local name=$1
+  shift
+  mkdir -p "$E2E_DIR/$name/data/agent/images"
+  (
+    for mount in $E2E_HIERARCHIES; do echo $BASHPID >"$mount/$E2E_CGROUP/$name/cgroup.procs"; done 2>/dev/null
+    on_exec "$name" "$E2E_BINARY" agent --data-dir "$E2E_DIR/$name/data" --server https://192.0.2.10:6443 \
+      --token "$(cat "$E2E_DIR/n1/data/server/token")" --node-name "$name" "$@" >>"$E2E_DIR/$name/agent.log" 2>&1
+  ) &
+  server_pid[$name]=$!
+  must 20 "node $name is Ready" node_ready "$name"
+}
+
 # ---- kubectl ----
 # choose_kubectl COMMAND…: the bundled one when it has every command the scenario needs, else the one on PATH. E2E_KUBECTL=PATH names
 # another.
@@ -105,6 +119,16 @@ real_kubectl() {
   path=$(command -v kubectl) || return 1
   "$path" version --client >/dev/null 2>&1 && echo "$path"
 }
+# every_kubectl: the kubectls that streaming is tried with, one a line: "bundled", one that speaks SPDY (beside the one on PATH, as the
+# Cloud SDK has them) and the one on PATH, which speaks WebSocket since 1.31.
+every_kubectl() {
+  local path dir
+  echo bundled
+  path=$(real_kubectl) || return 0
+  dir=$(dirname "$(readlink -f "$path")")
+  for path in "$dir"/kubectl.1.27 "$path"; do [ -x "$path" ] && echo "$path"; done
+}
+use_kubectl() { if [ "$1" = bundled ]; then kubectl_command=("$E2E_BINARY" kubectl); else kubectl_command=("$1"); fi; }
 k() { on n1 env KUBECONFIG="$KUBECONFIG" "${kubectl_command[@]}" "$@"; }
 
 # ---- checks ----
@@ -204,4 +228,5 @@ $more  containers:
     command: [sh, -c, $(yaml_quote "$2")]
 END
 }
-yaml_quote() { printf "'%s'" "${1//\'/\'\'}"; }
+# A double-quoted scalar: line breaks stay line breaks.
+yaml_quote() { local s=${1//\\/\\\\}; s=${s//\"/\\\"}; printf '"%s"' "${s//$'\n'/\\n}"; }

@@ -15,32 +15,55 @@ for tool in unshare nsenter setpriv ip busybox iptables-restore; do
 done
 
 export E2E_BINARY=$binary E2E_HERE=$here E2E_CGROUP=k8lite-e2e-$$
-E2E_DIR=$(mktemp -d "${TMPDIR:-/tmp}/k8lite-e2e.XXXXXX")
+E2E_DIR=$(mktemp -d "${TMPDIR:-/tmp}/k8lite-e2e.$$.XXXXXX")
 export E2E_DIR
 
 # The hierarchies of cgroup v1, v2 or both.
 hierarchies() { awk '($3 == "cgroup" || $3 == "cgroup2") && $2 ~ "^/sys/fs/cgroup" {print $2}' /proc/mounts; }
+# The cgroups of one run; a process that has just ended may hold them for a moment.
 remove_cgroups() {
   local mount try
   for mount in $(hierarchies); do
     for try in 1 2 3 4 5 6 7 8 9 10; do
-      [ -d "$mount/$E2E_CGROUP" ] || break
-      find "$mount/$E2E_CGROUP" -depth -type d -exec rmdir {} + 2>/dev/null && break
+      [ -d "$mount/$1" ] || break
+      find "$mount/$1" -depth -type d -exec rmdir {} + 2>/dev/null && break
       sleep 0.1
     done
   done
+}
+# What runs left that were killed before they could clean up.
+sweep() {
+  local path pid
+  for path in $(hierarchies | sed 's,$,/k8lite-e2e-*,') "${TMPDIR:-/tmp}"/k8lite-e2e.*.*; do
+    pid=${path##*/k8lite-e2e[-.]} pid=${pid%%.*}
+    case $pid in '' | *[!0-9]*) continue ;; esac
+    [ -d "$path" ] && ! [ -d "/proc/$pid" ] || continue
+    case $path in /sys/*) remove_cgroups "k8lite-e2e-$pid" ;; *) find "$path" -maxdepth 0 -mmin +60 -exec rm -rf --one-file-system {} + ;; esac
+  done
+}
+# What is still there of this run and should not be: processes, cgroups, mounts, interfaces.
+left_behind() {
+  local environ
+  for environ in /proc/[0-9]*/environ; do
+    case ${environ%/environ} in /proc/$$ | /proc/$BASHPID) continue ;; esac
+    tr '\0' '\n' <"$environ" 2>/dev/null | grep -qx "E2E_CGROUP=$E2E_CGROUP" && echo "process $(tr '\0' ' ' <"${environ%environ}cmdline")"
+  done 2>/dev/null
+  find $(hierarchies) -maxdepth 1 -name "$E2E_CGROUP" 2>/dev/null
+  grep -F "$E2E_DIR" /proc/mounts
+  ip -o link show | grep -E ' (v-n[0-9]|lan0)[:@]'
 }
 child=
 clean_up() {
   trap - EXIT INT TERM HUP
   # The namespaces' first process takes every other with it.
   [ -n "$child" ] && kill -KILL "$child" 2>/dev/null && wait "$child" 2>/dev/null
-  remove_cgroups
+  remove_cgroups "$E2E_CGROUP"
   if [ "${E2E_KEEP:-}" = 1 ]; then echo "kept: $E2E_DIR"; else rm -rf --one-file-system "$E2E_DIR"; fi
 }
 trap clean_up EXIT
 trap 'exit 130' INT TERM HUP
 
+sweep
 for mount in $(hierarchies); do mkdir -p "$mount/$E2E_CGROUP" || skip "cgroups cannot be made below $mount"; done
 setpriv --pdeathsig KILL unshare --mount --net --pid --fork --kill-child --mount-proc --propagation private \
   timeout --foreground -k 2 "${E2E_LIMIT:-110}" bash "$here/scenario.sh" "$scenario" "$@" &
@@ -48,5 +71,8 @@ child=$!
 wait "$child"
 code=$?
 child=
+remove_cgroups "$E2E_CGROUP"
+left=$(left_behind)
+[ -z "$left" ] || { echo "FAILED: left behind: $left"; [ $code != 0 ] || code=1; }
 [ $code = 124 ] && echo "FAILED: ended after ${E2E_LIMIT:-110} s"
 exit $code

@@ -51,7 +51,9 @@ void validate_service(const Node& s, const Node*, Causes& causes) {
 
 void default_namespace(Node& ns) {
   ns["metadata"]["labels"].set("kubernetes.io/metadata.name", Node(ns.path("metadata.name").str()));
-  if (!ns.get("spec").get("finalizers").exists()) ns["spec"].set("finalizers", Node::arr({"kubernetes"}));
+  // One that is being deleted must be able to lose it.
+  bool deleting = ns.get("metadata").get("deletionTimestamp").exists();
+  if (!deleting && !ns.get("spec").get("finalizers").exists()) ns["spec"].set("finalizers", Node::arr({"kubernetes"}));
   if (!ns.get("status").get("phase").exists()) ns["status"].set("phase", "Active");
 }
 

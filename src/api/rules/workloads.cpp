@@ -1,4 +1,5 @@
 // Deployments, replica sets, stateful sets, daemon sets, jobs and cron jobs: what they share is a pod template and a selector.
+#include "api/cron.h"
 #include "api/rules/rules.h"
 #include "api/selector.h"
 #include "base/strings.h"
@@ -142,11 +143,11 @@ void validate_job(const Node& job, const Node* old, Causes& causes) {
 
 void validate_cron_job(const Node& c, const Node*, Causes& causes) {
   const Node& spec = c.get("spec");
-  auto fields = split_strings(spec.get("schedule").str(), ' ');
-  std::erase(fields, "");
-  bool named = fields.size() == 1 && fields[0].starts_with("@");
-  if (spec.get("schedule").str().empty()) required(causes, "spec.schedule");
-  else if (!named && fields.size() != 5) invalid(causes, "spec.schedule", spec.get("schedule"), "expected exactly 5 fields, found " + std::to_string(fields.size()) + ": " + json::quoted(spec.get("schedule").str()));
+  if (spec.get("schedule").str().empty()) {
+    required(causes, "spec.schedule");
+  } else if (auto schedule = CronSchedule::parse(spec.get("schedule").str()); !schedule.ok()) {
+    invalid(causes, "spec.schedule", spec.get("schedule"), schedule.status().message());
+  }
   validate_template(spec.path("jobTemplate.spec"), "spec.jobTemplate.spec.template", false, causes);
 }
 

@@ -18,12 +18,18 @@ Identity authenticated(Identity identity) {
   return identity;
 }
 
-bool intersects(const json::Node& claimed, const std::vector<std::string>& wanted) {
-  auto has = [&wanted](const std::string& a) { return std::find(wanted.begin(), wanted.end(), a) != wanted.end(); };
-  if (claimed.is_string()) return has(claimed.str());
-  for (const auto& a : claimed.items())
-    if (has(a.str())) return true;
-  return false;
+std::vector<std::string> both(const std::vector<std::string>& offered, const std::vector<std::string>& wanted) {
+  std::vector<std::string> out;
+  for (const auto& w : wanted)
+    if (std::find(offered.begin(), offered.end(), w) != offered.end()) out.push_back(w);
+  return out;
+}
+
+std::vector<std::string> claimed_audiences(const json::Node& claim) {
+  if (claim.is_string()) return {claim.str()};
+  std::vector<std::string> out;
+  for (const auto& a : claim.items()) out.push_back(a.str());
+  return out;
 }
 
 }  // namespace
@@ -38,6 +44,8 @@ json::Node user_info(const Identity& identity) {
   return out;
 }
 
+std::string service_account_issuer(const std::string& cluster_domain) { return "https://kubernetes.default.svc." + cluster_domain; }
+
 Result<Identity> Authenticator::authenticate(const net::Peer& peer, std::string_view authorization) const {
   if (!authorization.empty()) {
     size_t space = authorization.find(' ');
@@ -50,18 +58,28 @@ Result<Identity> Authenticator::authenticate(const net::Peer& peer, std::string_
 }
 
 Result<Identity> Authenticator::authenticate_token(std::string_view token, const std::vector<std::string>& audiences) const {
+  TRY(ReviewedToken reviewed, review_token(token, audiences));
+  return std::move(reviewed.identity);
+}
+
+Result<ReviewedToken> Authenticator::review_token(std::string_view token, const std::vector<std::string>& audiences) const {
+  const auto& wanted = audiences.empty() ? options_.audiences : audiences;
   // Every known token is compared, so that the time taken tells nothing.
   const Identity* found = nullptr;
   for (const auto& [known, identity] : options_.tokens)
     if (pki::equal_constant_time(known, token)) found = &identity;
-  if (found) return authenticated(*found);
-  return service_account(token, audiences.empty() ? options_.audiences : audiences);
+  if (!found) return service_account(token, wanted);
+  // A static token names no audience: it is meant for this server.
+  std::vector<std::string> good = both(options_.audiences, wanted);
+  if (good.empty()) return unauthorized();
+  return ReviewedToken{authenticated(*found), std::move(good)};
 }
 
-Result<Identity> Authenticator::service_account(std::string_view token, const std::vector<std::string>& audiences) const {
+Result<ReviewedToken> Authenticator::service_account(std::string_view token, const std::vector<std::string>& audiences) const {
   auto claims = pki::verify_jwt(token, options_.service_account_keys);
   if (!claims.ok()) return unauthorized();
-  if (claims->get("iss").str() != options_.issuer || !intersects(claims->get("aud"), audiences)) return unauthorized();
+  std::vector<std::string> good = both(claimed_audiences(claims->get("aud")), audiences);
+  if (claims->get("iss").str() != options_.issuer || good.empty()) return unauthorized();
   if (!pki::check_times(*claims, clock_.now()).ok()) return unauthorized();
   const json::Node& k = claims->get("kubernetes.io");
   std::string ns = k.get("namespace").str(), name = k.get("serviceaccount").get("name").str(), uid = k.get("serviceaccount").get("uid").str();
@@ -72,8 +90,11 @@ Result<Identity> Authenticator::service_account(std::string_view token, const st
   if (ns.empty() || name.empty() || !still_there("serviceaccounts", ns, k.get("serviceaccount"))) return unauthorized();
   if (k.get("pod").exists() && !still_there("pods", ns, k.get("pod"))) return unauthorized();
   if (k.get("secret").exists() && !still_there("secrets", ns, k.get("secret"))) return unauthorized();
+  // A pod's token only tells its node; one bound to the node itself ends with the node.
+  if (k.get("node").exists() && !k.get("pod").exists() && !still_there("nodes", "", k.get("node"))) return unauthorized();
   Identity id;
   id.user.name = "system:serviceaccount:" + ns + ":" + name;
+  if (claims->get("sub").str() != id.user.name) return unauthorized();
   id.user.groups = {"system:serviceaccounts", "system:serviceaccounts:" + ns};
   id.uid = uid;
   id.extra["authentication.kubernetes.io/credential-id"] = {"JTI=" + claims->get("jti").str()};
@@ -85,7 +106,7 @@ Result<Identity> Authenticator::service_account(std::string_view token, const st
     id.extra["authentication.kubernetes.io/node-name"] = {k.get("node").get("name").str()};
     if (k.get("node").get("uid").exists()) id.extra["authentication.kubernetes.io/node-uid"] = {k.get("node").get("uid").str()};
   }
-  return authenticated(std::move(id));
+  return ReviewedToken{authenticated(std::move(id)), std::move(good)};
 }
 
 json::Node token_claims(const TokenRequest& r) {

@@ -20,6 +20,8 @@ struct Identity {
 };
 json::Node user_info(const Identity& identity);  // authentication.k8s.io UserInfo
 
+std::string service_account_issuer(const std::string& cluster_domain);
+
 struct AuthenticatorOptions {
   std::map<std::string, Identity> tokens;            // by token
   std::vector<std::string> service_account_keys;     // public keys, PEM
@@ -29,15 +31,22 @@ struct AuthenticatorOptions {
   std::function<json::Doc(std::string_view resource, std::string_view ns, std::string_view name)> lookup;
 };
 
+// A token that is good for some of the audiences that were asked for (a server's own when none were).
+struct ReviewedToken {
+  Identity identity;
+  std::vector<std::string> audiences;
+};
+
 class Authenticator {
  public:
   Authenticator(const Clock& clock, AuthenticatorOptions options) : clock_(clock), options_(std::move(options)) {}
   // Unauthorized for credentials that are there and wrong; anonymous when there are none.
   Result<Identity> authenticate(const net::Peer& peer, std::string_view authorization) const;
   Result<Identity> authenticate_token(std::string_view token, const std::vector<std::string>& audiences = {}) const;
+  Result<ReviewedToken> review_token(std::string_view token, const std::vector<std::string>& audiences) const;
 
  private:
-  Result<Identity> service_account(std::string_view token, const std::vector<std::string>& audiences) const;
+  Result<ReviewedToken> service_account(std::string_view token, const std::vector<std::string>& audiences) const;
   const Clock& clock_;
   const AuthenticatorOptions options_;
 };

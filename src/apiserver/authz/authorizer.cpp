@@ -129,4 +129,10 @@ bool Authorizer::allows(const User& user, const RequestInfo& request) {
   return snapshot()->allows(user, request);
 }
 
+Verdict Authorizer::decide(const User& user, const RequestInfo& request) {
+  Verdict v{allows(user, request), ""};
+  if (std::string by = v.allowed ? snapshot()->granted_by(user, request) : ""; !by.empty()) v.reason = "RBAC: allowed by " + by;
+  return v;
+}
+
 }  // namespace k8lite::apiserver::authz

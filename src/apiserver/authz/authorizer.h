@@ -10,10 +10,17 @@
 
 namespace k8lite::apiserver::authz {
 
+// A decision with its reason, as access reviews tell it; "" when nothing allows it.
+struct Verdict {
+  bool allowed = false;
+  std::string reason;
+};
+
 class Authorizer {
  public:
   static Result<std::unique_ptr<Authorizer>> create(store::Store& store);
   bool allows(const User& user, const RequestInfo& request);
+  Verdict decide(const User& user, const RequestInfo& request);
   std::shared_ptr<const RbacSnapshot> snapshot();
 
  private:

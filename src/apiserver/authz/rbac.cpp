@@ -30,40 +30,17 @@ bool url_matches(const std::vector<std::string>& urls, std::string_view path) {
   return false;
 }
 
-// Rules taken apart until each names one verb and one resource or URL.
-std::vector<PolicyRule> single_permissions(std::span<const PolicyRule> rules) {
-  std::vector<PolicyRule> out;
-  for (const auto& r : rules)
-    for (const auto& verb : r.verbs) {
-      for (const auto& group : r.api_groups)
-        for (const auto& resource : r.resources) {
-          if (r.resource_names.empty()) out.push_back({{verb}, {group}, {resource}, {}, {}});
-          for (const auto& name : r.resource_names) out.push_back({{verb}, {group}, {resource}, {name}, {}});
-        }
-      for (const auto& url : r.non_resource_urls) out.push_back({{verb}, {}, {}, {}, {url}});
-    }
-  return out;
-}
-
-bool covers(const PolicyRule& owned, const PolicyRule& one) {
-  if (!has_or_star(owned.verbs, one.verbs[0])) return false;
-  if (!one.non_resource_urls.empty()) return url_matches(owned.non_resource_urls, one.non_resource_urls[0]);
-  if (!has_or_star(owned.api_groups, one.api_groups[0])) return false;
-  std::string resource = one.resources[0], subresource;
-  if (size_t slash = resource.find('/'); slash != resource.npos) {
-    subresource = resource.substr(slash + 1);
-    resource.resize(slash);
+// How a binding names the user, as reasons of decisions show it; "" when it does not.
+std::string naming_subject(json::Value subjects, const User& user, std::string_view binding_ns) {
+  for (json::Value s : subjects.items()) {
+    std::string kind = s["kind"].str(), name = s["name"].str();
+    if (kind == "User" && name == user.name && !name.empty()) return "User " + json::quoted(name);
+    if (kind == "Group" && has(user.groups, name)) return "Group " + json::quoted(name);
+    if (kind != "ServiceAccount") continue;
+    std::string ns = s["namespace"].str(binding_ns);
+    if (!ns.empty() && user.name == "system:serviceaccount:" + ns + ":" + name) return "ServiceAccount " + json::quoted(name + "/" + ns);
   }
-  if (!has(owned.resources, one.resources[0]) && !resource_matches(owned.resources, resource, subresource)) return false;
-  if (owned.resource_names.empty()) return true;
-  return !one.resource_names.empty() && has(owned.resource_names, one.resource_names[0]);
-}
-
-std::string worded(const PolicyRule& one) {
-  if (!one.non_resource_urls.empty()) return "{NonResourceURLs:[\"" + one.non_resource_urls[0] + "\"], Verbs:[\"" + one.verbs[0] + "\"]}";
-  std::string out = "{APIGroups:[\"" + one.api_groups[0] + "\"], Resources:[\"" + one.resources[0] + "\"]";
-  if (!one.resource_names.empty()) out += ", ResourceNames:[\"" + one.resource_names[0] + "\"]";
-  return out + ", Verbs:[\"" + one.verbs[0] + "\"]}";
+  return "";
 }
 
 }  // namespace
@@ -84,21 +61,14 @@ bool rule_allows(const PolicyRule& rule, const RequestInfo& request) {
 
 bool subjects_match(json::Value subjects, const User& user, std::string_view binding_ns) {
   for (json::Value s : subjects.items()) {
-    std::string kind = s["kind"].str(), name = s["name"].str();
-    if (kind == "User" && name == user.name) return true;
-    if (kind == "Group" && has(user.groups, name)) return true;
-    if (kind == "ServiceAccount") {
-      std::string ns = s["namespace"].str(binding_ns);
-      if (!ns.empty() && user.name == "system:serviceaccount:" + ns + ":" + name) return true;
-    }
+    json::Value name = s["name"];
+    if (s["kind"].equals("User") && name.equals(user.name) && !user.name.empty()) return true;
+    if (s["kind"].equals("Group") && has(user.groups, name.str())) return true;
+    if (!s["kind"].equals("ServiceAccount")) continue;
+    std::string ns = s["namespace"].str(binding_ns);
+    if (!ns.empty() && user.name == "system:serviceaccount:" + ns + ":" + name.str()) return true;
   }
   return false;
-}
-
-std::string first_uncovered(std::span<const PolicyRule> owned, std::span<const PolicyRule> wanted) {
-  for (const auto& one : single_permissions(wanted))
-    if (std::none_of(owned.begin(), owned.end(), [&one](const PolicyRule& o) { return covers(o, one); })) return worded(one);
-  return {};
 }
 
 RbacSnapshot::RbacSnapshot(std::vector<json::Doc> roles, std::vector<json::Doc> cluster_roles, std::vector<json::Doc> role_bindings,
@@ -141,9 +111,21 @@ bool RbacSnapshot::allows(const User& user, const RequestInfo& request) const {
   return allowed;
 }
 
+std::string RbacSnapshot::granted_by(const User& user, const RequestInfo& request) const {
+  std::string out;
+  each_rule(user, request.ns, [&](const PolicyRule& rule, const Binding& b) {
+    if ((!request.is_resource && !b.ns.empty()) || !rule_allows(rule, request)) return false;
+    std::string name = b.doc.path("metadata.name").str();
+    out = (b.ns.empty() ? "ClusterRoleBinding " + json::quoted(name) : "RoleBinding " + json::quoted(name + "/" + b.ns)) + " of " + b.doc.path("roleRef.kind").str() + " " +
+          json::quoted(b.doc.path("roleRef.name").str()) + " to " + naming_subject(b.doc["subjects"], user, b.ns);
+    return true;
+  });
+  return out;
+}
+
 std::vector<PolicyRule> RbacSnapshot::rules_of(const User& user, std::string_view ns) const {
   std::vector<PolicyRule> out;
-  if (has(user.groups, "system:masters")) out.push_back({{"*"}, {"*"}, {"*"}, {}, {"*"}});
+  if (has(user.groups, "system:masters")) out = {{{"*"}, {"*"}, {"*"}, {}, {}}, {{"*"}, {}, {}, {}, {"*"}}};
   each_rule(user, ns, [&out](const PolicyRule& rule, const Binding&) {
     out.push_back(rule);
     return false;

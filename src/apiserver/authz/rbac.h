@@ -26,16 +26,14 @@ bool rule_allows(const PolicyRule& rule, const RequestInfo& request);
 // Does a binding's "subjects" name this user? `binding_ns` stands in for a ServiceAccount subject without a namespace.
 bool subjects_match(json::Value subjects, const User& user, std::string_view binding_ns);
 
-// Do `owned` rules cover every single permission of `wanted`? (Privilege escalation check when roles are written.)
-// Returns the first permission that is not covered, worded for the error; "" when all are.
-std::string first_uncovered(std::span<const PolicyRule> owned, std::span<const PolicyRule> wanted);
-
 // A snapshot of the four kinds, indexed for decisions; rebuilt when one of them changes.
 class RbacSnapshot {
  public:
   RbacSnapshot(std::vector<json::Doc> roles, std::vector<json::Doc> cluster_roles, std::vector<json::Doc> role_bindings,
                std::vector<json::Doc> cluster_role_bindings);
   bool allows(const User& user, const RequestInfo& request) const;
+  // The binding that allows it: `ClusterRoleBinding "ops" of ClusterRole "view" to Group "dev"`; "" when none does.
+  std::string granted_by(const User& user, const RequestInfo& request) const;
   // Every rule the user has in the namespace ("" : cluster-wide ones only), for rules review and escalation checks.
   std::vector<PolicyRule> rules_of(const User& user, std::string_view ns) const;
 

@@ -126,6 +126,7 @@ Result<Document> openapi_document(const ResourceTypes& types, std::string_view p
   std::vector<api::KindPtr> rows;
   for (const auto& t : types.all()) rows.push_back(t->row);
   if (path == "/openapi/v2") return document(api::openapi_v2(rows));
+  if (path == kOpenApiV2Protobuf) return document(api::openapi_v2_protobuf(api::openapi_v2(rows)));
   auto of = [&rows](const std::string& group, const std::string& version) { return document(api::openapi_v3(group, version, rows)); };
   if (path == "/openapi/v3") {
     Node paths = Node::object();

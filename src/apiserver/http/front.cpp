@@ -1,8 +1,11 @@
 #include "apiserver/http/front.h"
 
+#include "apiserver/authn/impersonation.h"
+#include "apiserver/http/openid.h"
 #include "base/log.h"
 #include "base/strings.h"
 #include "base/yaml.h"
+#include "pki/jwt.h"
 
 namespace k8lite::apiserver {
 namespace {
@@ -62,28 +65,7 @@ Task<void> Front::send(net::ResponseWriter& response, int status, std::string bo
 
 Result<authn::Identity> Front::identify(const net::Request& request) {
   TRY(authn::Identity identity, authenticator_.authenticate(request.peer(), request.headers.get("Authorization")));
-  std::string_view as = request.headers.get("Impersonate-User");
-  auto groups = request.headers.all("Impersonate-Group");
-  if (as.empty()) {
-    if (!groups.empty() || request.headers.has("Impersonate-Uid")) return bad_request("requested groups or uid without impersonating a user");
-    return identity;
-  }
-  auto may = [this, &identity](std::string group, std::string resource, std::string ns, std::string_view name) {
-    return authorizer_.allows(identity.user, {.is_resource = true, .path = {}, .verb = "impersonate", .group = std::move(group), .version = "v1", .resource = std::move(resource), .subresource = {}, .ns = std::move(ns), .name = std::string(name)});
-  };
-  auto parts = split_strings(as, ':');
-  bool account = parts.size() == 4 && parts[0] == "system" && parts[1] == "serviceaccount";
-  bool allowed = account ? may("", "serviceaccounts", parts[2], parts[3]) : may("", "users", "", as);
-  authn::Identity out;
-  out.user.name = as;
-  for (auto g : groups) {
-    allowed = allowed && may("", "groups", "", g);
-    out.user.groups.emplace_back(g);
-  }
-  if (account && groups.empty()) out.user.groups = {"system:serviceaccounts", "system:serviceaccounts:" + parts[2]};
-  if (as != "system:anonymous") out.user.groups.push_back("system:authenticated");
-  if (!allowed) return Status(Reason::Forbidden, "users " + json::quoted(as) + " is forbidden: User " + json::quoted(identity.user.name) + " cannot impersonate resource \"users\" in API group \"\" at the cluster scope");
-  return out;
+  return authn::impersonate(std::move(identity), request.headers, [this](const authz::User& user, const RequestInfo& info) { return authorizer_.allows(user, info); });
 }
 
 Task<void> Front::handle(net::Request& request, net::ResponseWriter& response) {
@@ -129,6 +111,17 @@ std::string Front::metrics() const {
   return out;
 }
 
+Task<void> Front::serve_openid(Call& call) {
+  bool keys = call.info.path == kKeySetPath;
+  Result<std::string> body = openid_configuration(authn::service_account_issuer(options_.cluster_domain), options_.advertise_address + ":" + std::to_string(options_.advertise_port));
+  if (keys) {
+    auto key = pki::public_key_of(options_.service_account_key_pem);
+    body = key.ok() ? key_set({*key}) : Result<std::string>(key.status());
+  }
+  if (!body.ok()) co_return co_await send_status(call.response, body.status());
+  (void)co_await call.response.send(200, {{"Content-Type", keys ? "application/jwk-set+json" : "application/json"}, {"Cache-Control", "public, max-age=3600"}}, *body);
+}
+
 Task<void> Front::serve_meta(Call& call) {
   const std::string& path = call.info.path;
   if (call.request.method != "GET" && call.request.method != "HEAD")
@@ -145,15 +138,17 @@ Task<void> Front::serve_meta(Call& call) {
   std::string accept(call.request.headers.get("Accept"));
   std::string content_type = "application/json";
   if (path.starts_with("/openapi/")) {
-    if (path == "/openapi/v2" && accept.find("proto-openapi") != accept.npos && accept.find("application/json") == accept.npos)
-      co_return co_await send_status(call.response, Status(Reason::NotAcceptable, "only the following media types are accepted: application/json"));
-    document = cached_openapi(path);
+    bool protobuf = path == "/openapi/v2" && accept.find("proto-openapi") != accept.npos && accept.find("application/json") == accept.npos;
+    document = cached_openapi(protobuf ? std::string(kOpenApiV2Protobuf) : path);
+    if (protobuf) content_type = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
   } else if ((path == "/api" || path == "/apis") && accept.find("as=APIGroupDiscoveryList") != accept.npos && accept.find("v=v2;") != accept.npos) {
     document = aggregated_discovery(rest_.types(), path == "/api");
     content_type = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+  } else if (path == kOpenidConfigurationPath || path == kKeySetPath) {
+    co_return co_await serve_openid(call);
   } else if (path == "/") {
     Node paths = Node::array();
-    for (const char* p : {"/api", "/api/v1", "/apis", "/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/readyz", "/version"}) paths.append(p);
+    for (const char* p : {"/.well-known/openid-configuration", "/api", "/api/v1", "/apis", "/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/openid/v1/jwks", "/readyz", "/version"}) paths.append(p);
     document = Document{Node::obj({{"paths", std::move(paths)}}).dump(), ""};
   } else if (path.starts_with("/api")) {
     document = discovery_document(rest_.types(), path, options_.advertise_address + ":" + std::to_string(options_.advertise_port));

@@ -29,6 +29,7 @@ class Front {
   Result<authn::Identity> identify(const net::Request& request);
   async::Task<void> serve_meta(Call& call);
   async::Task<void> serve_health(Call& call);
+  async::Task<void> serve_openid(Call& call);
   async::Task<void> serve_resource(Call& call);
   async::Task<void> serve_list(Call& call, Target target);
   async::Task<void> serve_watch(Call& call, Target target);

@@ -52,6 +52,8 @@ std::vector<Command> edit_commands();
 std::vector<Command> wait_commands();
 std::vector<Command> exec_commands();
 std::vector<Command> auth_commands();
+std::vector<Command> port_forward_commands();
+std::vector<Command> copy_commands();
 std::vector<Command> config_commands();
 std::vector<Command> node_commands();
 std::vector<Command> explain_commands();

@@ -77,14 +77,30 @@ std::vector<std::string> containers_of(const Node& pod) {
   return out;
 }
 
+// logs says in which namespace it looked.
+Status not_found_in(Session& s, const Status& status) {
+  std::string text = status.message();
+  if (!status.is(Reason::NotFound) || !text.starts_with("E")) return status;
+  text[0] = 'e';
+  auto ns = s.ns();
+  return Status(status.reason(), text + " in namespace " + json::quoted(ns.ok() ? *ns : ""));
+}
+
 Result<> logs(Session& s) {
   const Flags& f = s.flags;
   bool by_selector = f.changed("selector");
   if (f.args.empty() && !by_selector && !f.changed("filename"))
     return usage("expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'.\nPOD or TYPE/NAME is a required argument for the logs command\nSee 'kubectl logs -h' for help and examples");
-  if (by_selector && !f.args.empty()) return usage("only a selector (-l) or a POD name is allowed");
-  if (f.args.size() > 2) return usage("expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'.\nSee 'kubectl logs -h' for help and examples");
+  if (by_selector && !f.args.empty()) return usage("only a selector (-l) or a POD name is allowed\nSee 'kubectl logs -h' for help and examples");
+  if (f.args.size() > 2) return usage("expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'.\nPOD or TYPE/NAME is a required argument for the logs command\nSee 'kubectl logs -h' for help and examples");
   if (f.changed("since") && f.changed("since-time")) return usage("at most one of `sinceTime` or `sinceSeconds` may be specified");
+  if (f.args.size() == 2 && f.changed("container")) return usage("only one of -c or an inline [CONTAINER] arg is allowed");
+  if (f.number("tail") < -1) return usage("--tail must be greater than or equal to -1");
+  if (f.changed("limit-bytes") && f.number("limit-bytes") < 1) return usage("--limit-bytes must be greater than 0");
+  if (f.changed("since-time") && !parse_rfc3339(f.text("since-time"))) {
+    std::string text = f.text("since-time");
+    return usage("parsing time " + json::quoted(text) + " as \"2006-01-02T15:04:05Z07:00\": cannot parse " + json::quoted(text) + " as \"2006\"");
+  }
   std::vector<Target> pods;
   if (by_selector) {
     TRY(std::string ns, s.ns());
@@ -102,10 +118,11 @@ Result<> logs(Session& s) {
     TRY(auto targets, choose_targets(s, {}));
     TRY(pods, pods_of(s, targets.at(0)));
   } else {
-    TRY(Target pod, one_pod(s, f.args[0]));
-    pods.push_back(std::move(pod));
+    auto pod = one_pod(s, f.args[0]);
+    if (!pod.ok()) return not_found_in(s, pod.status());
+    pods.push_back(std::move(pod).value());
   }
-  bool prefix = f.on("prefix") || (f.on("all-pods") && !f.changed("prefix"));
+  bool prefix = f.on("prefix") || f.on("all-pods");
   std::vector<Source> sources;
   for (Target& p : pods) {
     std::vector<std::string> names;
@@ -114,7 +131,7 @@ Result<> logs(Session& s) {
     } else {
       std::string wanted = f.args.size() > 1 ? f.args[1] : f.text("container");
       if (wanted.empty()) {
-        TRY(wanted, default_container(s, p.object, by_selector));
+        TRY(wanted, default_container(s, p.object, false));
       } else if (auto all = containers_of(p.object); std::find(all.begin(), all.end(), wanted) == all.end()) {
         return usage("container " + wanted + " is not valid for pod " + p.name);
       }
@@ -132,7 +149,9 @@ Result<> logs(Session& s) {
     auto done = one_log(s, one, f.on("follow"), prefix, mutex);
     if (done.ok()) continue;
     if (!f.on("ignore-errors")) return done;
-    s.err(error_text(done.status()) + "\n");
+    std::string text = done.status().message();
+    if (size_t colon = text.find("): "); text.starts_with("Error from server (") && colon != std::string::npos) text = text.substr(colon + 3);
+    s.out("error: " + text + "\n");
   }
   return {};
 }
@@ -181,7 +200,7 @@ std::string selector_text(const Node& object) {
 Result<std::vector<Target>> pods_of(Session& s, const Target& t) {
   if (t.mapping.kind == "Pod") return std::vector<Target>{t};
   std::string selector = selector_text(t.object);
-  if (selector.empty()) return usage("cannot find the pods of " + t.label() + ": it has no selector");
+  if (selector.empty()) return usage("cannot get the logs from *v1." + t.mapping.kind + ": selector for *v1." + t.mapping.kind + " not implemented");
   TRY(Mapping m, s.mapping("pods"));
   TRY(auto objects, list_objects(s, m, t.ns, selector));
   auto rank = [](const Node& p) {
@@ -199,7 +218,7 @@ Result<std::vector<Target>> pods_of(Session& s, const Target& t) {
   return out;
 }
 
-Result<Target> one_pod(Session& s, const std::string& word) {
+Result<Target> one_pod(Session& s, const std::string& word, Telling telling) {
   std::vector<std::string> words = {word.find('/') == std::string::npos ? "pod/" + word : word};
   TRY(auto targets, targets_from_words(s, words));
   Target t = targets.at(0);
@@ -207,7 +226,7 @@ Result<Target> one_pod(Session& s, const std::string& word) {
   if (t.mapping.kind == "Pod") return t;
   for (int waited = 0;; ++waited) {
     TRY(auto pods, pods_of(s, t));
-    if (pods.size() > 1) s.err("Found " + std::to_string(pods.size()) + " pods, using pod/" + pods[0].name + "\n");
+    if (pods.size() > 1 && telling == Telling::Loud) s.err("Found " + std::to_string(pods.size()) + " pods, using pod/" + pods[0].name + "\n");
     if (!pods.empty()) return pods[0];
     int64_t limit = std::max<int64_t>(1, s.flags.time("pod-running-timeout").count() / 1'000'000);
     if (waited >= limit) return usage("timed out waiting for the condition");

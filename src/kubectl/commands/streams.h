@@ -17,10 +17,14 @@ std::string selector_text(const json::Node& object);
 Result<std::vector<Target>> pods_of(Session& session, const Target& target);
 
 // The first pod of TYPE/NAME, a pod's name or (with -f) a file; waits up to --pod-running-timeout for one to appear.
-Result<Target> one_pod(Session& session, const std::string& word);
+enum class Telling : bool { Quiet, Loud };  // whether stderr hears which of several pods was taken
+Result<Target> one_pod(Session& session, const std::string& word, Telling telling = Telling::Loud);
 
 // Waits until the pod runs or has ended, then attaches (or prints its log where it has ended).
 Result<> attach_to_pod(Session& session, const Target& pod, const std::string& container);
+
+// The server's refusal of an upgrade as its own words.
+Status upgrade_error(const Status& status);
 
 // The container a command means: -c, the default-container annotation or the first; says which on stderr when there are several.
 Result<std::string> default_container(Session& session, const json::Node& pod, bool quiet);

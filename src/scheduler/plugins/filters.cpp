@@ -1,6 +1,7 @@
 // Which nodes cannot take a pod, and why.
 #include <algorithm>
 
+#include "api/placement.h"
 #include "api/selector.h"
 #include "base/strings.h"
 #include "scheduler/cycle.h"
@@ -22,49 +23,13 @@ std::string unschedulable(const FilterInput& in, const NodeInfo& n) {
   return "node(s) were unschedulable";
 }
 
-bool tolerates(Value toleration, Value taint) {
-  if (!toleration["effect"].empty() && toleration["effect"].str() != taint["effect"].str()) return false;
-  if (!toleration["key"].empty() && toleration["key"].str() != taint["key"].str()) return false;
-  if (toleration["key"].empty() && !toleration["operator"].equals("Exists")) return false;
-  return toleration["operator"].equals("Exists") || toleration["value"].str() == taint["value"].str();
-}
-
 std::string taints(const FilterInput& in, const NodeInfo& n) {
-  for (Value taint : n.node.path("spec.taints").items()) {
-    if (taint["effect"].equals("PreferNoSchedule")) continue;
-    bool tolerated = false;
-    for (Value t : in.pod.path("spec.tolerations").items()) tolerated |= tolerates(t, taint);
-    if (!tolerated) return "node(s) had untolerated taint {" + taint["key"].str() + ": " + taint["value"].str() + "}";
-  }
-  return "";
-}
-
-bool expression_matches(Value e, Value labels) {
-  std::string key = e["key"].str(), op = e["operator"].str();
-  Value have = labels[key];
-  auto listed = [&] {
-    for (Value v : e["values"].items())
-      if (have.equals(v.str())) return true;
-    return false;
-  };
-  if (op == "In") return have && listed();
-  if (op == "NotIn") return !have || !listed();
-  if (op == "Exists") return static_cast<bool>(have);
-  if (op == "DoesNotExist") return !have;
-  auto a = parse_int(have.str()), b = parse_int(e["values"].at(0).str());
-  if (!a || !b) return false;
-  return op == "Gt" ? *a > *b : op == "Lt" && *a < *b;
+  Value taint = api::untolerated_taint(in.pod.path("spec.tolerations"), n.node.root());
+  return taint ? "node(s) had untolerated taint {" + taint["key"].str() + ": " + taint["value"].str() + "}" : "";
 }
 
 std::string node_affinity(const FilterInput& in, const NodeInfo& n) {
-  constexpr const char* kWords = "node(s) didn't match Pod's node affinity/selector";
-  for (auto m : in.pod.path("spec.nodeSelector").members())
-    if (!n.node["metadata"]["labels"][m.key()].equals(m.value.str())) return kWords;
-  Value required = in.pod.path("spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution");
-  if (!required) return "";
-  for (Value term : required["nodeSelectorTerms"].items())
-    if (selector_term_matches(term, n)) return "";
-  return kWords;
+  return api::node_selected(in.pod["spec"], n.node.root()) ? "" : "node(s) didn't match Pod's node affinity/selector";
 }
 
 std::string ports(const FilterInput& in, const NodeInfo& n) {
@@ -167,18 +132,6 @@ std::string topology_spread(const FilterInput& in, const NodeInfo& n) {
 }
 
 }  // namespace
-
-bool selector_term_matches(Value term, const NodeInfo& n) {
-  if (term["matchExpressions"].size() == 0 && term["matchFields"].size() == 0) return false;
-  for (Value e : term["matchExpressions"].items())
-    if (!expression_matches(e, n.node["metadata"]["labels"])) return false;
-  for (Value f : term["matchFields"].items()) {
-    bool listed = false;
-    for (Value v : f["values"].items()) listed |= v.equals(n.name());
-    if (listed != f["operator"].equals("In")) return false;
-  }
-  return true;
-}
 
 const Filter kFilters[] = {
     {"NodeUnschedulable", unschedulable}, {"NodeName", node_name}, {"TaintToleration", taints},        {"NodeAffinity", node_affinity},

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "api/placement.h"
 #include "api/selector.h"
 #include "scheduler/cycle.h"
 
@@ -27,7 +28,7 @@ int64_t preferred_affinity(const FilterInput& in, const NodeInfo& n) {
   int64_t sum = 0, all = 0;
   for (Value p : in.pod.path("spec.affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution").items()) {
     all += p["weight"].int_or(1);
-    if (selector_term_matches(p["preference"], n)) sum += p["weight"].int_or(1);
+    if (api::node_selector_term_matches(p["preference"], n.node.root())) sum += p["weight"].int_or(1);
   }
   return all ? sum * 100 / all : 0;
 }

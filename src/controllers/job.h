@@ -1,0 +1,18 @@
+// Runs Jobs to their end.
+#pragma once
+#include "controllers/pod_control.h"
+
+namespace k8lite::controllers {
+
+class JobController : public Base {
+ public:
+  explicit JobController(Context& context);
+  Result<machinery::Action> reconcile(const std::string& key) override;
+
+ private:
+  Result<> release(const json::Doc& pod);
+  machinery::Informer &jobs_, &pods_;
+  PodControl control_;
+};
+
+}  // namespace k8lite::controllers

@@ -1,0 +1,19 @@
+// Keeps the named pods of each StatefulSet, and their claims.
+#pragma once
+#include "controllers/pod_control.h"
+
+namespace k8lite::controllers {
+
+class StatefulSetController : public Base {
+ public:
+  explicit StatefulSetController(Context& context);
+  Result<machinery::Action> reconcile(const std::string& key) override;
+
+ private:
+  Result<> make_claims(const json::Doc& set, const std::string& pod);
+  Result<> hand_over_claims(const json::Doc& set, const std::vector<std::string>& condemned, const std::vector<json::Doc>& pods);
+  machinery::Informer &sets_, &pods_, &revisions_, &claims_;
+  PodControl control_;
+};
+
+}  // namespace k8lite::controllers

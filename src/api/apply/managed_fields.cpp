@@ -217,6 +217,7 @@ void track_update(const Node& before, Node& after, const Type& type, const Write
     Node same = sent.size() > 0 && sent == had ? std::move(sent) : had;
     if (renew(same, changes, writer)) return set_managed(after, std::move(same));
     managers = decode_managers(had).value_or({});
+    for (Manager& m : managers) m.fields = fitted(m.fields, type);
   }
   if (managers.empty() && !creating) return;
   give(managers, changes, writer);

@@ -124,6 +124,7 @@ TEST_CASE("apply: what holds for comparing and merging any objects") {
       REQUIRE(mistakes_of(a, t).empty());
       FieldSet fields = fields_of(a, t);
       CHECK(FieldSet::decode(fields.encode()).value() == fields);
+      CHECK(fitted(fields, t) == fields);
       CHECK(compare(a, a, t).empty());
       CHECK(merge(a, a, t) == a);
       CHECK(merge(a, none, t) == a);

@@ -248,7 +248,21 @@ FieldSet with_structs_at(const FieldSet& set, const Position& at) {
   return FieldSet::of(std::move(entries));
 }
 
+// Both are of the value at `at`, which is no leaf.
+FieldSet fitted_at(const FieldSet& set, const Position& at) {
+  Entries entries;
+  for (const auto& e : set.entries()) {
+    std::string_view name = e.element[0] == 'f' ? std::string_view(e.element).substr(2) : std::string_view();
+    Position below = name.empty() ? at.item() : at.child(name);
+    bool atomic = below.field && below.form() == Form::Leaf && !e.children.empty();
+    entries.push_back({e.element, e.member || atomic, below.field && !atomic ? fitted_at(e.children, below) : atomic ? FieldSet() : e.children});
+  }
+  return FieldSet::of(std::move(entries));
+}
+
 }  // namespace
+
+FieldSet fitted(const FieldSet& set, const Type& type) { return fitted_at(set, {&type, nullptr, false}); }
 
 FieldSet fields_of(const Node& object, const Type& type) { return collect_fields(object, {&type, nullptr, false}).below; }
 

@@ -272,6 +272,11 @@ void PodManager::start_container(const LocalPtr& local, const std::string& name)
     run.not_before = clock_.mono() + (attempt == 0 ? Duration{0} : run.backoff);
     return;
   }
+  if (c["lifecycle"]["postStart"]) {
+    run.hooking = true;
+    post_start(local, name, run.current.id);
+    return;
+  }
   prober_->add({local->uid, local->key, name, run.current.id, local->ip, pod});
 }
 

@@ -78,8 +78,10 @@ Task<void> fetch(std::shared_ptr<net::HttpClient> client, net::ClientRequest req
 
 Task<Result<>> run_http(CorePtr core, RunningPtr h, json::Value spec, Duration limit) {
   net::HttpClientOptions options{.host = spec["host"].str(h->target.pod_ip), .port = port_of(find_container(h->target.pod.root(), h->target.container), spec["port"]), .tls = nullptr};
-  if (options.port <= 0) co_return bad_request("port " + spec["port"].dump() + " is not one of the container's");
-  if (spec["scheme"].equals("HTTPS")) CO_TRY(options.tls, net::make_tls_client({.ca_pem = {}, .insecure_skip_verify = true}));
+  if (options.port <= 0) co_return bad_request("port " + spec["port"].str() + " is not one of the container's");
+  if (spec["scheme"].equals("HTTPS")) {
+    CO_TRY(options.tls, net::make_tls_client({.ca_pem = {}, .insecure_skip_verify = true}));
+  }
   options.response_timeout = limit;
   net::ClientRequest request{"GET", spec["path"].str("/"), {{"User-Agent", "kube-lifecycle/1.36"}, {"Accept", "*/*"}, {"Connection", "close"}}, {}};
   if (!request.target.starts_with('/')) request.target = "/" + request.target;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/quantity.h"
+#include "base/strings.h"
 
 namespace k8lite::kubelet {
 namespace {
@@ -39,7 +40,7 @@ InitProgress plan_init(Value pod, const Runs& runs, Duration mono, PodActions& o
     const ContainerRun* run = find(runs, c);
     if (is_sidecar(c)) {
       if (!is_running(run)) start_when_due(out, c, run, mono);
-      if (p.done && !(is_running(run) && run->started)) {  // the next one waits until it has started
+      if (p.done && !(is_running(run) && run->started && !run->hooking)) {  // the next one waits until it has started
         p.done = false;
         return p;
       }
@@ -85,11 +86,14 @@ PodActions plan_pod(Value pod, const Runs& runs, Duration mono) {
     const ContainerRun* run = find(runs, c);
     if (is_running(run)) {
       all_over = false;
+      if (run->hooking) break;  // the next container starts when its hook has ended
       continue;
     }
     if (has_ended(run) && !restarts(pod, c, false, *run)) continue;
     all_over = false;
     start_when_due(out, c, run, mono);
+    bool starts = !out.start.empty() && c["name"].equals(out.start.back());
+    if (starts && c["lifecycle"]["postStart"]) break;
   }
   if (all_over) {
     out.finished = true;
@@ -126,7 +130,9 @@ Node container_status(Value pod, Value container, bool init, const ContainerRun*
   std::string uid = pod.path("metadata.uid").str();
   Node s = Node::obj({{"name", container["name"].str()}, {"restartCount", run ? run->restart_count : 0}, {"image", run && !run->image.empty() ? run->image : container["image"].str()}, {"imageID", run ? run->image_id : ""}});
   bool ready = false, started = false;
-  if (is_running(run)) {
+  if (is_running(run) && run->hooking) {
+    s["state"]["waiting"].set("reason", pod.path("spec.initContainers").size() ? "PodInitializing" : "ContainerCreating");
+  } else if (is_running(run)) {
     s["state"]["running"].set("startedAt", rfc3339({static_cast<int64_t>(run->current.started_us)}));
     started = run->started;
     ready = run->started && run->ready && (!init || is_sidecar(container));
@@ -162,7 +168,7 @@ std::string phase_of(Value pod, const Runs& runs) {
   for (Value c : pod.path("spec.initContainers").items()) {
     const ContainerRun* run = find(runs, c);
     if (is_sidecar(c)) {
-      init_pending |= !(is_running(run) && run->started) && !(run && run->exists && run->restart_count > 0);
+      init_pending |= !(is_running(run) && run->started && !run->hooking) && !(run && run->exists && run->restart_count > 0);
       continue;
     }
     bool good = has_ended(run) && run->current.exit_code == 0;
@@ -175,7 +181,8 @@ std::string phase_of(Value pod, const Runs& runs) {
   for (Value c : pod.path("spec.containers").items()) {
     const ContainerRun* run = find(runs, c);
     ++total;
-    if (is_running(run)) ++running;
+    if (is_running(run) && run->hooking) ++waiting;
+    else if (is_running(run)) ++running;
     else if (has_ended(run) && !restarts(pod, c, false, *run)) failed += run->current.exit_code != 0;
     else if (has_ended(run)) ++running;  // between two runs
     else ++waiting;
@@ -212,7 +219,7 @@ Node pod_status(Value pod, const Runs& runs, const StatusInput& in) {
   bool init_done = true;
   for (Value c : pod.path("spec.initContainers").items()) {
     const ContainerRun* run = find(runs, c);
-    init_done &= is_sidecar(c) ? is_running(run) && run->started : has_ended(run) && run->current.exit_code == 0;
+    init_done &= is_sidecar(c) ? is_running(run) && run->started && !run->hooking : has_ended(run) && run->current.exit_code == 0;
   }
   Node statuses = Node::array();
   for (Value c : pod.path("spec.initContainers").items()) s["initContainerStatuses"].append(container_status(pod, c, true, find(runs, c), false));
@@ -299,6 +306,13 @@ bool is_ready(Value pod) {
   for (Value c : pod.path("status.conditions").items())
     if (c["type"].equals("Ready")) return c["status"].equals("True");
   return false;
+}
+
+int port_of(Value container, Value port) {
+  if (!port.is_string()) return static_cast<int>(port.int_or(0));
+  for (Value p : container["ports"].items())
+    if (p["name"].equals(port.str())) return static_cast<int>(p["containerPort"].int_or(0));
+  return static_cast<int>(parse_int(port.str()).value_or(0));
 }
 
 Value find_container(Value pod, std::string_view name) {

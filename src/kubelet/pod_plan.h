@@ -26,6 +26,7 @@ struct ContainerRun {
   Duration not_before{0};                      // mono: earliest next start
   Duration backoff{0};
   bool started = false, ready = false;         // by the startup and readiness probes
+  bool hooking = false;                        // its postStart hook has not ended: it does not count as running yet
 };
 using Runs = std::map<std::string, ContainerRun>;
 
@@ -58,5 +59,6 @@ int64_t oom_score_adj(json::Value pod, json::Value container, int64_t node_memor
 
 bool is_ready(json::Value pod);
 json::Value find_container(json::Value pod, std::string_view name);
+int port_of(json::Value container, json::Value port);  // a number or the name of one of the container's ports; 0: none
 
 }  // namespace k8lite::kubelet

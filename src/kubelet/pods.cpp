@@ -1,7 +1,9 @@
 #include "kubelet/pods.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,6 +17,10 @@ using json::Doc;
 using json::Value;
 using machinery::Action;
 
+namespace {
+constexpr size_t kMaxCommandOutput = 10 * 1024;  // of a probe or hook, for its message
+}
+
 PodManager::PodManager(machinery::Client& client, const Clock& clock, machinery::EventRecorder& events, NodeFacts facts, machinery::Informer& pods, machinery::Informer& services,
                        image::ImageStore& images, image::Puller& puller, async::Loop& loop)
     : client_(client), clock_(clock), events_(events), facts_(std::move(facts)), node_ip_(facts_.ip), pods_(pods), services_(services), images_(images), puller_(puller), queue_(clock) {
@@ -24,6 +30,8 @@ PodManager::PodManager(machinery::Client& client, const Clock& clock, machinery:
         if (auto local = find(uid)) {
           std::lock_guard lock(mutex_);
           local->sandbox = false;
+          local->stopping.clear();
+          for (auto& [name, run] : local->runs) hooks_->container_ended(uid, run.current.id);
           for (auto& [name, run] : local->runs)
             if (run.current.running) run.current.running = false, run.current.exit_code = 137, run.current.finished_us = static_cast<uint64_t>(clock_.now().us);
           queue_.add(local->key);
@@ -43,9 +51,18 @@ PodManager::PodManager(machinery::Client& client, const Clock& clock, machinery:
         static constexpr const char* kNames[] = {"Startup", "Liveness", "Readiness"};
         if (auto local = find(t.pod_uid)) event(local, "Warning", "Unhealthy", std::string(kNames[static_cast<int>(kind)]) + " probe failed: " + message, t.container);
       });
+  hooks_ = std::make_unique<Hooks>(loop, [this](const HookTarget& t, const std::vector<std::string>& command, std::function<void(int)> done, Hooks::EndExec& end) -> Result<> {
+    auto local = find(t.pod_uid);
+    if (!local) return not_found("the pod is gone");
+    auto [ns, pod] = machinery::split_key(local->key);
+    os::Fd stdio[3];
+    for (os::Fd& fd : stdio) fd.reset(::open("/dev/null", O_RDWR | O_CLOEXEC));
+    return exec(ns, pod, t.container, command, false, stdio, std::move(done), &end);
+  });
 }
 
 PodManager::~PodManager() {
+  hooks_->stop();
   pulls_ = nullptr;
   prober_ = nullptr;
   runtime_ = nullptr;
@@ -277,6 +294,7 @@ Result<Action> PodManager::sync(const LocalPtr& local) {
     return Action::wait_for_change();
   }
   Duration again = actions.wake_after;
+  if (Duration left = kill_overdue(local); left > Duration{0} && (again == Duration{0} || left < again)) again = left;
   if (has_changing_volumes(pod) && (again == Duration{0} || again > seconds(60))) again = seconds(60);
   if (int64_t limit = pod.path("spec.activeDeadlineSeconds").int_or(0); limit > 0 && (again == Duration{0} || again > seconds(limit))) again = seconds(limit);
   return Action::after(again);
@@ -326,13 +344,15 @@ Result<> PodManager::ensure_volumes(const LocalPtr& local) {
 void PodManager::on_exit(const std::string& uid, const runtime::shim::State& state) {
   auto local = find(uid);
   if (!local) return;
-  prober_->remove(state.id);
+  prober_->remove(uid, state.id);
+  hooks_->container_ended(uid, state.id);
   std::string waits;
   std::unique_lock lock(mutex_);
+  local->stopping.erase(state.id);
   for (auto& [name, run] : local->runs) {
     if (!run.exists || run.current.id != state.id) continue;
     run.current = state;
-    run.ready = run.started = false;
+    run.ready = run.started = run.hooking = false;
     Duration backoff = next_backoff(run);
     run.backoff = backoff;
     // The first restart comes at once when the container had run well for a while.
@@ -362,79 +382,22 @@ void PodManager::on_probe(const ProbeTarget& t, ProbeKind kind, bool good) {
     kill = !good && kind != ProbeKind::Readiness;
   }
   if (kill) {
-    event(local, "Normal", "Killing", "Container " + t.container + " failed " + (kind == ProbeKind::Liveness ? "liveness" : "startup") + " probe, will be restarted", t.container);
-    (void)runtime_->signal(t.pod_uid, t.container_id, SIGTERM);
-    std::string uid = t.pod_uid, id = t.container_id;
-    int64_t grace = local->pod.path("spec.terminationGracePeriodSeconds").int_or(30);
-    std::thread([this, uid, id, grace] {
-      for (int64_t i = 0; i < grace * 10; ++i) {
-        usleep(100'000);
-        auto l = find(uid);
-        if (!l) return;
-        std::lock_guard lock(mutex_);
-        bool running = false;
-        for (auto& [n, run] : l->runs) running |= run.current.id == id && run.current.running;
-        if (!running) return;
-      }
-      (void)runtime_->signal(uid, id, SIGKILL);
-    }).detach();
+    Value probe = find_container(local->pod.root(), t.container)[kind == ProbeKind::Liveness ? "livenessProbe" : "startupProbe"];
+    stop_container(local, t.container, t.container_id, probe["terminationGracePeriodSeconds"].int_or(grace_of(local)),
+                   "Container " + t.container + " failed " + (kind == ProbeKind::Liveness ? "liveness" : "startup") + " probe, will be restarted");
   }
   queue_.add(local->key);
-}
-
-void PodManager::pre_stop(const LocalPtr& local, Value container, int64_t grace) {
-  Value hook = container["lifecycle"]["preStop"];
-  if (!hook) return;
-  if (Value e = hook["exec"]) {
-    std::vector<std::string> command;
-    for (Value c : e["command"].items()) command.push_back(c.str());
-    auto r = run_command(local, container["name"].str(), command, seconds(std::max<int64_t>(grace, 1)));
-    if (!r.ok() || r->first != 0) event(local, "Warning", "FailedPreStopHook", "PreStopHook failed", container["name"].str());
-  } else if (Value s = hook["sleep"]) {
-    usleep(static_cast<useconds_t>(std::min(s["seconds"].int_or(0), grace) * 1'000'000));
-  }
-}
-
-void PodManager::stop_containers(const LocalPtr& local, int64_t grace) {
-  std::vector<std::pair<std::string, std::string>> running;  // name, id
-  {
-    std::lock_guard lock(mutex_);
-    if (!local->terminating) local->terminating = true, local->kill_at = clock_.mono() + seconds(grace);
-    local->kill_at = std::min(local->kill_at, clock_.mono() + seconds(grace));
-    for (auto& [name, run] : local->runs)
-      if (run.exists && run.current.running && !local->signalled.count(run.current.id)) running.emplace_back(name, run.current.id);
-    for (auto& [name, id] : running) local->signalled.insert(id);
-  }
-  for (auto& [name, id] : running) {
-    event(local, "Normal", "Killing", "Stopping container " + name, name);
-    pre_stop(local, find_container(local->pod.root(), name), grace);
-    int number = SIGTERM;
-    if (auto image = images_.find(find_container(local->pod.root(), name)["image"].str())) {
-      std::string stop = image->config.path("config.StopSignal").str();
-      static const std::map<std::string, int> kSignals = {{"SIGINT", SIGINT}, {"SIGQUIT", SIGQUIT}, {"SIGHUP", SIGHUP}, {"SIGUSR1", SIGUSR1}, {"SIGUSR2", SIGUSR2}, {"SIGWINCH", SIGWINCH}, {"SIGKILL", SIGKILL}};
-      if (auto it = kSignals.find(stop); it != kSignals.end()) number = it->second;
-      else if (auto n = parse_int(stop); n && *n > 0 && *n < 65) number = static_cast<int>(*n);
-    }
-    (void)runtime_->signal(local->uid, id, grace == 0 ? SIGKILL : number);
-  }
 }
 
 Result<Action> PodManager::terminate(const LocalPtr& local, int64_t grace) {
   if (local->removed) return Action::wait_for_change();
   stop_containers(local, grace);
-  Duration left{0};
+  Duration left = kill_overdue(local);
   bool running = false;
-  std::vector<std::string> overdue;
   {
     std::lock_guard lock(mutex_);
-    for (auto& [name, run] : local->runs) {
-      if (!run.exists || !run.current.running) continue;
-      running = true;
-      if (clock_.mono() >= local->kill_at) overdue.push_back(run.current.id);
-    }
-    left = local->kill_at - clock_.mono();
+    for (auto& [name, run] : local->runs) running |= run.exists && run.current.running;
   }
-  for (const auto& id : overdue) (void)runtime_->signal(local->uid, id, SIGKILL);
   if (running && local->sandbox) return Action::after(left > Duration{0} ? left : milliseconds(500));
   TRY_OK(send_status(local));
   TRY_OK(clean_up(local));
@@ -512,7 +475,8 @@ bool PodManager::is_running(const std::string& ns, const std::string& pod, const
   return it != local->runs.end() && it->second.exists && it->second.current.running;
 }
 
-Result<> PodManager::exec(const std::string& ns, const std::string& pod, const std::string& container, std::vector<std::string> command, bool tty, os::Fd stdio[3], std::function<void(int)> done) {
+Result<> PodManager::exec(const std::string& ns, const std::string& pod, const std::string& container, std::vector<std::string> command, bool tty, os::Fd stdio[3], std::function<void(int)> done,
+                          runtime::Runtime::EndExec* end) {
   auto local = find_by_name(ns, pod);
   if (!local) return not_found("pod " + ns + "/" + pod + " is not on this node");
   Value c = find_container(local->pod.root(), container);
@@ -537,7 +501,7 @@ Result<> PodManager::exec(const std::string& ns, const std::string& pod, const s
   process.args = std::move(command);
   process.tty = tty;
   if (tty && std::none_of(process.env.begin(), process.env.end(), [](const std::string& e) { return e.starts_with("TERM="); })) process.env.push_back("TERM=xterm");
-  return runtime_->exec(local->uid, id, process, stdio, std::move(done));
+  return runtime_->exec(local->uid, id, process, stdio, std::move(done), end);
 }
 
 Result<PodManager::AttachPoint> PodManager::attach(const std::string& ns, const std::string& pod, const std::string& container, bool with_input, os::Fd out, os::Fd err) {
@@ -561,25 +525,45 @@ Result<std::pair<int, std::string>> PodManager::run_command(const LocalPtr& loca
   if (pipe2(out, O_CLOEXEC) != 0) return Status::from_errno("pipe", errno);
   os::Fd reader(out[0]);
   os::Fd stdio[3] = {os::Fd(::open("/dev/null", O_RDONLY | O_CLOEXEC)), os::Fd(out[1]), os::Fd(fcntl(out[1], F_DUPFD_CLOEXEC, 3))};
-  struct Shared {
-    std::mutex mutex;
-    std::condition_variable cv;
-    int code = -2;
+  struct Ended {
+    os::Fd event{eventfd(0, EFD_CLOEXEC)};
+    std::atomic<int> code{-1};
   };
-  auto shared = std::make_shared<Shared>();
+  auto ended = std::make_shared<Ended>();
   auto [ns, pod] = machinery::split_key(local->key);
-  TRY_OK(exec(ns, pod, container, command, false, stdio, [shared](int code) {
-    std::lock_guard lock(shared->mutex);
-    shared->code = code;
-    shared->cv.notify_all();
-  }));
-  std::unique_lock lock(shared->mutex);
-  if (!shared->cv.wait_for(lock, timeout, [&] { return shared->code != -2; })) return timed_out("command " + json::quoted(join(command, " ")) + " timed out after " + human_duration(timeout));
+  runtime::Runtime::EndExec end;
+  TRY_OK(exec(ns, pod, container, command, false, stdio,
+              [ended](int code) {
+                ended->code = code;
+                uint64_t one = 1;
+                (void)!::write(ended->event.get(), &one, sizeof one);
+              },
+              &end));
   fcntl(reader.get(), F_SETFL, O_NONBLOCK);
-  std::string text(4096, '\0');
-  ssize_t n = ::read(reader.get(), text.data(), text.size());
-  text.resize(n > 0 ? static_cast<size_t>(n) : 0);
-  return std::pair{shared->code, text};
+  std::string text;
+  // What it writes is taken off its hands all the time, so that a full pipe does not stop it.
+  auto take_output = [&] {
+    char buffer[4096];
+    ssize_t n;
+    while ((n = ::read(reader.get(), buffer, sizeof buffer)) > 0)
+      if (text.size() < kMaxCommandOutput) text.append(buffer, static_cast<size_t>(n));
+    return n < 0;  // more may come
+  };
+  bool open = true;
+  for (Duration deadline = clock_.mono() + timeout;;) {
+    auto left = std::chrono::duration_cast<milliseconds>(deadline - clock_.mono()).count();
+    pollfd polls[2] = {{ended->event.get(), POLLIN, 0}, {open ? reader.get() : -1, POLLIN, 0}};
+    int n = left > 0 ? ::poll(polls, 2, static_cast<int>(left)) : 0;
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) {
+      end();
+      return timed_out("command " + json::quoted(join(command, " ")) + " timed out after " + human_duration(timeout));
+    }
+    if (polls[1].revents) open = take_output();
+    if (polls[0].revents) break;
+  }
+  if (open) take_output();
+  return std::pair{ended->code.load(), text};
 }
 
 Result<std::string> PodManager::pod_address(const std::string& ns, const std::string& pod) const {

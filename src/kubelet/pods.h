@@ -11,6 +11,7 @@
 #include "cni/cni.h"
 #include "image/pull.h"
 #include "kubelet/container_record.h"
+#include "kubelet/hooks.h"
 #include "kubelet/image_pulls.h"
 #include "kubelet/pod_plan.h"
 #include "kubelet/prober.h"
@@ -50,9 +51,14 @@ struct LocalPod {
   std::string ip, reason, message;
   bool sandbox = false, terminating = false, removed = false;
   bool ports_mapped = false;  // its host ports are in the rules
-  std::set<std::string> signalled;
+  // Containers on their way out, by run: when patience ends (mono), and whether their preStop hook runs.
+  struct Stopping {
+    Duration since{0}, kill_at{0};
+    bool hooking = false;
+  };
+  std::map<std::string, Stopping> stopping;
+  int64_t grace = 0;  // of the pod, once it is terminating
   std::set<std::string> pulling;  // containers that wait for their image
-  Duration kill_at{0};
   Duration sandbox_retry{0};
   std::string sent_status;
   bool told = false;  // it had ended and all was reported by an earlier process: there is nothing to add
@@ -82,7 +88,8 @@ class PodManager : public machinery::Controller {
   // For the node agent's server.
   Result<std::string> log_path(const std::string& ns, const std::string& pod, const std::string& container, bool previous) const;
   bool is_running(const std::string& ns, const std::string& pod, const std::string& container) const;
-  Result<> exec(const std::string& ns, const std::string& pod, const std::string& container, std::vector<std::string> command, bool tty, os::Fd stdio[3], std::function<void(int)> done);
+  Result<> exec(const std::string& ns, const std::string& pod, const std::string& container, std::vector<std::string> command, bool tty, os::Fd stdio[3], std::function<void(int)> done,
+                runtime::Runtime::EndExec* end = nullptr);
   struct AttachPoint {
     runtime::Runtime::Attached attached;
     bool tty = false;  // of the container: everything comes on `out` then
@@ -100,7 +107,6 @@ class PodManager : public machinery::Controller {
   std::string termination_message(const std::string& uid, const std::string& container) const;
   Result<machinery::Action> sync(const LocalPtr& local);
   Result<machinery::Action> terminate(const LocalPtr& local, int64_t grace_seconds);
-  void stop_containers(const LocalPtr& local, int64_t grace_seconds);
   Result<> clean_up(const LocalPtr& local);       // sandbox, network, cgroups; logs stay
   Result<> send_status(const LocalPtr& local);
   Result<> ensure_sandbox(const LocalPtr& local);
@@ -112,7 +118,17 @@ class PodManager : public machinery::Controller {
   std::string node_ip() const;
   void on_exit(const std::string& uid, const runtime::shim::State& state);
   void on_probe(const ProbeTarget& target, ProbeKind kind, bool good);
-  void pre_stop(const LocalPtr& local, json::Value container, int64_t grace_seconds);
+
+  // stopping.cpp
+  void stop_containers(const LocalPtr& local, int64_t grace_seconds);
+  void stop_container(const LocalPtr& local, const std::string& name, const std::string& id, int64_t grace_seconds, const std::string& why);
+  void signal_stop(const LocalPtr& local, const std::string& name, const std::string& id);
+  Duration kill_overdue(const LocalPtr& local);  // time until the next one is; 0: none is on its way out
+  void post_start(const LocalPtr& local, const std::string& name, const std::string& id);
+  HookTarget hook_target(const LocalPtr& local, const std::string& name, const std::string& id) const;
+  bool runs(const LocalPtr& local, const std::string& name, const std::string& id) const;
+  int64_t grace_of(const LocalPtr& local) const { return local->pod.path("spec.terminationGracePeriodSeconds").int_or(30); }
+
   Result<std::pair<int, std::string>> run_command(const LocalPtr& local, const std::string& container, const std::vector<std::string>& command, Duration timeout);
 
   // container.cpp
@@ -155,6 +171,7 @@ class PodManager : public machinery::Controller {
   std::map<std::string, LocalPtr> locals_;  // by uid
   std::unique_ptr<runtime::Runtime> runtime_;
   std::unique_ptr<Prober> prober_;
+  std::unique_ptr<Hooks> hooks_;
   std::unique_ptr<ImagePulls> pulls_;
 };
 

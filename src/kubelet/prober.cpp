@@ -17,14 +17,7 @@ struct KindRow {
 };
 constexpr KindRow kKinds[] = {{ProbeKind::Startup, "startupProbe"}, {ProbeKind::Liveness, "livenessProbe"}, {ProbeKind::Readiness, "readinessProbe"}};
 
-// A number or the name of one of the container's ports.
-int port_of(json::Value port, const ProbeTarget& target) {
-  if (!port.is_string()) return static_cast<int>(port.int_or(0));
-  json::Value container = find_container(target.pod.root(), target.container);
-  for (json::Value p : container["ports"].items())
-    if (p["name"].equals(port.str())) return static_cast<int>(p["containerPort"].int_or(0));
-  return 0;
-}
+int port_of(json::Value port, const ProbeTarget& target) { return kubelet::port_of(find_container(target.pod.root(), target.container), port); }
 
 async::Task<Result<int>> fetch(std::shared_ptr<net::HttpClient> client, net::ClientRequest request) {
   CO_TRY(auto response, co_await client->send(std::move(request)));
@@ -71,9 +64,9 @@ void Prober::add(const ProbeTarget& target) {
   wake_.notify_all();
 }
 
-void Prober::remove(const std::string& id) {
+void Prober::remove(const std::string& pod_uid, const std::string& id) {
   std::lock_guard lock(mutex_);
-  std::erase_if(probes_, [&id](const auto& e) { return e.second.target.container_id == id; });
+  std::erase_if(probes_, [&](const auto& e) { return e.second.target.pod_uid == pod_uid && e.second.target.container_id == id; });
 }
 
 void Prober::work() {
@@ -122,7 +115,7 @@ void Prober::finish(uint64_t id, const Outcome& outcome) {
     kind = p.kind;
     if (tell == 1 && kind == ProbeKind::Startup) {
       for (auto& [other, q] : probes_)
-        if (q.target.container_id == target.container_id) q.waits_for_startup = false, q.due = clock_.mono();
+        if (q.target.pod_uid == target.pod_uid && q.target.container_id == target.container_id) q.waits_for_startup = false, q.due = clock_.mono();
       probes_.erase(id);
     }
     wake_.notify_all();

@@ -40,7 +40,7 @@ class Prober {
 
   // Starts the probes of a container that runs now. Those of another run of it end.
   void add(const ProbeTarget& target);
-  void remove(const std::string& container_id);
+  void remove(const std::string& pod_uid, const std::string& container_id);
 
  private:
   struct Probe {

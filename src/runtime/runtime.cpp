@@ -277,10 +277,11 @@ Result<> Runtime::remove_pod(const std::string& uid) {
   return os::remove_tree(state_dir_ + "/" + uid);
 }
 
-Result<> Runtime::exec(const std::string& pod, const std::string& id, const shim::Process& process, os::Fd stdio[3], std::function<void(int)> done) {
+Result<> Runtime::exec(const std::string& pod, const std::string& id, const shim::Process& process, os::Fd stdio[3], std::function<void(int)> done, EndExec* end) {
   TRY(os::Fd fd, connect_socket(state_dir_ + "/" + pod + "/shim.sock"));
   Writer w = request(Ask::Exec, id);
   process.write(w);
+  w.byte(end != nullptr);
   TRY_OK(send_with(fd.get(), w.out, {stdio[0].get(), stdio[1].get(), stdio[2].get()}));
   for (int i = 0; i < 3; ++i) stdio[i].reset();
   TRY(std::string reply, receive(fd.get()));
@@ -288,6 +289,10 @@ Result<> Runtime::exec(const std::string& pod, const std::string& id, const shim
   auto execution = std::make_shared<Execution>();
   execution->fd = std::move(fd);
   execution->done = std::move(done);
+  if (end)
+    *end = [weak = std::weak_ptr<Execution>(execution)] {
+      if (auto e = weak.lock()) ::shutdown(e->fd.get(), SHUT_RDWR);
+    };
   {
     std::lock_guard lock(mutex_);
     executions_.push_back(std::move(execution));

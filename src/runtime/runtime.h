@@ -40,7 +40,9 @@ class Runtime {
   Result<> remove(const std::string& pod, const std::string& id);
   Result<std::vector<shim::State>> list(const std::string& pod);
   // Runs a process in a container with these descriptors (closed here); `done` gets its exit code, or -1 when the shim is gone.
-  Result<> exec(const std::string& pod, const std::string& id, const shim::Process& process, os::Fd stdio[3], std::function<void(int)> done);
+  // With `end`, calling that kills the process, and so does the end of this one.
+  using EndExec = std::function<void()>;
+  Result<> exec(const std::string& pod, const std::string& id, const shim::Process& process, os::Fd stdio[3], std::function<void(int)> done, EndExec* end = nullptr);
   // Copies of a running container's output go to `out` and `err` (closed here) until it ends or nobody reads them.
   struct Attached {
     os::Fd input;                // its standard input or terminal; none where it has neither

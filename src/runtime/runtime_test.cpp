@@ -270,3 +270,24 @@ TEST_CASE("runtime: a terminal is handed to who attaches", "[root]") {
   CHECK(all.find("got words\r\n") != std::string::npos);
   CHECK(n.wait("c").exit_code == 0);
 }
+
+TEST_CASE("runtime: an exec that is ended is killed", "[root]") {
+  Node n;
+  REQUIRE(n.runtime->start_pod({"pod1", "h", false, false, {}}).ok());
+  REQUIRE(n.runtime->start("pod1", "c", plan_container(n.spec("c", "sleep 30"))).ok());
+  Pipe out;
+  os::Fd stdio[3] = {os::Fd(::open("/dev/null", O_RDONLY)), std::move(out.writer), os::Fd(::open("/dev/null", O_WRONLY))};
+  shim::Process p;
+  p.args = {"sh", "-c", "echo up; exec sleep 60"};
+  p.env = {"PATH=/bin"};
+  p.capabilities = default_capabilities();
+  Runtime::EndExec end;
+  std::atomic<int> code{-2};
+  REQUIRE(n.runtime->exec("pod1", "c", p, stdio, [&code](int c) { code = c; }, &end).ok());
+  CHECK(read_some(out.reader) == "up\n");
+  end();
+  CHECK(read_all(out.reader).empty());  // its end closed the pipe
+  for (int i = 0; i < 200 && code == -2; ++i) usleep(10'000);
+  CHECK(code == -1);
+  end();
+}

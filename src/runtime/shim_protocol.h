@@ -19,7 +19,7 @@ enum class Ask : uint8_t {
   Signal,       // id, number, whole(0|1)       -> Ok | Failed
   List,         //                              -> Ok(n, states…)
   Watch,        // this connection gets Exited records from now on
-  Exec,         // id, Plan (process part) with three descriptors -> Ok(pid), then Exited when it ends
+  Exec,         // id, Process, kill-when-closed(0|1), with three descriptors -> Ok(pid), then Exited when it ends
   Remove,       // id: forget a container that has ended -> Ok
   Quit,         // kill everything and end      -> Ok
   Attach,       // id, input(0|1), with two descriptors that get a copy of its output -> Ok(kGaveInput | kGaveTerminal), with its stdin

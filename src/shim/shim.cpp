@@ -50,6 +50,7 @@ struct Client {
   int fd;
   bool watching = false;
   pid_t exec_pid = 0;  // tell this one about the end of its exec
+  bool kill_exec = false;  // which ends with the connection
 };
 
 class Shim {
@@ -358,6 +359,7 @@ std::string Shim::answer(Client& client, std::string_view record, int fds[3], in
       std::string id = r.text();
       Process process;
       process.read(r);
+      client.kill_exec = !r.in.empty() && r.byte();
       return r.bad ? failed("broken request") : exec(client, id, process, fds);
     }
     case Ask::Attach: {
@@ -387,6 +389,7 @@ std::string Shim::answer(Client& client, std::string_view record, int fds[3], in
 }
 
 void Shim::close_client(size_t index) {
+  if (clients_[index].exec_pid && clients_[index].kill_exec) kill(clients_[index].exec_pid, SIGKILL);
   close(clients_[index].fd);
   clients_.erase(clients_.begin() + static_cast<long>(index));
 }

@@ -10,6 +10,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "base/json.h"
@@ -204,9 +205,8 @@ class Unpacker {
     return check_free();
   }
   Result<> check_free() const {
-    struct statvfs fs;
-    if (fstatvfs(root_.get(), &fs) != 0 || static_cast<uint64_t>(fs.f_bavail) * fs.f_frsize >= options_.limits.free_bytes) return {};
-    return Status(Reason::InternalError, "no space left on device (" + std::to_string(options_.limits.free_bytes >> 20) + " MiB are kept free)", ENOSPC);
+    if (!is_full(root_.get(), options_.limits)) return {};
+    return Status(Reason::InternalError, "no space left on device (some is kept free for the node)", ENOSPC);
   }
 
   Result<> hard_link(const TarEntry& e, const std::string& name) {
@@ -265,6 +265,12 @@ class Unpacker {
 };
 
 }  // namespace
+
+bool is_full(int fd, const UnpackLimits& limits) {
+  struct statvfs fs;
+  if (fstatvfs(fd, &fs) != 0) return false;
+  return static_cast<uint64_t>(fs.f_bavail) * fs.f_frsize < std::min<uint64_t>(limits.free_bytes, static_cast<uint64_t>(fs.f_blocks) * fs.f_frsize / 20);
+}
 
 Result<> unpack_layer(Source& tar, const std::string& folder, UnpackOptions options) {
   os::Fd root(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));

@@ -226,6 +226,10 @@ void ImageStore::import_folder(const std::string& folder) {
     }
     if (!fresh) continue;
     auto r = import_archive(path);
+    if (!r.ok() && !r.status().is(Reason::BadRequest) && !r.status().is(Reason::NotFound)) {  // the disk's fault, not the archive's
+      log_warn("an image archive is left out until the next look", {{"error", r.status()}});
+      continue;
+    }
     changed = true;
     Node entry = Node::obj({{"stamp", stamp}});
     if (r.ok()) {

@@ -40,7 +40,7 @@ bool is_whiteout(const struct stat& st) { return S_ISCHR(st.st_mode) && st.st_rd
 
 class Unpacker {
  public:
-  Unpacker(os::Fd root, UnpackOptions options) : root_(std::move(root)), options_(std::move(options)) {}
+  Unpacker(os::Fd root, UnpackOptions options) : root_(std::move(root)), options_(std::move(options)), owners_(geteuid() == 0) {}
 
   Result<> entry(const TarEntry& e, Source& data) {
     const UnpackLimits& limits = options_.limits;
@@ -230,8 +230,8 @@ class Unpacker {
   }
 
   // Owner, then mode (chown clears setuid), then xattrs (chown clears capabilities), then time.
-  static Result<> attributes(int fd, const TarEntry& e) {
-    if (fchown(fd, static_cast<uid_t>(e.uid), static_cast<gid_t>(e.gid)) != 0) return Status::from_errno("change owner", errno);
+  Result<> attributes(int fd, const TarEntry& e) const {
+    if (owners_ && fchown(fd, static_cast<uid_t>(e.uid), static_cast<gid_t>(e.gid)) != 0) return Status::from_errno("change owner", errno);
     if (fchmod(fd, e.mode) != 0) return Status::from_errno("change mode", errno);
     for (const auto& [key, value] : e.xattrs)
       if (wanted_xattr(key) && fsetxattr(fd, key.c_str(), value.data(), value.size(), 0) != 0 && errno != ENOTSUP && errno != EPERM)
@@ -243,7 +243,7 @@ class Unpacker {
   // Links, devices and fifos: never opened.
   Result<> special(const TarEntry& e, const std::string& name) {
     int dir = parent_.get();
-    if (fchownat(dir, name.c_str(), static_cast<uid_t>(e.uid), static_cast<gid_t>(e.gid), AT_SYMLINK_NOFOLLOW) != 0) return Status::from_errno("change owner", errno);
+    if (owners_ && fchownat(dir, name.c_str(), static_cast<uid_t>(e.uid), static_cast<gid_t>(e.gid), AT_SYMLINK_NOFOLLOW) != 0) return Status::from_errno("change owner", errno);
     if (e.type != '2' && fchmodat(dir, name.c_str(), e.mode, 0) != 0) return Status::from_errno("change mode", errno);
     utimensat(dir, name.c_str(), Times(e).times, AT_SYMLINK_NOFOLLOW);
     return {};
@@ -257,6 +257,7 @@ class Unpacker {
 
   os::Fd root_;
   const UnpackOptions options_;
+  const bool owners_;  // only root may set them; tests run without
   os::Fd parent_;
   std::string parent_path_;
   std::vector<std::pair<std::string, Times>> folders_;

@@ -2,7 +2,6 @@
 // folder of the store, because they come in any order; layers are then unpacked from there.
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -53,7 +52,7 @@ std::vector<std::string> texts(const Node& list) {
 
 class Importer {
  public:
-  Importer(ImageStore& store, std::string folder, bool pinned, uint64_t keep_free) : store_(store), folder_(std::move(folder)), pinned_(pinned), keep_free_(keep_free) {}
+  Importer(ImageStore& store, std::string folder, bool pinned, UnpackLimits limits) : store_(store), folder_(std::move(folder)), pinned_(pinned), limits_(limits) {}
 
   Result<std::vector<std::string>> run(const std::string& path) {
     TRY(auto raw, file_source(path));
@@ -84,8 +83,7 @@ class Importer {
     for (;;) {
       TRY(size_t got, data.read(buffer.data(), buffer.size()));
       if (got == 0) break;
-      struct statvfs fs;
-      if (fstatvfs(fd.get(), &fs) == 0 && static_cast<uint64_t>(fs.f_bavail) * fs.f_frsize < keep_free_) return Status(Reason::InternalError, "no space left on device", ENOSPC);
+      if (is_full(fd.get(), limits_)) return Status(Reason::InternalError, "no space left on device", ENOSPC);
       digester.update({buffer.data(), got});
       TRY_OK(write_all(fd.get(), {buffer.data(), got}));
     }
@@ -182,7 +180,7 @@ class Importer {
   ImageStore& store_;
   const std::string folder_;
   const bool pinned_;
-  const uint64_t keep_free_;
+  const UnpackLimits limits_;
   std::map<std::string, std::string> files_, links_;  // member -> spooled file, member -> member
   std::vector<std::string> names_;
 };
@@ -205,7 +203,7 @@ Result<std::vector<std::string>> ImageStore::import_archive(const std::string& p
   static std::atomic<unsigned> counter{0};
   TRY(os::Fd held, lease());
   std::string folder = root_ + "/import-" + std::to_string(getpid()) + "-" + std::to_string(counter++);
-  auto names = Importer(*this, folder, pinned, options_.limits.free_bytes).run(path);
+  auto names = Importer(*this, folder, pinned, options_.limits).run(path);
   (void)os::remove_tree(folder);
   held.reset();
   if (!names.ok()) (void)sweep();  // layers of what failed half way
@@ -228,6 +226,10 @@ void ImageStore::import_folder(const std::string& folder) {
     }
     if (!fresh) continue;
     auto r = import_archive(path);
+    if (!r.ok() && !r.status().is(Reason::BadRequest) && !r.status().is(Reason::NotFound)) {  // the disk's fault, not the archive's
+      log_warn("an image archive is left out until the next look", {{"error", r.status()}});
+      continue;
+    }
     changed = true;
     Node entry = Node::obj({{"stamp", stamp}});
     if (r.ok()) {

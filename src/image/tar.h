@@ -36,8 +36,11 @@ struct UnpackLimits {
   size_t path = 4096;                         // bytes of a name
   uint64_t ratio = 250;                       // content to compressed bytes, once there is more content than ratio_from
   uint64_t ratio_from = uint64_t{1} << 30;
-  uint64_t free_bytes = uint64_t{64} << 20;   // left on the file system
+  uint64_t free_bytes = uint64_t{64} << 20;   // left on the file system, or a twentieth of it where that is less
 };
+
+// Is there less left on the file system of this descriptor than layers must leave?
+bool is_full(int fd, const UnpackLimits& limits);
 
 // Told when the content of a file begins and ends, so that a recorder can leave it out.
 class ContentMarker {

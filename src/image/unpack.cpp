@@ -10,6 +10,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "base/json.h"
@@ -39,7 +40,7 @@ bool is_whiteout(const struct stat& st) { return S_ISCHR(st.st_mode) && st.st_rd
 
 class Unpacker {
  public:
-  Unpacker(os::Fd root, UnpackOptions options) : root_(std::move(root)), options_(std::move(options)) {}
+  Unpacker(os::Fd root, UnpackOptions options) : root_(std::move(root)), options_(std::move(options)), owners_(geteuid() == 0) {}
 
   Result<> entry(const TarEntry& e, Source& data) {
     const UnpackLimits& limits = options_.limits;
@@ -204,9 +205,8 @@ class Unpacker {
     return check_free();
   }
   Result<> check_free() const {
-    struct statvfs fs;
-    if (fstatvfs(root_.get(), &fs) != 0 || static_cast<uint64_t>(fs.f_bavail) * fs.f_frsize >= options_.limits.free_bytes) return {};
-    return Status(Reason::InternalError, "no space left on device (" + std::to_string(options_.limits.free_bytes >> 20) + " MiB are kept free)", ENOSPC);
+    if (!is_full(root_.get(), options_.limits)) return {};
+    return Status(Reason::InternalError, "no space left on device (some is kept free for the node)", ENOSPC);
   }
 
   Result<> hard_link(const TarEntry& e, const std::string& name) {
@@ -230,8 +230,8 @@ class Unpacker {
   }
 
   // Owner, then mode (chown clears setuid), then xattrs (chown clears capabilities), then time.
-  static Result<> attributes(int fd, const TarEntry& e) {
-    if (fchown(fd, static_cast<uid_t>(e.uid), static_cast<gid_t>(e.gid)) != 0) return Status::from_errno("change owner", errno);
+  Result<> attributes(int fd, const TarEntry& e) const {
+    if (owners_ && fchown(fd, static_cast<uid_t>(e.uid), static_cast<gid_t>(e.gid)) != 0) return Status::from_errno("change owner", errno);
     if (fchmod(fd, e.mode) != 0) return Status::from_errno("change mode", errno);
     for (const auto& [key, value] : e.xattrs)
       if (wanted_xattr(key) && fsetxattr(fd, key.c_str(), value.data(), value.size(), 0) != 0 && errno != ENOTSUP && errno != EPERM)
@@ -243,7 +243,7 @@ class Unpacker {
   // Links, devices and fifos: never opened.
   Result<> special(const TarEntry& e, const std::string& name) {
     int dir = parent_.get();
-    if (fchownat(dir, name.c_str(), static_cast<uid_t>(e.uid), static_cast<gid_t>(e.gid), AT_SYMLINK_NOFOLLOW) != 0) return Status::from_errno("change owner", errno);
+    if (owners_ && fchownat(dir, name.c_str(), static_cast<uid_t>(e.uid), static_cast<gid_t>(e.gid), AT_SYMLINK_NOFOLLOW) != 0) return Status::from_errno("change owner", errno);
     if (e.type != '2' && fchmodat(dir, name.c_str(), e.mode, 0) != 0) return Status::from_errno("change mode", errno);
     utimensat(dir, name.c_str(), Times(e).times, AT_SYMLINK_NOFOLLOW);
     return {};
@@ -257,6 +257,7 @@ class Unpacker {
 
   os::Fd root_;
   const UnpackOptions options_;
+  const bool owners_;  // only root may set them; tests run without
   os::Fd parent_;
   std::string parent_path_;
   std::vector<std::pair<std::string, Times>> folders_;
@@ -265,6 +266,12 @@ class Unpacker {
 };
 
 }  // namespace
+
+bool is_full(int fd, const UnpackLimits& limits) {
+  struct statvfs fs;
+  if (fstatvfs(fd, &fs) != 0) return false;
+  return static_cast<uint64_t>(fs.f_bavail) * fs.f_frsize < std::min<uint64_t>(limits.free_bytes, static_cast<uint64_t>(fs.f_blocks) * fs.f_frsize / 20);
+}
 
 Result<> unpack_layer(Source& tar, const std::string& folder, UnpackOptions options) {
   os::Fd root(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));

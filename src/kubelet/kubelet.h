@@ -4,6 +4,7 @@
 
 #include "base/random.h"
 #include "cni/link_watch.h"
+#include "kubelet/image_keeper.h"
 #include "kubelet/node.h"
 #include "kubelet/pods.h"
 #include "kubelet/server.h"
@@ -52,6 +53,7 @@ class Kubelet {
   NodeReporter reporter_;
   std::unique_ptr<image::ImageStore> images_;
   std::unique_ptr<image::Puller> puller_;
+  std::unique_ptr<ImageKeeper> keeper_;
   std::unique_ptr<cni::Network> network_;
   std::unique_ptr<PodManager> manager_;
   std::unique_ptr<machinery::Runner> runner_;

@@ -76,7 +76,7 @@ void Kubelet::run() {
     log_warn("the node could not be registered, will try again", {{"error", r.status()}});
     if (wait(seconds(1))) return;
   }
-  reporter_.on_address_lost = [this](const std::string& message) {
+  if (!options_.find_address) reporter_.on_address_lost = [this](const std::string& message) {
     if (auto node = client_.get({"", "v1", "nodes", "", options_.node.name, ""}); node.ok()) events_.record(node->root(), "Warning", "NodeAddressLost", message);
   };
   reporter_.start_heartbeats();
@@ -86,8 +86,9 @@ void Kubelet::run() {
   if (!open_network()) return;
   manager_->set_network(network_.get());
   if (options_.on_network) options_.on_network(*network_);
-  pods_.wait_synced(seconds(60));
-  services_.wait_synced(seconds(60));
+  // Without the server's word on what shall run here, everything would look unwanted.
+  while (!pods_.wait_synced(seconds(1)) || !services_.wait_synced(seconds(1)))
+    if (wait(Duration{0})) return;
   images_->import_folder(options_.data_dir + "/images");  // before pods ask for them
   keeper_->start();
   manager_->adopt();

@@ -204,11 +204,25 @@ void PodManager::adopt() {
   if (network_) network_->keep_only(alive);
   if (auto r = publish_ports(); !r.ok()) log_warn("host ports could not be mapped", {{"error", r.status()}});
   for (const Doc& p : pods_.list()) queue_.add(machinery::object_key(p.root()));
-  for (const auto& uid : os::list_dir(facts_.data_dir + "/pods")) {
-    bool known = false;
-    for (const Doc& p : pods_.list()) known |= p.path("metadata.uid").equals(uid);
-    if (!known) (void)tear_down_volumes(pod_dir(uid));
+  remove_orphans();
+}
+
+// What pods left behind that were deleted while this process did not run, or did not survive a reboot: files, cgroups, state.
+void PodManager::remove_orphans() {
+  std::set<std::string> known;
+  for (const Doc& p : pods_.list()) known.insert(p.path("metadata.uid").str());
+  std::set<std::string> orphans;
+  for (const std::string& dir : {facts_.data_dir + "/pods", facts_.data_dir + "/containers", facts_.run_dir})
+    for (const auto& uid : os::list_dir(dir))
+      if (!known.count(uid)) orphans.insert(uid);
+  for (const auto& uid : orphans) {
+    log_info("what a pod left behind is removed", {{"uid", uid}});
+    for (Status status : {runtime_->remove_pod(uid).status(), tear_down_volumes(pod_dir(uid)).status(), os::remove_tree(facts_.data_dir + "/containers/" + uid).status()})
+      if (!status.ok()) log_warn("what a pod left behind could not be removed", {{"uid", uid}, {"error", status}});
+    for (const char* parent : {"kubepods/pod", "kubepods/burstable/pod", "kubepods/besteffort/pod"}) (void)cgroups_.remove(parent + uid);
   }
+  for (const auto& name : os::list_dir(facts_.data_dir + "/logs"))  // <namespace>_<pod>_<uid>
+    if (!known.count(name.substr(name.rfind('_') + 1))) (void)os::remove_tree(facts_.data_dir + "/logs/" + name);
 }
 
 Result<Action> PodManager::reconcile(const std::string& key) {

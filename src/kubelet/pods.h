@@ -78,7 +78,7 @@ class PodManager : public machinery::Controller {
   void set_network(cni::Network* network) { network_ = network; }
   // The node's address has changed: pods in its network have it too, and every status shows it.
   void set_node_ip(const std::string& ip);
-  // Takes over what runs from before. The pod informer must be synced.
+  // Takes over what runs from before and removes what nobody wants any more. The pod informer must be synced.
   void adopt();
 
   std::string_view name() const override { return "kubelet"; }
@@ -105,6 +105,7 @@ class PodManager : public machinery::Controller {
   LocalPtr ensure(const json::Doc& pod);
   void take_known(const LocalPod& local, const runtime::shim::State& state, ContainerRun& run);
   std::string termination_message(const std::string& uid, const std::string& container) const;
+  void remove_orphans();
   Result<machinery::Action> sync(const LocalPtr& local);
   Result<machinery::Action> terminate(const LocalPtr& local, int64_t grace_seconds);
   Result<> clean_up(const LocalPtr& local);       // sandbox, network, cgroups; logs stay

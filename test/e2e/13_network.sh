@@ -83,6 +83,19 @@ wait_for 5 "its host port" answers lan http://192.0.2.21:8081/ b
 wait_for 10 "logs by the new address" k logs b
 wait_for 5 "the pod's hostIP" is 192.0.2.21 pod/b .status.hostIP
 
+expect "n1 moves" on n1 sh -c 'ip addr flush dev eth0 && ip addr add 192.0.2.11/24 dev eth0 && ip route add default via 192.0.2.1'
+wait_for 10 "n1 says so" is 192.0.2.11 node/n1 '.status.addresses[?(@.type=="InternalIP")].address'
+wait_for 5 "the API's endpoint" is 192.0.2.11 endpointslice/kubernetes '.endpoints[0].addresses[0]'
+expect "the API by its service" on n1 timeout 4 busybox wget --no-check-certificate -qO- https://10.43.0.1/readyz
+sed -n 's/.*certificate-authority-data: //p' "$KUBECONFIG" | base64 -d >"$E2E_DIR/ca.pem"
+if command -v curl >/dev/null; then
+  wait_for 5 "its certificate names the new address" timeout 4 curl -sS --cacert "$E2E_DIR/ca.pem" https://192.0.2.11:6443/readyz
+fi
+expect "n1 comes back" on n1 sh -c 'ip addr flush dev eth0 && ip addr add 192.0.2.10/24 dev eth0 && ip route add default via 192.0.2.1'
+wait_for 10 "n1 says so" is 192.0.2.10 node/n1 '.status.addresses[?(@.type=="InternalIP")].address'
+wait_for 20 "n2 hears of it" has_text 192.0.2.10 on n2 bridge fdb show dev flannel.1
+expect "pods reach each other still" pod_answers tool "http://$b:8080/" b
+
 say "leftovers"
 expect "links of others" on n1 ip link add vethdeadbeef type veth peer name veth0badcafe
 kill9 n1

@@ -71,6 +71,14 @@ TEST_CASE("namespaces: deletion empties it of every kind, waits for what needs t
   CHECK(w.cluster.all(w.in("", "serviceaccounts")).empty());
   CHECK(w.cluster.all(w.in("apps", "deployments")).empty());
   CHECK(w.cluster.all(w.in("", "pods")).size() == 1);
+  auto condition = [&w](const char* type) {
+    Doc ns = w.cluster.at(w.ns("app"));
+    for (json::Value c : ns.path("status.conditions").items())
+      if (c["type"].equals(type)) return c["status"].str() + " " + c["message"].str();
+    return std::string();
+  };
+  CHECK(condition("NamespaceContentRemaining") == "True Some resources are remaining: configmaps. has 1 resource instances, pods. has 1 resource instances");
+  CHECK(condition("NamespaceFinalizersRemaining") == "True Some content in the namespace has finalizers remaining: example.org/hold in 1 resource instances");
   machinery::DeleteOptions now;
   now.grace_period_seconds = 0;
   (void)w.cluster.remove(w.in("", "pods", "x"), now);
@@ -81,6 +89,25 @@ TEST_CASE("namespaces: deletion empties it of every kind, waits for what needs t
   CHECK_FALSE(w.cluster.at(w.ns("app")));
   for (const Path& kind : kinds) CHECK(w.cluster.all(kind).empty());
   CHECK(w.cluster.at(w.path("", "configmaps", "neighbour", "other")));
+}
+
+TEST_CASE("namespaces: what was let in at the last moment goes too") {
+  World w;
+  w.put("app");
+  (void)w.cluster.remove(w.ns("app"), {});
+  // It arrives just when the namespace was found empty for the first time.
+  bool put = false;
+  w.after_round = [&] {
+    Doc ns = w.cluster.at(w.ns("app"));
+    if (put || ns.path("status.conditions").size() == 0) return;
+    put = true;
+    w.cluster.put(w.in("", "secrets"), Node::obj({{"metadata", Node::obj({{"name", "late"}})}}));
+  };
+  w.settle();
+  for (int i = 0; i < 4; ++i) w.pass(seconds(1));
+  CHECK(put);
+  CHECK_FALSE(w.cluster.at(w.ns("app")));
+  CHECK(w.cluster.all(w.in("", "secrets")).empty());
 }
 
 TEST_CASE("namespaces: an API that fails half way only delays the end") {

@@ -38,6 +38,7 @@ class Kubelet {
 
  private:
   void run();
+  void tell_missing_cgroups();
   bool open_network();       // false: stopped meanwhile
   void follow_network();     // until stop()
   void follow_address();

@@ -28,9 +28,18 @@ Kubelet::~Kubelet() { stop(); }
 
 Result<> Kubelet::start() {
   TRY_OK(os::make_dirs(options_.data_dir + "/images"));
-  TRY(images_, image::ImageStore::open(options_.data_dir + "/store"));
-  TRY(auto registries, image::read_registries(options_.registries_file));
-  puller_ = std::make_unique<image::Puller>(loop_, *images_, std::move(registries));
+  std::string run_dir = options_.run_dir;
+  image::StoreOptions store;
+  store.layers_in_use = [run_dir] { return layers_in_use(run_dir); };
+  TRY(images_, image::ImageStore::open(options_.data_dir + "/store", std::move(store)));
+  puller_ = std::make_unique<image::Puller>(loop_, *images_, options_.registries_file, image::process_environment());
+  ImageKeeperOptions keep;
+  keep.folder = options_.data_dir + "/images";
+  keep.images_in_use = [run_dir] { return images_in_use(run_dir); };
+  keep.warn = [this](const std::string& reason, const std::string& message) {
+    events_.record(json::Doc::from(json::Node::obj({{"apiVersion", "v1"}, {"kind", "Node"}, {"metadata", json::Node::obj({{"name", options_.node.name}, {"uid", options_.node.name}})}})).root(), "Warning", reason, message);
+  };
+  keeper_ = std::make_unique<ImageKeeper>(*images_, clock_, std::move(keep));
   NodeFacts facts;
   facts.name = options_.node.name;
   facts.ip = options_.node.ip;
@@ -93,7 +102,8 @@ void Kubelet::run() {
   // Without the server's word on what shall run here, everything would look unwanted.
   while (!pods_.wait_synced(seconds(1)) || !services_.wait_synced(seconds(1)))
     if (wait(Duration{0})) return;
-  images_->import_folder(options_.data_dir + "/images");
+  images_->import_folder(options_.data_dir + "/images");  // before pods ask for them
+  keeper_->start();
   manager_->adopt();
   runner_ = std::make_unique<machinery::Runner>(std::vector<machinery::Controller*>{manager_.get()}, kPodWorkers);
   runner_->start();
@@ -109,7 +119,9 @@ void Kubelet::stop() {
     if (std::exchange(stopping_, true)) return;
     wake_.notify_all();
   }
+  if (puller_) puller_->stop();
   if (thread_.joinable()) thread_.join();
+  if (keeper_) keeper_->stop();
   links_ = nullptr;
   reporter_.stop();
   pods_.stop();

@@ -1,5 +1,7 @@
 #include "kubelet/kubelet.h"
 
+#include <algorithm>
+
 #include "base/log.h"
 #include "base/strings.h"
 
@@ -69,6 +71,16 @@ bool Kubelet::wait(Duration d) {
   return stopping_;
 }
 
+// A kernel without a controller runs pods, but keeps no limits of that kind: that must not go unnoticed.
+void Kubelet::tell_missing_cgroups() {
+  auto missing = runtime::Cgroups().missing();
+  if (missing.empty()) return;
+  std::string message = "the kernel gives no " + join(missing, ", ") + " cgroup: limits of pods are not kept";
+  if (std::find(missing.begin(), missing.end(), "memory") != missing.end()) message += " (on a Raspberry Pi add cgroup_memory=1 cgroup_enable=memory to the kernel's command line)";
+  log_warn(message, {{"node", options_.node.name}});
+  if (auto node = client_.get({"", "v1", "nodes", "", options_.node.name, ""}); node.ok()) events_.record(node->root(), "Warning", "MissingCgroups", message);
+}
+
 void Kubelet::run() {
   while (true) {
     auto r = reporter_.register_node();
@@ -76,6 +88,7 @@ void Kubelet::run() {
     log_warn("the node could not be registered, will try again", {{"error", r.status()}});
     if (wait(seconds(1))) return;
   }
+  tell_missing_cgroups();
   if (!options_.find_address) reporter_.on_address_lost = [this](const std::string& message) {
     if (auto node = client_.get({"", "v1", "nodes", "", options_.node.name, ""}); node.ok()) events_.record(node->root(), "Warning", "NodeAddressLost", message);
   };

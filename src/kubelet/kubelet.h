@@ -39,6 +39,7 @@ class Kubelet {
 
  private:
   void run();
+  void tell_missing_cgroups();
   bool open_network();       // false: stopped meanwhile
   void follow_network();     // until stop()
   void follow_address();

@@ -140,6 +140,7 @@ class PodManager : public machinery::Controller {
   void start_container(const LocalPtr& local, const std::string& name);
   std::optional<Failure> try_start(const LocalPtr& local, json::Value container, int attempt, std::string& image_name, std::string& image_id);
   std::variant<image::Image, Failure> ensure_image(const LocalPtr& local, json::Value container);
+  std::string processes_of(const LocalPtr& local, json::Value container) const;
   Result<runtime::ContainerSpec> container_spec(const LocalPtr& local, json::Value container, const image::Image& image);
   EnvironmentInput environment_input(const LocalPtr& local, json::Value container);
   Result<> write_etc_files(const LocalPtr& local);

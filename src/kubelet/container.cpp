@@ -26,9 +26,9 @@ std::string PodManager::log_dir(const LocalPod& local, const std::string& contai
 void PodManager::event(const LocalPtr& local, std::string_view type, std::string_view reason, std::string message, std::string_view container) {
   std::string path;
   if (!container.empty()) {
-    bool init = false;
+    bool init = false, ephemeral = is_ephemeral(local->pod.root(), container);
     for (Value c : local->pod.path("spec.initContainers").items()) init |= c["name"].equals(container);
-    path = std::string(init ? "spec.initContainers{" : "spec.containers{") + std::string(container) + "}";
+    path = std::string(init ? "spec.initContainers{" : ephemeral ? "spec.ephemeralContainers{" : "spec.containers{") + std::string(container) + "}";
   }
   events_.record(local->pod.root(), type, reason, std::move(message), path);
 }
@@ -90,6 +90,15 @@ Result<> PodManager::write_etc_files(const LocalPtr& local) {
     TRY_OK(os::write_file(path, *text, 0644, false));
   }
   return {};
+}
+
+std::string PodManager::processes_of(const LocalPtr& local, Value c) const {
+  if (local->pod.path("spec.shareProcessNamespace").bool_or(false)) return std::string(runtime::shim::kPodProcesses);
+  std::string target = c["targetContainerName"].str();
+  if (target.empty()) return {};
+  std::lock_guard lock(mutex_);
+  auto it = local->runs.find(target);
+  return it == local->runs.end() ? target : it->second.current.id;
 }
 
 Result<runtime::ContainerSpec> PodManager::container_spec(const LocalPtr& local, Value c, const image::Image& image) {
@@ -158,6 +167,7 @@ Result<runtime::ContainerSpec> PodManager::container_spec(const LocalPtr& local,
   s.stdin_open = c["stdin"].bool_or(false);
   s.stdin_once = c["stdinOnce"].bool_or(false);
   s.host_pid = pod.path("spec.hostPID").bool_or(false);
+  if (!s.host_pid) s.processes_of = processes_of(local, c);
   s.host_network = pod.path("spec.hostNetwork").bool_or(false);
   s.oom_score_adj = oom_score_adj(pod, c, facts_.memory);
   TRY(s.mounts, container_mounts(pod, c, pod_dir(local->uid), values));

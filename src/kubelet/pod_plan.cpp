@@ -58,7 +58,14 @@ InitProgress plan_init(Value pod, const Runs& runs, Duration mono, PodActions& o
 
 }  // namespace
 
+bool is_ephemeral(Value pod, std::string_view name) {
+  for (Value c : pod.path("spec.ephemeralContainers").items())
+    if (c["name"].equals(name)) return true;
+  return false;
+}
+
 bool restarts(Value pod, Value container, bool init, const ContainerRun& run) {
+  if (is_ephemeral(pod, container["name"].str())) return false;
   if (init && is_sidecar(container)) return true;
   std::string policy = pod.path("spec.restartPolicy").str("Always");
   if (std::string own = container["restartPolicy"].str(); !own.empty()) policy = own;
@@ -74,6 +81,9 @@ Duration next_backoff(const ContainerRun& run) {
 
 PodActions plan_pod(Value pod, const Runs& runs, Duration mono) {
   PodActions out;
+  // Ephemeral containers come whenever they are asked for, once each, and the pod does not depend on them.
+  for (Value c : pod.path("spec.ephemeralContainers").items())
+    if (const ContainerRun* run = find(runs, c); !run || !run->exists) start_when_due(out, c, run, mono);
   InitProgress init = plan_init(pod, runs, mono, out);
   if (init.failed) {
     out.finished = true;
@@ -224,6 +234,13 @@ Node pod_status(Value pod, const Runs& runs, const StatusInput& in) {
   Node statuses = Node::array();
   for (Value c : pod.path("spec.initContainers").items()) s["initContainerStatuses"].append(container_status(pod, c, true, find(runs, c), false));
   for (Value c : pod.path("spec.containers").items()) statuses.append(container_status(pod, c, false, find(runs, c), !init_done));
+
+  for (Value c : pod.path("spec.ephemeralContainers").items()) {
+    Node status = container_status(pod, c, false, find(runs, c), false);
+    status.set("ready", false);
+    status.erase("started");
+    s["ephemeralContainerStatuses"].append(std::move(status));
+  }
 
   bool over = phase == "Succeeded" || phase == "Failed";
   std::string missing = names_not_ready(statuses);

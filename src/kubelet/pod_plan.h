@@ -58,6 +58,7 @@ runtime::Resources container_resources(json::Value container);
 int64_t oom_score_adj(json::Value pod, json::Value container, int64_t node_memory);
 
 bool is_ready(json::Value pod);
+bool is_ephemeral(json::Value pod, std::string_view name);
 json::Value find_container(json::Value pod, std::string_view name);
 int port_of(json::Value container, json::Value port);  // a number or the name of one of the container's ports; 0: none
 

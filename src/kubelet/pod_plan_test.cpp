@@ -60,3 +60,18 @@ TEST_CASE("status: a container whose hook runs waits") {
   runs["b"] = running("b");
   CHECK(status_of(pod, runs).get("phase").str() == "Running");
 }
+
+TEST_CASE("plan: an ephemeral container runs once, and the pod does not wait for it") {
+  json::Doc pod = pod_of(R"({"containers":[{"name":"a","image":"i"}],"ephemeralContainers":[{"name":"debug","image":"i"}]})");
+  Runs runs;
+  runs["a"] = running("a");
+  CHECK(plan_pod(pod.root(), runs, seconds(1)).start == std::vector<std::string>{"debug"});
+  runs["debug"] = running("debug");
+  CHECK(plan_pod(pod.root(), runs, seconds(1)).start.empty());
+  CHECK(status_of(pod, runs).get("ephemeralContainerStatuses").items()[0].path("state.running").exists());
+  runs["debug"].current.running = false;
+  CHECK(plan_pod(pod.root(), runs, seconds(1)).start.empty());
+  auto status = status_of(pod, runs);
+  CHECK(status.get("phase").str() == "Running");
+  CHECK(status.get("ephemeralContainerStatuses").items()[0].path("state.terminated.reason").str() == "Completed");
+}

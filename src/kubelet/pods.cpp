@@ -18,6 +18,7 @@ using json::Value;
 using machinery::Action;
 
 namespace {
+constexpr int kLostExitCode = 137;            // of a container whose end nobody saw
 constexpr size_t kMaxCommandOutput = 10 * 1024;  // of a probe or hook, for its message
 }
 
@@ -125,6 +126,16 @@ void restore(LocalPod& local, const Doc& pod) {
       run.current = ended_run(name + "-" + std::to_string(count), t);
       run.termination_message = t["message"].str();
     }
+  // One that ran is not started again, whatever became of it: adopt() knows better where it lives.
+  for (Value s : pod["status"]["ephemeralContainerStatuses"].items()) {
+    if (s["containerID"].empty()) continue;
+    ContainerRun& run = local.runs[s["name"].str()];
+    run.exists = true;
+    run.image = s["image"].str();
+    run.image_id = s["imageID"].str();
+    run.current = ended_run(s["name"].str() + "-0", s["state"]["terminated"]);
+    if (!s["state"]["terminated"]) run.current.exit_code = kLostExitCode;
+  }
   local.told = all_ended && (phase == "Succeeded" || phase == "Failed");
 }
 
@@ -151,7 +162,7 @@ void PodManager::take_known(const LocalPod& local, const runtime::shim::State& s
   run.started = !container["startupProbe"];
   run.ready = !container["readinessProbe"];
   if (auto image = images_.find(container["image"].str())) name_image(*image, container, run.image, run.image_id);
-  for (const char* list : {"containerStatuses", "initContainerStatuses"})
+  for (const char* list : {"containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"})
     for (Value c : local.pod["status"][list].items()) {
       if (!c["name"].equals(name) || !c["containerID"].str().ends_with("/" + s.id)) continue;
       run.ready = c["ready"].bool_or(false);
@@ -324,6 +335,7 @@ Result<> PodManager::ensure_sandbox(const LocalPtr& local) {
   config.uid = local->uid;
   config.host_network = pod.path("spec.hostNetwork").bool_or(false);
   config.host_ipc = pod.path("spec.hostIPC").bool_or(false);
+  config.share_processes = pod.path("spec.shareProcessNamespace").bool_or(false);
   config.hostname = pod.path("spec.hostname").str(pod.path("metadata.name").str().substr(0, 63));
   if (config.host_network) config.hostname = "";
   TRY_OK(cgroups_.create(pod_cgroup(pod), {}));

@@ -146,6 +146,7 @@ class PodManager : public machinery::Controller {
   std::vector<image::RegistryAuth> pull_credentials(const LocalPtr& local, const image::Reference& reference);
   void on_pulled(const std::string& uid);
   Result<> record_start(const LocalPtr& local, json::Value container, int attempt, const image::Image& image, const runtime::ContainerSpec& spec);
+  std::string processes_of(const LocalPtr& local, json::Value container) const;
   Result<runtime::ContainerSpec> container_spec(const LocalPtr& local, json::Value container, const image::Image& image);
   EnvironmentInput environment_input(const LocalPtr& local, json::Value container);
   Result<> write_etc_files(const LocalPtr& local);

@@ -24,7 +24,7 @@ struct KubeletOptions {
   std::function<void(const cni::Network&)> on_network;
   std::function<Result<>(const std::vector<PortMapping>&)> map_ports;  // see NodeFacts; on any thread
   // The address that this machine has now, "" for none: asked again when links or addresses change. Unset: node.ip stays.
-  std::function<std::string()> find_address;
+  std::function<std::string(const std::string& current)> find_address;
   // The node's address has become another one; gives the serving certificate for it. Called again until it succeeds.
   std::function<Result<net::TlsServerConfig>(const std::string& ip)> on_address;
 };

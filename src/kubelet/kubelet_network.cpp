@@ -64,7 +64,7 @@ void Kubelet::follow_network() {
 }
 
 void Kubelet::follow_address() {
-  std::string now = options_.find_address ? options_.find_address() : ip_;
+  std::string now = options_.find_address ? options_.find_address(ip_) : ip_;
   // Without any address the old one is kept: it usually comes back, and nobody can be told another one anyway.
   if (!now.empty() && now != ip_) {
     log_info("the node's address has changed", {{"before", ip_}, {"now", now}});

@@ -416,7 +416,8 @@ Result<> PodManager::clean_up(const LocalPtr& local) {
   }
   TRY_OK(runtime_->remove_pod(local->uid));
   if (network_ && !local->pod.path("spec.hostNetwork").bool_or(false)) {
-    if (local->ports_mapped) (void)publish_ports();  // before somebody else may get the address
+    // Before somebody else may get the address.
+    if (auto r = local->ports_mapped ? publish_ports() : Result<>(); !r.ok()) log_warn("a pod's host ports could not be closed", {{"pod", local->key}, {"error", r.status()}});
     if (auto r = network_->detach(local->uid); !r.ok()) log_warn("a pod's network could not be taken away", {{"pod", local->key}, {"error", r.status()}});
   }
   (void)cgroups_.remove(pod_cgroup(local->pod.root()));

@@ -57,8 +57,8 @@ struct LocalPod {
     bool hooking = false;
   };
   std::map<std::string, Stopping> stopping;
-  int64_t grace = 0;  // of the pod, once it is terminating
   std::set<std::string> pulling;  // containers that wait for their image
+  int64_t grace = 0;  // of the pod, once it is terminating
   Duration sandbox_retry{0};
   std::string sent_status;
   bool told = false;  // it had ended and all was reported by an earlier process: there is nothing to add

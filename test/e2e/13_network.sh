@@ -99,6 +99,23 @@ expect "host ports are still there" answers lan http://192.0.2.10:8081/ a
 expect "and vxlan" pod_answers tool "http://$b:8080/" b
 same "nothing was restarted" "0 0 0" "$(k get pod -o 'jsonpath={.items[*].status.containerStatuses[0].restartCount}')"
 
+say "a name server of the machine's own, a firewall that lets nobody in"
+kill9 n1
+# Whoever has the port will do.
+on_exec n1 busybox httpd -f -p 0.0.0.0:53 -h /run >/dev/null 2>&1 &
+dnsd=$!
+sleep 0.2
+server_up n1
+expect "names for the node" on n1 busybox nslookup web.default.svc.cluster.local 10.43.0.10
+says 10.43.0.77
+expect "a firewall" on n1 sh -c 'iptables -A INPUT -i lo -j ACCEPT && iptables -A INPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT && iptables -A INPUT -p udp --dport 8472 -j ACCEPT && iptables -P INPUT DROP'
+expect "names for pods" k exec tool -- nslookup web.default.svc.cluster.local
+says 10.43.0.77
+expect "the log" grep -q "port 53 is taken" "$E2E_DIR/n1/server.log"
+expect "the firewall ends" on n1 iptables -P INPUT ACCEPT
+kill $dnsd
+wait $dnsd 2>/dev/null
+
 say "a firewall is reloaded"
 expect "it flushes" on n1 sh -c 'iptables -F INPUT && iptables -F FORWARD && iptables -P FORWARD DROP && iptables -t nat -F && iptables -t nat -X'
 wait_for 5 "a service" pod_answers tool http://10.43.0.77/ a

@@ -221,6 +221,7 @@ std::optional<PodManager::Failure> PodManager::try_start(const LocalPtr& local, 
   event(local, "Normal", "Created", "Container created", name);
   auto started = runtime_->start(local->uid, id, plan_container(*spec));
   if (!started.ok()) {
+    remove_record(facts_.run_dir, local->uid, id);
     event(local, "Warning", "Failed", "Error: " + started.status().message(), name);
     return Failure{"RunContainerError", started.status()};
   }

@@ -10,8 +10,8 @@
 
 #include "cni/cni.h"
 #include "image/pull.h"
-#include "kubelet/hooks.h"
 #include "kubelet/container_record.h"
+#include "kubelet/hooks.h"
 #include "kubelet/image_pulls.h"
 #include "kubelet/pod_plan.h"
 #include "kubelet/prober.h"

@@ -128,6 +128,7 @@ shim::Plan plan_container(const ContainerSpec& s) {
   plan.step_count = steps.count;
   plan.read_only = s.read_only_root;
   plan.host_pid = s.host_pid;
+  plan.processes_of = s.processes_of;
   plan.stdin_open = s.stdin_open;
   plan.stdin_once = s.stdin_once;
   plan.log_path = s.log_path;

@@ -25,6 +25,7 @@ struct ContainerSpec {
   int64_t oom_score_adj = 0;
   std::vector<BindMount> mounts;
   bool unmasked_proc = false;
+  std::string processes_of;  // "" : its own; shim::kPodProcesses; another container's id
   std::string log_path;
   std::vector<std::string> cgroup_procs;
   std::string oom_file;

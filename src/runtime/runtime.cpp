@@ -126,7 +126,7 @@ Result<int> spawn_shim(int elf, const PodConfig& config, const std::string& dir)
   if (pipe2(ready, O_CLOEXEC) != 0) return Status::from_errno("pipe", errno);
   os::Fd read_end(ready[0]), write_end(ready[1]);
   std::string program = "/proc/self/fd/" + std::to_string(elf);
-  std::vector<std::string> args = {"k8lite-shim", dir, config.hostname, config.host_network ? "0" : "1", config.host_ipc ? "0" : "1"};
+  std::vector<std::string> args = {"k8lite-shim", dir, config.hostname, config.host_network ? "0" : "1", config.host_ipc ? "0" : "1", config.share_processes ? "1" : "0"};
   args.insert(args.end(), config.cgroup_procs.begin(), config.cgroup_procs.end());
   std::vector<char*> argv;
   for (auto& a : args) argv.push_back(a.data());

@@ -16,7 +16,7 @@ namespace k8lite::runtime {
 
 struct PodConfig {
   std::string uid, hostname;
-  bool host_network = false, host_ipc = false;
+  bool host_network = false, host_ipc = false, share_processes = false;
   std::vector<std::string> cgroup_procs;  // the pod's, joined by the shim
 };
 

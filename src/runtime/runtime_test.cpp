@@ -86,7 +86,7 @@ struct Node {
 
 TEST_CASE("runtime: a container runs, logs, and its exit code is kept and told", "[root]") {
   Node n;
-  REQUIRE(n.runtime->start_pod({"pod1", "web-0", false, false, {}}).ok());
+  REQUIRE(n.runtime->start_pod({"pod1", "web-0", false, false, false, {}}).ok());
   auto r = n.runtime->start("pod1", "c1", plan_container(n.spec("c1", "hostname; echo oops >&2; id -u; touch /x && ls /proc/1/ >/dev/null && exit 7")));
   INFO((r.ok() ? std::string() : r.status().message()));
   REQUIRE(r.ok());
@@ -106,7 +106,7 @@ TEST_CASE("runtime: a shim holds nothing of the process that started it", "[root
   const std::string path = n.dir + "/leaked";
   int leaked = ::open(path.c_str(), O_RDONLY | O_CREAT, 0600);  // without O_CLOEXEC, as a careless library opens things
   REQUIRE(leaked >= 0);
-  REQUIRE(n.runtime->start_pod({"pod1", "h", false, false, {}}).ok());
+  REQUIRE(n.runtime->start_pod({"pod1", "h", false, false, false, {}}).ok());
   const std::string fds = "/proc/" + std::to_string(n.runtime->shim_pid("pod1")) + "/fd";
   int seen = 0;
   for (const auto& entry : fs::directory_iterator(fds)) {
@@ -120,7 +120,7 @@ TEST_CASE("runtime: a shim holds nothing of the process that started it", "[root
 
 TEST_CASE("runtime: what cannot start says why", "[root]") {
   Node n;
-  REQUIRE(n.runtime->start_pod({"pod1", "h", false, false, {}}).ok());
+  REQUIRE(n.runtime->start_pod({"pod1", "h", false, false, false, {}}).ok());
   auto spec = n.spec("c1", "");
   spec.args = {"nosuch"};
   auto r = n.runtime->start("pod1", "c1", plan_container(spec));
@@ -135,7 +135,7 @@ TEST_CASE("runtime: what cannot start says why", "[root]") {
 
 TEST_CASE("runtime: pods outlive the runtime and are adopted with their exits", "[root]") {
   Node n;
-  REQUIRE(n.runtime->start_pod({"pod1", "h", false, false, {}}).ok());
+  REQUIRE(n.runtime->start_pod({"pod1", "h", false, false, false, {}}).ok());
   REQUIRE(n.runtime->start("pod1", "long", plan_container(n.spec("long", "echo one; sleep 0.5; echo two; exit 3"))).ok());
   REQUIRE(n.runtime->start("pod1", "short", plan_container(n.spec("short", "exit 4"))).ok());
   n.wait("short");
@@ -153,7 +153,7 @@ TEST_CASE("runtime: pods outlive the runtime and are adopted with their exits", 
 
 TEST_CASE("runtime: exec joins the container and returns output and code", "[root]") {
   Node n;
-  REQUIRE(n.runtime->start_pod({"pod1", "h", false, false, {}}).ok());
+  REQUIRE(n.runtime->start_pod({"pod1", "h", false, false, false, {}}).ok());
   REQUIRE(n.runtime->start("pod1", "c", plan_container(n.spec("c", "touch /here; exec sleep 30"))).ok());
   int out[2];
   REQUIRE(pipe(out) == 0);
@@ -209,7 +209,7 @@ std::string read_all(const os::Fd& fd) {
 
 TEST_CASE("runtime: who attaches gets both outputs and the input, and the log gets all too", "[root]") {
   Node n;
-  REQUIRE(n.runtime->start_pod({"pod1", "h", false, false, {}}).ok());
+  REQUIRE(n.runtime->start_pod({"pod1", "h", false, false, false, {}}).ok());
   auto spec = n.spec("c", "echo ready >&2; read line; echo got $line; cat; echo bye");
   spec.stdin_open = spec.stdin_once = true;
   REQUIRE(n.runtime->start("pod1", "c", plan_container(spec)).ok());
@@ -236,7 +236,7 @@ TEST_CASE("runtime: who attaches gets both outputs and the input, and the log ge
 
 TEST_CASE("runtime: a slow reader loses nothing and one that is gone does not hold the container up", "[root]") {
   Node n;
-  REQUIRE(n.runtime->start_pod({"pod1", "h", false, false, {}}).ok());
+  REQUIRE(n.runtime->start_pod({"pod1", "h", false, false, false, {}}).ok());
   auto spec = n.spec("c", "read go; i=0; while [ $i -lt 20000 ]; do i=$((i+1)); echo line $i of many; done");
   spec.stdin_open = true;
   REQUIRE(n.runtime->start("pod1", "c", plan_container(spec)).ok());
@@ -256,7 +256,7 @@ TEST_CASE("runtime: a slow reader loses nothing and one that is gone does not ho
 
 TEST_CASE("runtime: a terminal is handed to who attaches", "[root]") {
   Node n;
-  REQUIRE(n.runtime->start_pod({"pod1", "h", false, false, {}}).ok());
+  REQUIRE(n.runtime->start_pod({"pod1", "h", false, false, false, {}}).ok());
   auto spec = n.spec("c", "read line; echo got $line");
   spec.stdin_open = spec.tty = true;
   REQUIRE(n.runtime->start("pod1", "c", plan_container(spec)).ok());
@@ -273,7 +273,7 @@ TEST_CASE("runtime: a terminal is handed to who attaches", "[root]") {
 
 TEST_CASE("runtime: an exec that is ended is killed", "[root]") {
   Node n;
-  REQUIRE(n.runtime->start_pod({"pod1", "h", false, false, {}}).ok());
+  REQUIRE(n.runtime->start_pod({"pod1", "h", false, false, false, {}}).ok());
   REQUIRE(n.runtime->start("pod1", "c", plan_container(n.spec("c", "sleep 30"))).ok());
   Pipe out;
   os::Fd stdio[3] = {os::Fd(::open("/dev/null", O_RDONLY)), std::move(out.writer), os::Fd(::open("/dev/null", O_WRONLY))};
@@ -290,4 +290,48 @@ TEST_CASE("runtime: an exec that is ended is killed", "[root]") {
   for (int i = 0; i < 200 && code == -2; ++i) usleep(10'000);
   CHECK(code == -1);
   end();
+}
+
+TEST_CASE("runtime: containers of a pod see each other's processes where they share them, and only there", "[root]") {
+  Node n;
+  fs::create_symlink("busybox", n.dir + "/image/bin/ps");
+  REQUIRE(n.runtime->start_pod({"pod1", "h", false, false, true, {}}).ok());
+  auto web = n.spec("web", "exec sleep 1234");
+  web.processes_of = shim::kPodProcesses;
+  REQUIRE(n.runtime->start("pod1", "web", plan_container(web)).ok());
+  auto alone = n.spec("alone", "sleep 0.2; ps -o args");
+  REQUIRE(n.runtime->start("pod1", "alone", plan_container(alone)).ok());
+  n.wait("alone");
+  CHECK(n.log("alone").find("sleep 1234") == std::string::npos);
+  auto looks = n.spec("looks", "sleep 0.2; ps -o pid,args; ls /proc/1/root/ /proc/1/fd; grep CapPrm /proc/1/status; sleep 4321 & exit 3");
+  looks.add_capabilities = {"SYS_PTRACE"};
+  looks.processes_of = shim::kPodProcesses;
+  REQUIRE(n.runtime->start("pod1", "looks", plan_container(looks)).ok());
+  CHECK(n.wait("looks").exit_code == 3);
+  CHECK(n.log("looks").find("sleep 1234") != std::string::npos);
+  CHECK(n.log("looks").find(" 1 /pause") != std::string::npos);
+  CHECK(n.log("looks").find("/proc/1/root/:\n") != std::string::npos);  // it may be looked at, and is empty
+  CHECK(n.log("looks").find("bin") == std::string::npos);
+  CHECK(n.log("looks").find("CapPrm:\t0000000000000000") != std::string::npos);
+  REQUIRE(n.runtime->signal("pod1", "web", 15).ok());  // it is not process 1 there: SIGTERM ends it without a handler
+  CHECK(n.wait("web").exit_code == 143);
+}
+
+TEST_CASE("runtime: a container may look into another one", "[root]") {
+  Node n;
+  fs::create_symlink("busybox", n.dir + "/image/bin/ps");
+  REQUIRE(n.runtime->start_pod({"pod1", "h", false, false, false, {}}).ok());
+  REQUIRE(n.runtime->start("pod1", "web", plan_container(n.spec("web", "exec sleep 1234"))).ok());
+  auto debug = n.spec("debug", "ps -o pid,args; sleep 1000");
+  debug.processes_of = "web";
+  REQUIRE(n.runtime->start("pod1", "debug", plan_container(debug)).ok());
+  for (int i = 0; i < 200 && n.log("debug").find("sleep 1234") == std::string::npos; ++i) usleep(10'000);
+  CHECK(n.log("debug").find(" 1 sleep 1234") != std::string::npos);
+  REQUIRE(n.runtime->signal("pod1", "web", 9).ok());  // its process 1
+  CHECK(n.wait("debug").exit_code == 137);
+  debug.processes_of = "nobody";
+  debug.folder += "2";
+  auto r = n.runtime->start("pod1", "debug2", plan_container(debug));
+  REQUIRE_FALSE(r.ok());
+  CHECK(r.status().message() == "container nobody, whose processes are to be shared, is not running");
 }

@@ -28,6 +28,8 @@ enum class Ask : uint8_t {
 inline constexpr uint64_t kGaveInput = 1, kGaveTerminal = 2;
 enum class Say : uint8_t { Ok = 65, Failed, Exited };
 
+inline constexpr std::string_view kPodProcesses = "*";  // of all containers of a pod (shareProcessNamespace)
+
 // One step of a container's construction, in order.
 enum class Step : uint8_t {
   Mount = 1,   // source, target (absolute on the host), type, flags, data
@@ -136,6 +138,7 @@ struct Plan {
   uint64_t step_count = 0;
   bool read_only = false, host_pid = false, stdin_open = false;
   bool stdin_once = false;  // the first that attaches gets stdin for itself, and ends it
+  std::string processes_of; // whose processes it sees: "" its own, kPodProcesses, or another container's id
   std::string log_path;     // CRI log file
   uint64_t log_bytes = 10 << 20, log_files = 5;
   std::string oom_file;     // where the kernel counts kills: memory.events or memory.oom_control
@@ -144,7 +147,7 @@ struct Plan {
   void write(Writer& w) const {
     w.text(rootfs).text(steps).number(step_count).byte(read_only).byte(host_pid).byte(stdin_open).text(log_path).number(log_bytes).number(log_files).text(oom_file);
     process.write(w);
-    w.byte(stdin_once);
+    w.byte(stdin_once).text(processes_of);
   }
   void read(Reader& r) {
     rootfs = r.text();
@@ -158,7 +161,8 @@ struct Plan {
     log_files = r.number();
     oom_file = r.text();
     process.read(r);
-    if (!r.in.empty()) stdin_once = r.byte();  // an older server says nothing of it
+    if (!r.in.empty()) stdin_once = r.byte();  // an older server says nothing of these
+    if (!r.in.empty()) processes_of = r.text();
   }
 };
 

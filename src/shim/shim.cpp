@@ -1,6 +1,6 @@
 // The shim: one small process a pod. It owns the pod's namespaces, starts and reaps its containers, writes their logs and keeps their
 // exit codes on disk before it tells anybody. It outlives the server, which finds it again by its socket.
-// usage: shim STATE_DIR HOSTNAME NEW_NET(0|1) NEW_IPC(0|1) [CGROUP_PROCS_FILE...]
+// usage: shim STATE_DIR HOSTNAME NEW_NET(0|1) NEW_IPC(0|1) SHARE_PROCESSES(0|1) [CGROUP_PROCS_FILE...]
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -24,6 +24,7 @@
 #include "shim/attach.h"
 #include "shim/init.h"
 #include "shim/log.h"
+#include "shim/pause.h"
 
 namespace k8lite::shim {
 namespace {
@@ -55,7 +56,8 @@ struct Client {
 
 class Shim {
  public:
-  explicit Shim(std::string dir) : dir_(std::move(dir)) {}
+  // `pause`: the process that holds the namespace in which the pod's containers see each other; 0 where they do not.
+  Shim(std::string dir, pid_t pause) : dir_(std::move(dir)), pause_(pause) {}
   int run(int listener, int signals);
 
  private:
@@ -76,8 +78,11 @@ class Shim {
     return nullptr;
   }
   void close_client(size_t index);
+  int open_processes(const std::string& of);
+  pid_t clone_into(int processes, unsigned long flags);
 
   std::string dir_;
+  pid_t pause_;
   std::vector<std::unique_ptr<Container>> containers_;
   std::vector<Client> clients_;
   Attachments attachments_;
@@ -127,8 +132,33 @@ bool make_terminal(int& master, int& slave) {
   return slave >= 0;
 }
 
+// The process namespace that a container is to share; -1 when there is none.
+int Shim::open_processes(const std::string& of) {
+  pid_t pid = pause_;
+  if (of != kPodProcesses) {
+    Container* other = find(of);
+    pid = other && other->state.running ? static_cast<pid_t>(other->state.pid) : 0;
+  }
+  return pid > 0 ? open(("/proc/" + std::to_string(pid) + "/ns/pid").c_str(), O_RDONLY | O_CLOEXEC) : -1;
+}
+
+// Forks; into that process namespace where it is not -1. errno is of what failed.
+pid_t Shim::clone_into(int processes, unsigned long flags) {
+  if (processes < 0) return static_cast<pid_t>(syscall(SYS_clone, flags, 0, 0, 0, 0));
+  int own = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
+  pid_t pid = setns(processes, CLONE_NEWPID) == 0 ? static_cast<pid_t>(syscall(SYS_clone, flags, 0, 0, 0, 0)) : -1;
+  if (pid == 0) return 0;
+  int err = errno;
+  setns(own, CLONE_NEWPID);
+  close(own);
+  errno = err;
+  return pid;
+}
+
 std::string Shim::start(const std::string& id, Plan plan) {
   if (find(id)) return failed("container " + id + " exists");
+  int processes = plan.processes_of.empty() ? -1 : open_processes(plan.processes_of);
+  if (!plan.processes_of.empty() && processes < 0) return failed(plan.processes_of == kPodProcesses ? "the pod's containers have no processes in common" : "container " + plan.processes_of + ", whose processes are to be shared, is not running");
   auto c = std::make_unique<Container>();
   int stdio[3] = {-1, -1, -1}, error[2];
   if (pipe2(error, O_CLOEXEC) != 0) return failed(std::string("pipe: ") + strerror(errno));
@@ -149,11 +179,12 @@ std::string Shim::start(const std::string& id, Plan plan) {
   }
   for (int fd : c->out)
     if (fd >= 0) fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-  unsigned long flags = CLONE_NEWNS | SIGCHLD | (plan.host_pid ? 0 : CLONE_NEWPID);
-  auto pid = static_cast<pid_t>(syscall(SYS_clone, flags, 0, 0, 0, 0));
+  bool own_processes = !plan.host_pid && processes < 0;
+  pid_t pid = clone_into(processes, CLONE_NEWNS | SIGCHLD | (own_processes ? CLONE_NEWPID : 0));
   if (pid == 0) become_container(plan, stdio, error[1]);
   int clone_errno = errno;
   close(error[1]);
+  close_fd(processes);
   close(stdio[0]);
   if (stdio[1] != stdio[0]) close(stdio[1]), close(stdio[2]);
   if (pid < 0) {
@@ -181,7 +212,8 @@ std::string Shim::start(const std::string& id, Plan plan) {
   c->log = std::make_unique<CriLog>(plan.log_path, plan.log_bytes, plan.log_files);
   plan.steps.clear();
   plan.steps.shrink_to_fit();
-  plan.process = Process{.tty = plan.process.tty};
+  std::vector<std::string> cgroup = own_processes ? std::vector<std::string>{} : std::move(plan.process.cgroup_procs);
+  plan.process = Process{.tty = plan.process.tty, .cgroup_procs = std::move(cgroup)};
   c->plan = std::move(plan);
   containers_.push_back(std::move(c));
   return ok(static_cast<uint64_t>(pid));
@@ -281,7 +313,23 @@ void Shim::drain(Container& c, int stream, bool to_end) {
   }
 }
 
+// A container without a process namespace of its own leaves its other processes behind: its cgroup knows them.
+void kill_left(const std::vector<std::string>& cgroup_procs) {
+  if (cgroup_procs.empty()) return;
+  for (int round = 0; round < 10; ++round) {
+    FILE* file = fopen(cgroup_procs[0].c_str(), "re");
+    if (!file) return;
+    int found = 0, pid;
+    while (fscanf(file, "%d", &pid) == 1)
+      if (pid > 0 && pid != getpid()) ++found, kill(pid, SIGKILL);
+    fclose(file);
+    if (!found) return;
+    usleep(1000);
+  }
+}
+
 void Shim::finish(Container& c, int status) {
+  kill_left(c.plan.process.cgroup_procs);
   // What lies in the pipes belongs to the log; a child that still holds them keeps them open, so this reads only what is there.
   for (int i = 0; i < 2; ++i)
     if (c.out[i] >= 0) drain(c, i, true);
@@ -379,6 +427,7 @@ std::string Shim::answer(Client& client, std::string_view record, int fds[3], in
       return ok();
     }
     case Ask::Quit: {
+      if (pause_ > 0) kill(pause_, SIGKILL);
       for (auto& c : containers_)
         if (c->state.running) kill(static_cast<pid_t>(c->state.pid), SIGKILL);
       quit_ = true;
@@ -488,8 +537,8 @@ int die(const char* what) {
 
 int main(int argc, char** argv) {
   using namespace k8lite::shim;
-  if (argc < 5) {
-    dprintf(2, "usage: shim STATE_DIR HOSTNAME NEW_NET NEW_IPC [CGROUP_PROCS_FILE...]\n");
+  if (argc < 6) {
+    dprintf(2, "usage: shim STATE_DIR HOSTNAME NEW_NET NEW_IPC SHARE_PROCESSES [CGROUP_PROCS_FILE...]\n");
     return 2;
   }
   // Nothing of the server's (its listening sockets above all) may live on in here.
@@ -498,7 +547,7 @@ int main(int argc, char** argv) {
   prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   setsid();
   // Joining a cgroup first is what makes each later fork cheap.
-  for (int i = 5; i < argc; ++i) {
+  for (int i = 6; i < argc; ++i) {
     int fd = open(argv[i], O_WRONLY | O_CLOEXEC);
     if (fd < 0 || write(fd, "0", 1) != 1) return die(argv[i]);
     close(fd);
@@ -512,6 +561,10 @@ int main(int argc, char** argv) {
   sigset_t child;
   sigemptyset(&child);
   sigaddset(&child, SIGCHLD);
+  bool share = argv[5][0] == '1';
+  pid_t pause = share ? static_cast<pid_t>(syscall(SYS_clone, CLONE_NEWPID | CLONE_NEWNS | SIGCHLD, 0, 0, 0, 0)) : 0;
+  if (pause < 0) return die("clone");
+  if (share && pause == 0) hold_processes(argv[1], argv[0], static_cast<size_t>(argv[argc - 1] + strlen(argv[argc - 1]) - argv[0]));
   int signals = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
   std::string dir = argv[1];
   sockaddr_un address{};
@@ -527,5 +580,5 @@ int main(int argc, char** argv) {
   (void)!write(1, "ok", 2);
   int null = open("/dev/null", O_RDWR | O_CLOEXEC);
   for (int i = 0; i < 3; ++i) dup2(null, i);
-  return Shim(dir).run(listener, signals);
+  return Shim(dir, pause).run(listener, signals);
 }

@@ -6,6 +6,7 @@
 
 #include "base/strings.h"
 #include "kubectl/commands/commands.h"
+#include "kubectl/commands/suggest.h"
 
 namespace k8lite::kubectl {
 namespace {
@@ -71,6 +72,7 @@ bool wants_help(const std::vector<std::string>& words) {
 int run_kubectl(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
   std::vector<std::string> words(argv + (argc > 0 ? 1 : 0), argv + argc);
+  if (!words.empty() && (words[0] == "__complete" || words[0] == "__completeNoDesc")) return suggest(words[0] == "__complete", {words.begin() + 1, words.end()});
   std::string path = "kubectl";
   std::vector<FlagSpec> flags = global_flags();
   const Command* command = nullptr;

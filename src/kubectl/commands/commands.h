@@ -35,6 +35,7 @@ struct DryRun {
 };
 std::string field_manager(const Session& session, std::string_view otherwise);
 std::string full_help(const Command& command, const std::string& path);
+std::string help_of(std::string_view path);  // of "kubectl config view"
 std::string overview();
 
 // One function a file of this folder.

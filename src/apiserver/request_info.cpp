@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "api/selector.h"
 #include "base/strings.h"
 
 namespace k8lite::apiserver {
@@ -35,16 +36,13 @@ std::string resource_verb(std::string_view method, bool named, bool watch) {
   return lower(method);
 }
 
-// A watch or list narrowed by metadata.name is authorised as one on that name.
+// A watch or list narrowed by metadata.name is authorised as one on that name. Read by the parser that later selects: what is
+// authorised is what is served. A selector that cannot be read is refused when it is used.
 std::string name_from_selector(std::string_view selector) {
-  for (auto term : split(selector, ',')) {
-    constexpr std::string_view kField = "metadata.name=";
-    if (term.starts_with(kField)) {
-      term.remove_prefix(kField.size());
-      if (!term.empty() && term[0] == '=') term.remove_prefix(1);
-      return std::string(term);
-    }
-  }
+  auto parsed = api::FieldSelector::parse(selector);
+  if (!parsed.ok()) return {};
+  for (const auto& term : parsed->terms())
+    if (term.field == "metadata.name" && term.equal) return term.value;
   return {};
 }
 
@@ -69,8 +67,8 @@ Result<RequestInfo> read_request_info(std::string_view method, std::string_view 
   } else {
     return info;
   }
-  for (const auto& p : parts)
-    if (p.find('/') != p.npos && p != parts.back()) return bad_request("the path hides a \"/\" in a segment");
+  for (size_t k = 0; k + 1 < parts.size(); ++k)
+    if (parts[k].find('/') != std::string::npos) return bad_request("the path hides a \"/\" in a segment");
   // The object /namespaces/<name> and its subresources are cluster scoped, yet authorised within that namespace.
   if (parts[i] == "namespaces" && i + 1 < parts.size()) {
     info.ns = parts[i + 1];

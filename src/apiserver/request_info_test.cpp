@@ -10,6 +10,10 @@ TEST_CASE("request info: verbs and resources as the authoriser sees them") {
                  {"GET", "/api/v1/namespaces/a/pods/web/log", "", "", "get /v1 pods/log ns=a name=web"},
                  {"GET", "/api/v1/namespaces/a/pods", "true", "", "watch /v1 pods ns=a"},
                  {"GET", "/api/v1/namespaces/a/secrets", "", "x=y,metadata.name=s", "list /v1 secrets ns=a name=s"},
+                 {"GET", "/api/v1/namespaces/a/secrets", "", "metadata.name==s", "list /v1 secrets ns=a name=s"},
+                 {"GET", "/api/v1/namespaces/a/secrets", "", "metadata.name!=s", "list /v1 secrets ns=a"},
+                 {"GET", "/api/v1/namespaces/a/secrets", "", "type!=x\\,metadata.name\\=s", "list /v1 secrets ns=a"},
+                 {"GET", "/api/v1/namespaces/a/secrets", "", "type!=x\\,metadata.name=s", "list /v1 secrets ns=a"},
                  {"POST", "/apis/apps/v1/namespaces/a/deployments", "", "", "create apps/v1 deployments ns=a"},
                  {"DELETE", "/apis/apps/v1/namespaces/a/deployments", "", "", "deletecollection apps/v1 deployments ns=a"},
                  {"DELETE", "/api/v1/nodes/n1", "", "", "delete /v1 nodes name=n1"},
@@ -36,7 +40,7 @@ TEST_CASE("request info: verbs and resources as the authoriser sees them") {
 }
 
 TEST_CASE("request info: paths that could mean two things are refused") {
-  for (auto* path : {"api/v1/pods", "/api/v1/../v1/pods", "/api/v1/%2e%2e/pods", "/api/v1/pods/%00", "/apis/a%2Fb/v1/pods/x"})
+  for (auto* path : {"api/v1/pods", "/api/v1/../v1/pods", "/api/v1/%2e%2e/pods", "/api/v1/pods/%00", "/apis/a%2Fb/v1/pods/x", "/api/v1/namespaces/a%2Fb/pods/a%2Fb"})
     CHECK_FALSE(read_request_info("GET", path, "", "").ok());
   CHECK_FALSE(read_request_info("GET", "/" + std::string(5000, 'a'), "", "").ok());
 }

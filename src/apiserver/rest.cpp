@@ -280,7 +280,9 @@ async::Task<Result<Answer>> Rest::create_object(Target t, Node body, WriteParams
 async::Task<Result<Answer>> Rest::change(Target t, WriteParams p, std::function<Result<Node>(Node current)> make) {
   RegistryOptions options = options_for(t, p, false);
   Registry::Change change = [t, make](const store::Object& current) -> Result<Node> {
-    TRY(Node node, json::Node::parse(served(current.doc, current.revision, t.type->object)));
+    Node node = Node::obj({{"kind", t.type->row->kind}, {"apiVersion", api_version(t.type->object)}}), stored = current.doc.to_node();
+    for (auto& m : stored.members()) node.members().push_back(std::move(m));
+    node["metadata"].set("resourceVersion", std::to_string(current.revision));
     return make(std::move(node));
   };
   options.durability = store::Durability::Durable;

@@ -24,6 +24,7 @@ constexpr Face kFaces[] = {
     {"agent", "run a node that joins a server", k8lite::app::run_agent},
     {"kubectl", "drive a cluster", k8lite::kubectl::run_kubectl},
     {"ctr", "images of this node", k8lite::app::run_ctr},
+    {"crictl", "look at this node's images, pods and containers", k8lite::app::run_crictl},
     {"token", "print the token with which nodes join", k8lite::app::run_token},
     {"killall", "end every pod of this machine and remove what the node made", k8lite::app::run_killall},
 };

@@ -32,7 +32,7 @@ NodeRoot::NodeRoot(async::Loop& loop, machinery::Client& client, const Clock& cl
   o.tls = {settings_.serving.certificate_pem, settings_.serving.key_pem, settings_.ca_pem};
   o.on_network = [this](const cni::Network& network) { start_network_services(network); };
   o.map_ports = [this](const std::vector<kubelet::PortMapping>& ports) { return map_ports(ports); };
-  if (settings_.follow_address) o.find_address = [this] { return cni::find_node_address(settings_.config.flannel_iface); };
+  if (settings_.follow_address) o.find_address = [this](const std::string& current) { return cni::find_node_address(settings_.config.flannel_iface, current); };
   o.on_address = [this](const std::string& ip) -> Result<net::TlsServerConfig> {
     if (proxy_) proxy_->set_node_ip(ip);
     pki::KeyPair serving = settings_.serving;
@@ -72,7 +72,19 @@ void NodeRoot::start_network_services(const cni::Network& network) {
   std::vector<std::string> own_services;
   if (serves_dns) own_services.push_back(c.cluster_dns);
   host_ports_ = std::make_unique<proxy::HostPorts>(proxy::HostPortOptions{network.pod_cidr(), own_services});
-  rules_ = network.masquerade_rules();
+  if (serves_dns) {
+    dns::DnsOptions o;
+    o.addresses = {c.cluster_dns};
+    o.domain = c.cluster_domain;
+    o.other_port_if_taken = true;
+    if (!c.resolv_conf.empty()) o.resolv_conf = c.resolv_conf;
+    dns_ = std::make_unique<dns::DnsServer>(services_, slices_, o);
+    if (auto r = dns_->start(); !r.ok()) {
+      log_error("the cluster's DNS does not run on this node", {{"error", r.status()}});
+      dns_ = nullptr;
+    }
+  }
+  rules_ = network.masquerade_rules() + dns_rules();
   if (auto r = proxy::apply_node_rules(rules_); !r.ok())
     log_error("the rules of the pod network are not there: pods do not reach what is outside of the cluster", {{"error", r.status()}});
   if (!disabled("proxy")) {
@@ -88,25 +100,27 @@ void NodeRoot::start_network_services(const cni::Network& network) {
       proxy_ = nullptr;
     }
   }
-  if (serves_dns) {
-    dns::DnsOptions o;
-    o.addresses = {c.cluster_dns};
-    o.domain = c.cluster_domain;
-    if (!c.resolv_conf.empty()) o.resolv_conf = c.resolv_conf;
-    dns_ = std::make_unique<dns::DnsServer>(services_, slices_, o);
-    if (auto r = dns_->start(); !r.ok()) {
-      log_error("the cluster's DNS does not run on this node", {{"error", r.status()}});
-      dns_ = nullptr;
-    }
-  }
   services_.start();
   slices_.start();
   watch_rules();
 }
 
+// Another name server of this machine (a Pi-hole, say) may listen on port 53 of every address: then ours is elsewhere, and the rules
+// lead there. The chain is emptied where it is not needed.
+std::string NodeRoot::dns_rules() const {
+  std::string out = "*nat\n:K8LITE-DNS - [0:0]\n";
+  if (int port = dns_ ? dns_->port() : 53; port != 53) {
+    const std::string& ip = settings_.config.cluster_dns;
+    log_warn("port 53 is taken by another program; the cluster's DNS listens elsewhere and its clients are led there", {{"address", ip}, {"port", port}});
+    for (const char* protocol : {"udp", "tcp"})
+      out += "-A K8LITE-DNS -d " + ip + "/32 -p " + protocol + " -m " + protocol + " --dport 53 -j DNAT --to-destination " + ip + ":" + std::to_string(port) + "\n";
+  }
+  return out + "COMMIT\n";
+}
+
 // A firewall that is reloaded takes our rules along.
 void NodeRoot::watch_rules() {
-  std::vector<proxy::Landmark> landmarks = {{"nat", "POSTROUTING", "K8LITE-POSTRTG"}, {"filter", "FORWARD", "K8LITE-FWD"}, {"filter", "INPUT", "K8LITE-INPUT"}, {"nat", "PREROUTING", "K8LITE-HOSTPORTS"}};
+  std::vector<proxy::Landmark> landmarks = {{"nat", "POSTROUTING", "K8LITE-POSTRTG"}, {"nat", "PREROUTING", "K8LITE-DNS"}, {"filter", "FORWARD", "K8LITE-FWD"}, {"filter", "INPUT", "K8LITE-INPUT"}, {"nat", "PREROUTING", "K8LITE-HOSTPORTS"}};
   if (proxy_)
     for (const auto& j : proxy::service_jumps()) landmarks.push_back({j.table, j.chain, j.target});
   auto watch = proxy::RuleWatch::start(std::move(landmarks), [this] {

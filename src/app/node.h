@@ -35,6 +35,7 @@ class NodeRoot {
   NodeSettings settings_;
   void start_network_services(const cni::Network& network);
   void watch_rules();
+  std::string dns_rules() const;
   Result<> map_ports(const std::vector<kubelet::PortMapping>& ports);
   bool disabled(std::string_view component) const;
   machinery::Informer services_, slices_;

@@ -86,7 +86,7 @@ class Server {
     api_->set_ready(true);
     start_control_plane();
     if (!config_.disable_agent) TRY_OK(start_node(now));
-    log_info("the API server is ready", {{"address", config_.advertise_address}, {"port", http_->port()}});
+    log_info("the API server is ready", {{"address", config_.advertise_address}, {"port", config_.https_listen_port}});
     return {};
   }
 
@@ -128,6 +128,11 @@ class Server {
 
   // On the node agent's thread.
   Result<pki::KeyPair> address_changed(const std::string& ip) {
+    // The front door opens anew with a certificate for the address; connections of the old one lead nowhere anyway.
+    if (config_.bind_address.empty() && front_ip_ != ip) {
+      if (http_) http_->stop();
+      TRY_OK(open_front(ip, clock_.now()));
+    }
     if (follow_advertised_) TRY_OK(advertise(*join_client_, ip));
     return serving_certificate(identity_.ca, {{config_.node_name, "localhost"}, {ip, "127.0.0.1"}}, clock_.now());
   }
@@ -147,12 +152,14 @@ class Server {
     TRY(auto kubelet_client, client_certificate(identity_.ca, "system:kube-apiserver", {"system:masters"}, now));
     TRY(options.kubelet_tls, net::make_tls_client({.ca_pem = identity_.ca.certificate_pem, .certificate_pem = kubelet_client.certificate_pem, .key_pem = kubelet_client.key_pem, .server_name = {}}));
     TRY(api_, apiserver::ApiServer::create(loop_, *store_, clock_, random_, options));
+    return open_front(config_.node_ip, now);
+  }
 
+  Result<> open_front(const std::string& node_ip, Instant now) {
     ServingNames names;
     names.dns = {"kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc." + config_.cluster_domain, "localhost", config_.node_name};
-    names.addresses = {"127.0.0.1", "::1", config_.advertise_address, config_.node_ip};
-    TRY(auto addresses, apiserver::ServiceAddresses::create(options.services, random_));
-    names.addresses.push_back(addresses->first());
+    names.addresses = {"127.0.0.1", "::1", config_.advertise_address, node_ip};
+    if (auto services = cni::Cidr::parse(config_.service_cidr)) names.addresses.push_back(cni::Ipv4{services->base.value + 1}.text());
     for (const auto& san : config_.tls_san) (san.find_first_not_of("0123456789.") == san.npos || san.find(':') != san.npos ? names.addresses : names.dns).push_back(san);
     TRY(auto serving, serving_certificate(identity_.ca, names, now));
     net::HttpServerOptions http;
@@ -160,6 +167,7 @@ class Server {
     http.listen.port = config_.https_listen_port;
     TRY(http.listen.tls, net::make_tls_server({serving.certificate_pem, serving.key_pem, identity_.ca.certificate_pem}));
     TRY(http_, net::serve_http(loop_, http, api_->handler()));
+    front_ip_ = node_ip;
     return {};
   }
 
@@ -179,6 +187,7 @@ class Server {
 
   config::Config config_;
   bool follow_address_ = false, follow_advertised_ = false;  // found, not configured
+  std::string front_ip_;  // the node's address that the API server's certificate names
   os::Fd lock_;
   Clock& clock_ = system_clock();
   Random& random_ = system_random();

@@ -56,8 +56,8 @@ std::optional<Node> as_number(std::string_view text) {
 
 Node resolve_plain(const std::string& text) {
   if (one_of(text, {"", "~", "null", "Null", "NULL"})) return Node();
-  if (one_of(text, {"true", "True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON"})) return Node(true);
-  if (one_of(text, {"false", "False", "FALSE", "no", "No", "NO", "off", "Off", "OFF"})) return Node(false);
+  if (one_of(text, {"y", "Y", "true", "True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON"})) return Node(true);
+  if (one_of(text, {"n", "N", "false", "False", "FALSE", "no", "No", "NO", "off", "Off", "OFF"})) return Node(false);
   if (auto n = as_number(text)) return *n;
   return Node(text);
 }
@@ -177,49 +177,102 @@ Status located(std::string_view name, const YAML::Mark& mark, std::string why) {
 
 // ---- printing ----
 
-bool needs_quotes(const std::string& s) {
-  if (s.empty() || !resolve_plain(s).is_string()) return true;
-  if (std::isspace(static_cast<unsigned char>(s.front())) || std::isspace(static_cast<unsigned char>(s.back()))) return true;
-  if (std::string_view("-?:,[]{}#&*!|>'\"%@`=").find(s.front()) != std::string_view::npos) {
-    bool safe_start = (s.front() == '-' || s.front() == '?' || s.front() == ':') && s.size() > 1 && s[1] != ' ';
-    if (!safe_start || s == "---") return true;
-  }
-  if (s.find(": ") != s.npos || s.find(" #") != s.npos || s.back() == ':') return true;
-  if (one_of(s, {"y", "Y", "n", "N", "<<"})) return true;
-  // Dates would be read as timestamps by YAML 1.1 tools.
-  if (s.size() >= 10 && std::isdigit(static_cast<unsigned char>(s[0])) && s[4] == '-' && s[7] == '-') return true;
-  return std::any_of(s.begin(), s.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
-}
-
-bool plain_lines(const std::string& s) {
-  if (s.find('\n') == s.npos) return false;
-  if (s.front() == ' ' || s.front() == '\n') return false;
-  return std::none_of(s.begin(), s.end(), [](char c) { return (static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\t') || c == 0x7f; });
-}
-
 void emit(const Node& n, size_t indent, std::string& out);
 
-void emit_string(const std::string& s, size_t indent, std::string& out) {
-  if (plain_lines(s)) {
-    size_t trailing = s.size() - (s.find_last_not_of('\n') + 1);
-    out += trailing == 0 ? "|-" : trailing == 1 ? "|" : "|+";
-    out += '\n';
-    std::string_view body(s);
-    if (trailing >= 1) body.remove_suffix(1);
-    for (auto line : split(body, '\n')) {
-      if (!line.empty()) out.append(indent, ' ').append(line);
-      out += '\n';
-    }
-    out.pop_back();
-  } else if (!needs_quotes(s)) {
-    out += s;
-  } else if (std::none_of(s.begin(), s.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }) && (!resolve_plain(s).is_string() || one_of(s, {"y", "Y", "n", "N"}))) {
-    out += json::quoted(s);
-  } else if (std::any_of(s.begin(), s.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; })) {
-    out += json::quoted(s);
-  } else {
-    out += "'" + replace_all(s, "'", "''") + "'";
+bool printable(const std::string& s) {  // a tab is none: YAML 1.1 tools disagree about it
+  return std::none_of(s.begin(), s.end(), [](char c) { return (static_cast<unsigned char>(c) < 0x20 && c != '\n') || c == 0x7f; });
+}
+
+bool all_of(std::string_view s, std::string_view set) { return s.find_first_not_of(set) == s.npos; }
+
+// "2026-11-21", with or without a time behind it.
+bool like_a_date(std::string_view s) { return s.size() >= 8 && all_of(s.substr(0, 4), "0123456789") && s[4] == '-' && all_of(s, "0123456789-:.+ TtZ"); }
+
+// "1:30" counts sixties in YAML 1.1.
+bool like_base_60(std::string_view s) { return s.find(':') != s.npos && !s.empty() && (std::isdigit(static_cast<unsigned char>(s[0])) || ((s[0] == '-' || s[0] == '+') && s.size() > 1)) && all_of(s.substr(1), "0123456789_:."); }
+
+// Would a bare text be read as something else than itself?
+bool ambiguous(const std::string& s) {
+  std::string_view unsigned_part(s);
+  if (!s.empty() && (s[0] == '-' || s[0] == '+')) unsigned_part.remove_prefix(1);
+  bool special = unsigned_part == ".inf" || unsigned_part == ".Inf" || unsigned_part == ".INF" || s == ".nan" || s == ".NaN" || s == ".NAN";
+  return special || !resolve_plain(s).is_string() || like_a_date(s) || like_base_60(s);
+}
+
+// Characters with a meaning of their own where they stand.
+bool needs_quotes(const std::string& s) {
+  if (s.front() == ' ' || s.back() == ' ' || s.starts_with("---") || s.starts_with("...")) return true;
+  auto blank_at = [&s](size_t i) { return i >= s.size() || s[i] == ' '; };
+  if (std::string_view("#,[]{}&*!|>'\"%@`").find(s.front()) != std::string_view::npos) return true;
+  if ((s.front() == '-' || s.front() == '?') && blank_at(1)) return true;
+  for (size_t i = 0; i < s.size(); ++i) {
+    if (s[i] == ':' && blank_at(i + 1)) return true;
+    if (s[i] == '#' && i > 0 && s[i - 1] == ' ') return true;
   }
+  return false;
+}
+
+constexpr size_t kWidth = 80;
+
+// Long texts go on in the next line at one of their single spaces, once the line is wider than this. The space at `at` is such a place?
+bool folds(const std::string& s, size_t at, const std::string& out) {
+  if (s[at] != ' ' || at == 0 || at + 1 >= s.size() || s[at - 1] == ' ' || s[at + 1] == ' ') return false;
+  size_t line = out.rfind('\n') + 1, width = 0;  // npos + 1 is 0
+  for (size_t i = line; i < out.size(); ++i) width += (static_cast<unsigned char>(out[i]) & 0xC0) != 0x80;
+  return width > kWidth;
+}
+
+void emit_folded(const std::string& s, size_t indent, bool key, char quote, std::string& out) {
+  if (quote) out += quote;
+  for (size_t i = 0; i < s.size(); ++i) {
+    if (!key && folds(s, i, out)) out.append(1, '\n').append(indent, ' ');
+    else out.append(s[i] == quote ? 2 : 1, s[i]);
+  }
+  if (quote) out += quote;
+}
+
+void emit_double_quoted(const std::string& s, size_t indent, bool key, std::string& out) {
+  out += '"';
+  for (size_t i = 0; i < s.size(); ++i) {
+    char c = s[i];
+    if (!key && folds(s, i, out)) {
+      out.append(1, '\n').append(indent, ' ');
+      continue;
+    }
+    static constexpr std::string_view kFrom = "\"\\\a\b\t\n\v\f\r\x1b", kTo = "\"\\abtnvfre";
+    size_t at = kFrom.find(c);
+    if (at != kFrom.npos) out.append(1, '\\').append(1, kTo[at]);
+    else if (c == '\0') out += "\\0";
+    else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) out += "\\x" + to_hex(std::string_view(&c, 1));
+    else out += c;
+  }
+  out += '"';
+}
+
+// Lines of a block: "|" with how its end is kept.
+void emit_literal(const std::string& s, size_t indent, std::string& out) {
+  out += '|';
+  if (s.front() == ' ' || s.front() == '\n') out += '2';
+  bool ends = s.back() == '\n';
+  out += !ends ? "-" : s.size() == 1 || s[s.size() - 2] == '\n' ? "+" : "";
+  out += '\n';
+  std::string_view body(s);
+  if (ends) body.remove_suffix(1);
+  for (auto line : split(body, '\n')) {
+    if (!line.empty()) out.append(indent, ' ').append(line);
+    out += '\n';
+  }
+  out.pop_back();
+}
+
+// As go-yaml chooses: blocks for several lines, double quotes where a bare text would mean something else, single quotes where it
+// could not be read.
+void emit_string(const std::string& s, size_t indent, bool key, std::string& out) {
+  bool lines = s.find('\n') != s.npos, blockable = printable(s) && !s.ends_with(' ') && s.find(" \n") == s.npos;
+  if (lines && blockable && !key) emit_literal(s, indent, out);
+  else if (lines || !printable(s) || ambiguous(s)) emit_double_quoted(s, indent, key, out);
+  else if (needs_quotes(s)) emit_folded(s, indent, key, '\'', out);
+  else emit_folded(s, indent, key, '\0', out);
 }
 
 // A value behind "key:" or "- ".
@@ -246,7 +299,7 @@ void emit(const Node& n, size_t indent, std::string& out) {
     for (const auto* m : sorted) {
       if (!first) out += '\n', out.append(indent, ' ');
       first = false;
-      emit_string(m->first, indent + 2, out);
+      emit_string(m->first, indent + 2, true, out);
       out += ':';
       emit_inline_or_block(m->second, indent, true, out);
     }
@@ -259,7 +312,7 @@ void emit(const Node& n, size_t indent, std::string& out) {
       emit_inline_or_block(item, indent, false, out);
     }
   } else if (n.is_string()) {
-    emit_string(n.str(), indent, out);
+    emit_string(n.str(), indent, false, out);
   } else {
     out += n.is_object() ? "{}" : n.is_array() ? "[]" : n.dump();
   }

@@ -22,7 +22,7 @@ TEST_CASE("yaml: scalars resolve as Kubernetes' tools resolve them") {
   for (const Row& row : {Row{"a: 1", R"({"a":1})"}, {"a: 0644", R"({"a":420})"}, {"a: 0x1F", R"({"a":31})"}, {"a: '1'", R"({"a":"1"})"},
                          {"a: yes", R"({"a":true})"}, {"a: off", R"({"a":false})"}, {"a: ~", R"({"a":null})"}, {"a:", R"({"a":null})"},
                          {"a: 1.5", R"({"a":1.5})"}, {"a: 1.2.3", R"({"a":"1.2.3"})"}, {"a: 100m", R"({"a":"100m"})"}, {"a: 12:30", R"({"a":"12:30"})"},
-                         {"a: -5", R"({"a":-5})"}, {"a: |\n  x\n  y\n", R"({"a":"x\ny\n"})"}, {"[1, two, {x: y}]", R"([1,"two",{"x":"y"}])"},
+                         {"a: -5", R"({"a":-5})"}, {"a: |\n  x\n  y\n", R"({"a":"x\ny\n"})"}, {"[1, two, {x: z, b: y}]", R"([1,"two",{"x":"z","b":true}])"},
                          {"a: &x {b: 1}\nc: *x", R"({"a":{"b":1},"c":{"b":1}})"}, {"a: &x {b: 1}\nc:\n  <<: *x\n  d: 2", R"({"a":{"b":1},"c":{"b":1,"d":2}})"},
                          {R"({"json": [true, null]})", R"({"json":[true,null]})"}, {"1: a", R"({"1":"a"})"}}) {
     CAPTURE(row.yaml);

@@ -254,15 +254,19 @@ Result<> Network::sync_peers(const std::vector<Peer>& peers) {
 }
 
 std::string Network::masquerade_rules() const {
-  std::string pods = cidr_.text(), all = cluster_.text();
+  std::string pods = cidr_.text(), all = cluster_.text(), dns;
+  // A node's firewall that lets nobody in would keep its pods from their name server.
+  if (Ipv4::parse(options_.dns_ip))
+    for (const char* protocol : {"udp", "tcp"})
+      dns += "-A K8LITE-INPUT -s " + pods + " -d " + options_.dns_ip + "/32 -i " + options_.bridge + " -p " + protocol + " -m comment --comment \"k8lite cluster dns\" -m conntrack --ctorigdstport 53 -j ACCEPT\n";
   return "*nat\n:K8LITE-POSTRTG - [0:0]\n"
          "-A K8LITE-POSTRTG -s " + pods + " -d " + all + " -m comment --comment \"k8lite pod network\" -j RETURN\n"
          "-A K8LITE-POSTRTG -s " + pods + " ! -d 224.0.0.0/4 -m comment --comment \"k8lite masquerade\" -j MASQUERADE\n"
          "COMMIT\n*filter\n:K8LITE-FWD - [0:0]\n:K8LITE-INPUT - [0:0]\n"
          "-A K8LITE-FWD -s " + all + " -m comment --comment \"k8lite pod network\" -j ACCEPT\n"
          "-A K8LITE-FWD -d " + all + " -m comment --comment \"k8lite pod network\" -j ACCEPT\n"
-         "-A K8LITE-INPUT ! -s 127.0.0.0/8 -d 127.0.0.0/8 -m comment --comment \"block incoming localnet connections\" -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP\n"
-         "COMMIT\n";
+         "-A K8LITE-INPUT ! -s 127.0.0.0/8 -d 127.0.0.0/8 -m comment --comment \"block incoming localnet connections\" -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP\n" +
+         dns + "COMMIT\n";
 }
 
 void remove_links(const std::string& bridge_name, const std::string& vxlan_name) {
@@ -288,21 +292,25 @@ void remove_links(const std::string& bridge_name, const std::string& vxlan_name)
       if (r.protocol == kRouteProtocol) (void)netlink->remove_route(r);
 }
 
-std::string find_node_address(const std::string& interface) {
+std::string find_node_address(const std::string& interface, const std::string& current) {
   auto netlink = Netlink::open();
   if (!netlink.ok()) return {};
   auto links = netlink->links();
   auto addresses = netlink->addresses();
   auto routes = netlink->routes();
   if (!links.ok() || !addresses.ok() || !routes.ok()) return {};
-  // Bridges and tunnels carry containers; an uplink may be a bridge as well, but then the default route says so.
+  // Addresses that machines give themselves (169.254.0.0/16) are better than none only.
   auto first_of = [&](auto&& fits) -> std::string {
-    for (const Link& l : *links)
-      for (const Address& a : *addresses)
-        if (a.link == l.index && fits(l) && !is_loopback(a.ip)) return a.ip.text();
+    for (bool link_local : {false, true})
+      for (const Link& l : *links)
+        for (const Address& a : *addresses)
+          if (a.link == l.index && fits(l, a) && !is_loopback(a.ip) && (a.ip.value >> 16 == 0xa9fe) == link_local) return a.ip.text();
     return {};
   };
-  if (!interface.empty()) return first_of([&interface](const Link& l) { return l.name == interface; });
+  auto named = [&interface](const Link& l) { return interface.empty() || l.name == interface; };
+  std::string kept = first_of([&](const Link& l, const Address& a) { return l.running && named(l) && a.ip.text() == current; });
+  if (!kept.empty()) return kept;
+  if (!interface.empty()) return first_of([&named](const Link& l, const Address&) { return named(l); });
   // Connecting a datagram socket sends nothing: the kernel only picks the source address of the route.
   if (std::any_of(routes->begin(), routes->end(), [](const Route& r) { return r.to.bits == 0; })) {
     os::Fd fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
@@ -314,10 +322,11 @@ std::string find_node_address(const std::string& interface) {
     if (fd && ::connect(fd.get(), reinterpret_cast<sockaddr*>(&to), sizeof to) == 0 && ::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&from), &size) == 0)
       if (Ipv4 found{ntohl(from.sin_addr.s_addr)}; !is_loopback(found) && found.value) return found.text();
   }
-  std::string found = first_of([](const Link& l) { return l.up && l.kind != "bridge" && l.kind != "vxlan" && l.master == 0; });
+  // Bridges and tunnels carry containers.
+  std::string found = first_of([](const Link& l, const Address&) { return l.up && l.kind != "bridge" && l.kind != "vxlan" && l.master == 0; });
   if (!found.empty()) return found;
   // A machine whose uplink is a port of a bridge; those that programs make for containers and virtual machines have no such port.
-  return first_of([&links](const Link& l) {
+  return first_of([&links](const Link& l, const Address&) {
     return l.up && l.kind == "bridge" && std::any_of(links->begin(), links->end(), [&l](const Link& port) { return port.master == l.index && port.kind != "veth" && port.kind != "tun"; });
   });
 }

@@ -69,7 +69,8 @@ class Network {
 void remove_links(const std::string& bridge = "cni0", const std::string& vxlan = "flannel.1");
 
 // The address of this machine that others reach it by: the source address of the default route, else the first of a link that is up
-// and not ours; on `interface` only when one is named. "" when there is none.
-std::string find_node_address(const std::string& interface = {});
+// and not ours; on `interface` only when one is named. "" when there is none. An address that is `current` is kept as long as it is on a
+// link with a carrier, whatever happens to routes: a way out over another network for a while is no reason to move the node.
+std::string find_node_address(const std::string& interface = {}, const std::string& current = {});
 
 }  // namespace k8lite::cni

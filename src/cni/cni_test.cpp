@@ -213,6 +213,14 @@ TEST_CASE("cni: the node's address is found with and without a default route", "
   REQUIRE(std::system("ip link add other type veth peer name other1 && ip addr add 192.168.88.1/24 dev other && ip link set other up && ip link set other1 up && ip route add default via 192.168.88.2") == 0);
   CHECK(find_node_address() == "192.168.88.1");
   CHECK(find_node_address("up0") == "192.168.77.1");
+  CHECK(find_node_address("", "192.168.77.1") == "192.168.77.1");  // still there: a route elsewhere does not move the node
+  REQUIRE(run_in(host.beyond.get(), "ip link set up1 down") == 0);
+  CHECK(find_node_address("", "192.168.77.1") == "192.168.88.1");  // no carrier
+  REQUIRE(run_in(host.beyond.get(), "ip link set up1 up") == 0);
+  REQUIRE(std::system("ip addr del 192.168.77.1/24 dev up0 && ip addr add 169.254.7.7/16 dev up0 && ip route del default") == 0);
+  CHECK(find_node_address("", "192.168.77.1") == "192.168.88.1");
+  REQUIRE(std::system("ip link del other") == 0);
+  CHECK(find_node_address("", "192.168.77.1") == "169.254.7.7");
 }
 
 TEST_CASE("cni: an address is free only after its link is gone, and a lost file is learnt again from running pods", "[root]") {

@@ -41,7 +41,7 @@ struct Link {
   int index = 0, master = 0, mtu = 0;
   int peer = 0;  // of a veth: the other end's index in its own namespace
   std::string name, kind, mac;  // kind: bridge, veth, vxlan; "" for hardware
-  bool up = false;
+  bool up = false, running = false;  // running: up, and there is a carrier
   VxlanOptions vxlan;  // when kind says so
 };
 struct Address {

@@ -66,6 +66,7 @@ Link read_link(const ifinfomsg& info, const Attributes& a) {
   Link out;
   out.index = info.ifi_index;
   out.up = info.ifi_flags & IFF_UP;
+  out.running = out.up && (info.ifi_flags & IFF_RUNNING);
   out.name = text(a, IFLA_IFNAME);
   out.mtu = static_cast<int>(number<uint32_t>(a, IFLA_MTU));
   out.master = static_cast<int>(number<uint32_t>(a, IFLA_MASTER));

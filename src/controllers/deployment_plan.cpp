@@ -11,7 +11,7 @@ using json::Doc;
 using json::Node;
 using json::Value;
 
-constexpr std::string_view kRevision = "deployment.kubernetes.io/revision", kHashLabel = "pod-template-hash";
+constexpr std::string_view kRevision = "deployment.kubernetes.io/revision", kDesired = "deployment.kubernetes.io/desired-replicas", kMax = "deployment.kubernetes.io/max-replicas", kHashLabel = "pod-template-hash";
 
 int64_t replicas_of(const Doc& rs) { return rs.path("spec.replicas").int_or(1); }
 int64_t available_of(const Doc& rs) { return rs.path("status.availableReplicas").int_or(0); }
@@ -28,6 +28,8 @@ Node plain_template(Value t) {
 
 std::string created(const Doc& d) { return d.path("metadata.creationTimestamp").str() + name_of(d); }
 
+bool is_recreate(const Doc& d) { return d.path("spec.strategy.type").equals("Recreate"); }
+
 struct Counts {
   int64_t wanted, surge, unavailable, total = 0, available = 0;
 };
@@ -35,12 +37,13 @@ struct Counts {
 Counts count(const Doc& d, const std::vector<Doc>& sets) {
   Counts c{};
   c.wanted = d.path("spec.replicas").int_or(1);
+  for (const Doc& rs : sets) c.total += replicas_of(rs), c.available += available_of(rs);
+  if (is_recreate(d)) return c;
   Value rolling = d.path("spec.strategy.rollingUpdate");
   c.surge = int_or_percent(rolling["maxSurge"], c.wanted, true, 1);
   c.unavailable = int_or_percent(rolling["maxUnavailable"], c.wanted, false, 0);
   if (c.surge == 0 && c.unavailable == 0) c.unavailable = 1;  // percents of few pods may both be none
   c.unavailable = std::min(c.unavailable, c.wanted);
-  for (const Doc& rs : sets) c.total += replicas_of(rs), c.available += available_of(rs);
   return c;
 }
 
@@ -71,29 +74,58 @@ void scale_down_old(const Counts& c, const Doc* fresh, std::vector<Doc> old, Dep
 
 int64_t new_set_replicas(const Doc& d, const Counts& c, const Doc* fresh, int64_t old_pods) {
   int64_t have = fresh ? replicas_of(*fresh) : 0;
-  if (d.path("spec.strategy.type").equals("Recreate")) return old_pods > 0 ? have : c.wanted;
+  if (is_recreate(d)) return old_pods > 0 ? have : c.wanted;
   if (have >= c.wanted) return c.wanted;
   int64_t room = c.wanted + c.surge - c.total;
   return room <= 0 ? have : std::min(c.wanted, have + room);
 }
 
-// When several sets hold pods and the count itself changes, every set keeps its share.
-void scale_in_proportion(const Counts& c, const std::vector<Doc>& active, DeploymentPlan& plan) {
-  int64_t target = c.wanted + c.surge, left = target - c.total;
-  if (left == 0 || c.total == 0) return;
-  std::vector<const Doc*> order;
-  for (const Doc& rs : active) order.push_back(&rs);
-  std::sort(order.begin(), order.end(), [](const Doc* a, const Doc* b) { return replicas_of(*a) != replicas_of(*b) ? replicas_of(*a) > replicas_of(*b) : created(*a) > created(*b); });
-  std::map<std::string, int64_t> now;
-  int64_t given = 0;
-  for (const Doc* rs : order) {
-    int64_t share = replicas_of(*rs) * target / c.total - replicas_of(*rs);
-    now[name_of(*rs)] = replicas_of(*rs) + share;
-    given += share;
+// The share of the change in size that falls to one set, by its part of what all were allowed before.
+int64_t share(const Doc& d, const Counts& c, const Doc& rs, int64_t to_add) {
+  if (c.wanted == 0) return -replicas_of(rs);
+  int64_t before = parse_int(rs["metadata"]["annotations"][kMax].str()).value_or(d.path("status.replicas").int_or(0));
+  if (before <= 0 || to_add == 0) return 0;
+  int64_t size = (2 * replicas_of(rs) * (c.wanted + c.surge) + before) / (2 * before);
+  return size - replicas_of(rs);
+}
+
+// When several sets hold pods and the count itself changes, every set keeps its share; the largest takes what rounding leaves.
+void scale_in_proportion(const Doc& d, const Counts& c, const std::vector<Doc>& active, DeploymentPlan& plan) {
+  int64_t to_add = (c.wanted > 0 ? c.wanted + c.surge : 0) - c.total, added = 0;
+  std::vector<Doc> order = active;
+  // Among sets of one size, growing favours the newest and shrinking takes from the oldest.
+  std::sort(order.begin(), order.end(), [to_add](const Doc& a, const Doc& b) {
+    if (replicas_of(a) != replicas_of(b)) return replicas_of(a) > replicas_of(b);
+    return to_add > 0 ? created(a) > created(b) : created(a) < created(b);
+  });
+  std::vector<int64_t> sizes;
+  for (const Doc& rs : order) {
+    int64_t left = to_add - added, part = share(d, c, rs, to_add);
+    part = to_add > 0 ? std::clamp<int64_t>(part, 0, std::max<int64_t>(left, 0)) : std::clamp<int64_t>(part, std::min<int64_t>(left, 0), 0);
+    sizes.push_back(replicas_of(rs) + part);
+    added += part;
   }
-  if (!order.empty()) now[name_of(*order[0])] += left - given;
-  for (const Doc* rs : order)
-    if (now[name_of(*rs)] != replicas_of(*rs)) plan.scale.emplace_back(name_of(*rs), std::max<int64_t>(0, now[name_of(*rs)]));
+  if (!sizes.empty()) sizes[0] = std::max<int64_t>(0, sizes[0] + to_add - added);
+  for (size_t i = 0; i < order.size(); ++i)
+    if (sizes[i] != replicas_of(order[i])) plan.scale.emplace_back(name_of(order[i]), sizes[i]);
+}
+
+// The count changed, or nothing may roll: the only set with pods (or the newest) takes the count, several share it.
+void scale_only(const Doc& d, const Counts& c, const Doc* fresh, const std::vector<Doc>& old, const std::vector<Doc>& active, DeploymentPlan& plan) {
+  if (active.size() > 1) {
+    bool saturated = fresh && replicas_of(*fresh) == c.wanted && available_of(*fresh) == c.wanted && fresh->path("metadata.annotations")[kDesired].equals(std::to_string(c.wanted));
+    if (saturated) {
+      for (const Doc& rs : old)
+        if (replicas_of(rs) > 0) plan.scale.emplace_back(name_of(rs), 0);
+    } else if (!is_recreate(d)) {
+      scale_in_proportion(d, c, active, plan);
+    }
+    return;
+  }
+  const Doc* one = active.empty() ? fresh : &active[0];
+  for (const Doc& rs : old)
+    if (active.empty() && !fresh && (!one || created(rs) > created(*one))) one = &rs;
+  if (one && replicas_of(*one) != c.wanted) plan.scale.emplace_back(name_of(*one), c.wanted);
 }
 
 void condition(Node& list, Value old, const char* type, bool value, const std::string& reason, const std::string& message, Instant now) {
@@ -120,7 +152,7 @@ Node make_status(const Doc& d, const std::vector<Doc>& sets, const Doc* fresh, c
   if (ready) s.set("readyReplicas", ready);
   if (available) s.set("availableReplicas", available);
   if (terminating) s.set("terminatingReplicas", terminating);
-  if (c.wanted > available) s.set("unavailableReplicas", c.wanted - available);
+  if (c.total > available) s.set("unavailableReplicas", c.total - available);
   Node conditions = Node::array();
   Value old = d.path("status.conditions");
   bool enough = available >= c.wanted - c.unavailable;
@@ -157,6 +189,11 @@ Node make_status(const Doc& d, const std::vector<Doc>& sets, const Doc* fresh, c
 }
 
 }  // namespace
+
+std::pair<std::string, std::string> size_annotations(const Doc& d) {
+  Counts c = count(d, {});
+  return {std::to_string(c.wanted), std::to_string(c.wanted + c.surge)};
+}
 
 int64_t int_or_percent(Value v, int64_t total, bool round_up, int64_t otherwise) {
   if (!v) return otherwise;
@@ -196,19 +233,17 @@ DeploymentPlan plan_deployment(const Doc& d, const std::vector<Doc>& sets, Insta
   if (fresh && revision_of(*fresh) != plan.revision) plan.revise = name_of(*fresh);
   bool paused = d.path("spec.paused").bool_or(false);
 
-  bool recreate = d.path("spec.strategy.type").equals("Recreate");
-  bool resized = false;  // the count changed in the middle of a rollout
+  bool recreate = is_recreate(d), resized = false;  // the count changed in the middle of a rollout
   for (const Doc& rs : active) {
-    auto desired = parse_int(rs["metadata"]["annotations"]["deployment.kubernetes.io/desired-replicas"].str());
+    auto desired = parse_int(rs["metadata"]["annotations"][kDesired].str());
     resized |= desired && *desired != c.wanted;
   }
-  if (paused || (resized && active.size() > 1 && !recreate)) {
-    if (active.size() > 1 && !recreate && resized) scale_in_proportion(c, active, plan);
-    else if (active.size() == 1 && replicas_of(active[0]) != c.wanted) plan.scale.emplace_back(name_of(active[0]), c.wanted);
+  if (paused || resized) {
+    scale_only(d, c, fresh, old, active, plan);
   } else {
     int64_t replicas = new_set_replicas(d, c, fresh, old_pods);
     if (!fresh) {
-      plan.create_new = true;
+      plan.create_new = !recreate || old_pods == 0;
       plan.new_replicas = replicas;
     } else if (replicas != replicas_of(*fresh)) {
       plan.scale.emplace_back(name_of(*fresh), replicas);
@@ -223,10 +258,13 @@ DeploymentPlan plan_deployment(const Doc& d, const std::vector<Doc>& sets, Insta
   plan.status = make_status(d, sets, fresh, c, plan, now);
   if (d["status"]["collisionCount"]) plan.status.set("collisionCount", d["status"]["collisionCount"].int_or(0));
 
+  // History goes only when nobody could want to go back into it: a rollout that is not through may be undone.
+  bool complete = plan.status.get("updatedReplicas").int_or(0) == c.wanted && plan.status.get("replicas").int_or(0) == c.wanted && plan.status.get("availableReplicas").int_or(0) == c.wanted;
+  if (!complete && !paused) return plan;
   auto limit = static_cast<size_t>(std::max<int64_t>(0, d.path("spec.revisionHistoryLimit").int_or(10)));
   std::vector<Doc> idle;
   for (const Doc& rs : old)
-    if (replicas_of(rs) == 0 && rs.path("status.replicas").int_or(0) == 0 && !rs.path("metadata.deletionTimestamp")) idle.push_back(rs);
+    if (replicas_of(rs) == 0 && rs.path("status.replicas").int_or(0) == 0 && rs.path("status.observedGeneration").int_or(0) >= rs.path("metadata.generation").int_or(0) && !rs.path("metadata.deletionTimestamp")) idle.push_back(rs);
   std::sort(idle.begin(), idle.end(), [](const Doc& a, const Doc& b) { return revision_of(a) < revision_of(b); });
   for (size_t i = 0; i + limit < idle.size(); ++i) plan.remove.push_back(name_of(idle[i]));
   return plan;

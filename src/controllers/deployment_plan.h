@@ -16,6 +16,8 @@ struct DeploymentPlan {
 };
 DeploymentPlan plan_deployment(const json::Doc& deployment, const std::vector<json::Doc>& sets, Instant now);
 
+// What a ReplicaSet's annotations desired-replicas and max-replicas say while the Deployment has this size.
+std::pair<std::string, std::string> size_annotations(const json::Doc& deployment);
 // A stable short name of a pod template (label pod-template-hash).
 std::string template_hash(const json::Doc& deployment);
 const json::Doc* find_new_set(const json::Doc& deployment, const std::vector<json::Doc>& sets);

@@ -13,6 +13,7 @@ using machinery::Operation;
 
 namespace {
 constexpr std::string_view kServiceName = "kubernetes.io/service-name", kManagedBy = "endpointslice.kubernetes.io/managed-by", kManager = "endpointslice-controller.k8s.io";
+constexpr Duration kExpectationLimit = seconds(5);  // then the slice was deleted before it was seen
 
 bool selected(const Doc& service, const Doc& pod) {
   json::Value selector = service.path("spec.selector");
@@ -31,15 +32,30 @@ EndpointsController::EndpointsController(Context& c)
     for (const Doc& s : services_.list(namespace_of(pod)))
       if ((before && selected(s, before)) || (after && selected(s, after))) queue_.add(machinery::object_key(s.root()));
   });
-  slices_.on_change([this](const Doc&, const Doc& after) {
-    if (!after) return;  // only to see what is no more wanted after a start
-    if (std::string service = after["metadata"]["labels"][kServiceName].str(); !service.empty() && after["metadata"]["labels"][kManagedBy].equals(kManager))
-      if (!services_.get(machinery::object_key(namespace_of(after), service))) queue_.add_after(machinery::object_key(namespace_of(after), service), seconds(1));
+  // What others change or delete is put right; what belongs to no Service any more goes.
+  slices_.on_change([this](const Doc& before, const Doc& after) {
+    const Doc& slice = after ? after : before;
+    if (std::string service = slice["metadata"]["labels"][kServiceName].str(); !service.empty() && slice["metadata"]["labels"][kManagedBy].equals(kManager))
+      queue_.add(machinery::object_key(namespace_of(slice), service));
   });
+  endpoints_.on_change([this](const Doc& before, const Doc& after) {
+    if (before && services_.get(machinery::object_key(before.root()))) queue_.add(machinery::object_key((after ? after : before).root()));
+  });
+}
+
+bool EndpointsController::settled(const std::string& key) {
+  std::lock_guard lock(mutex_);
+  auto it = expected_.find(key);
+  if (it == expected_.end()) return true;
+  std::erase_if(it->second.created, [this](const std::string& slice) { return static_cast<bool>(slices_.get(slice)); });
+  if (!it->second.created.empty() && context_.clock.mono() - it->second.since < kExpectationLimit) return false;
+  expected_.erase(it);
+  return true;
 }
 
 Result<Action> EndpointsController::reconcile(const std::string& key) {
   auto [ns, name] = machinery::split_key(key);
+  if (!settled(key)) return Action::after(kExpectationLimit);
   Doc service = services_.get(key);
   std::vector<Doc> have;
   for (const Doc& s : slices_.list(ns))
@@ -56,7 +72,7 @@ Result<Action> EndpointsController::reconcile(const std::string& key) {
     if (!operations.empty()) (void)context_.client.submit(std::move(operations));
     return Action::wait_for_change();
   }
-  if (service.path("metadata.deletionTimestamp")) return Action::wait_for_change();
+  if (service.path("metadata.deletionTimestamp") || service.path("spec.type").equals("ExternalName")) return Action::wait_for_change();
   std::vector<Doc> pods;
   for (const Doc& p : pods_.list(ns))
     if (selected(service, p)) pods.push_back(p);
@@ -107,10 +123,16 @@ Result<Action> EndpointsController::reconcile(const std::string& key) {
   }
   if (operations.empty()) return Action::wait_for_change();
   Status failure;
-  for (auto& r : context_.client.submit(std::move(operations)))
+  Expected expected{{}, context_.clock.mono()};
+  for (auto& r : context_.client.submit(std::move(operations))) {
     if (!r.ok() && !r.status().is(Reason::NotFound)) failure = r.status();
+    if (r.ok() && (*r)["kind"].equals("EndpointSlice")) expected.created.insert(machinery::object_key(r->root()));
+  }
+  if (!expected.created.empty()) {
+    std::lock_guard lock(mutex_);
+    expected_[key] = std::move(expected);
+  }
   if (!failure.ok()) return failure;
-  // The caches may not show yet what was written: look again, so that nothing is created twice for long.
   return Action::wait_for_change();
 }
 

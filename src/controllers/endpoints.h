@@ -1,5 +1,8 @@
 // Writes the Endpoints and EndpointSlices of every Service with a selector.
 #pragma once
+#include <mutex>
+#include <set>
+
 #include "controllers/context.h"
 
 namespace k8lite::controllers {
@@ -10,7 +13,15 @@ class EndpointsController : public Base {
   Result<machinery::Action> reconcile(const std::string& key) override;
 
  private:
+  bool settled(const std::string& key);
   machinery::Informer &services_, &pods_, &endpoints_, &slices_;
+  // Slices made but not seen by the informer yet: counting without them would make them twice.
+  struct Expected {
+    std::set<std::string> created;
+    Duration since{0};
+  };
+  std::mutex mutex_;
+  std::map<std::string, Expected> expected_;
 };
 
 }  // namespace k8lite::controllers

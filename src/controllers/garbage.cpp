@@ -1,120 +1,167 @@
 #include "controllers/garbage.h"
 
+#include "api/kinds.h"
 #include "base/strings.h"
 
 namespace k8lite::controllers {
 
 using json::Doc;
 using json::Node;
+using json::Value;
 using machinery::Action;
 
 namespace {
-// Kinds that own or are owned in a cluster of built-in workloads.
-constexpr std::tuple<std::string_view, std::string_view, std::string_view> kCollected[] = {
-    {"apps", "deployments", "Deployment"}, {"apps", "replicasets", "ReplicaSet"}, {"apps", "daemonsets", "DaemonSet"}, {"apps", "statefulsets", "StatefulSet"}, {"apps", "controllerrevisions", "ControllerRevision"}, {"", "replicationcontrollers", "ReplicationController"}, {"batch", "jobs", "Job"}, {"batch", "cronjobs", "CronJob"}, {"", "persistentvolumeclaims", "PersistentVolumeClaim"}, {"", "pods", "Pod"}, {"", "services", "Service"}, {"discovery.k8s.io", "endpointslices", "EndpointSlice"},
+
+// Kinds that own or are owned in practice. Each costs an informer, so events and the kinds of policy and storage are not among them.
+constexpr std::pair<std::string_view, std::string_view> kCollected[] = {
+    {"", "nodes"}, {"", "pods"}, {"", "services"}, {"", "endpoints"}, {"", "configmaps"}, {"", "secrets"}, {"", "serviceaccounts"}, {"", "persistentvolumeclaims"}, {"", "replicationcontrollers"},
+    {"apps", "deployments"}, {"apps", "replicasets"}, {"apps", "statefulsets"}, {"apps", "daemonsets"}, {"apps", "controllerrevisions"}, {"batch", "jobs"}, {"batch", "cronjobs"},
+    {"discovery.k8s.io", "endpointslices"}, {"networking.k8s.io", "ingresses"}, {"networking.k8s.io", "networkpolicies"}, {"policy", "poddisruptionbudgets"},
+    {"rbac.authorization.k8s.io", "roles"}, {"rbac.authorization.k8s.io", "rolebindings"}, {"coordination.k8s.io", "leases"},
 };
+constexpr Duration kLookAgain = seconds(5);  // an owner that waits; normally its last dependent's end wakes it
+
 std::string group_of(std::string_view api_version) {
   size_t slash = api_version.find('/');
   return slash == api_version.npos ? "" : std::string(api_version.substr(0, slash));
 }
-bool has_finalizer(const Doc& d, std::string_view name) {
-  for (json::Value f : d.path("metadata.finalizers").items())
-    if (f.equals(name)) return true;
-  return false;
-}
-}  // namespace
 
-GarbageCollector::GarbageCollector(Context& c) : Base(c, "generic-garbage-collector") {
-  for (auto [group, plural, kind] : kCollected) resources_.push_back({std::string(group), std::string(plural), std::string(kind), &c.informer(std::string(group), std::string(plural))});
-  for (const Resource& r : resources_) {
-    std::string prefix = r.group + "/" + r.plural + "|";
-    r.informer->on_change([this, prefix](const Doc& before, const Doc& after) {
-      if (after && (after.path("metadata.ownerReferences") || after.path("metadata.deletionTimestamp"))) queue_.add(prefix + machinery::object_key(after.root()));
-      if (!after)
-        for (auto& [resource, dependent] : dependents_of(uid_of(before))) queue_.add(resource->group + "/" + resource->plural + "|" + machinery::object_key(dependent.root()));
-      // An owner waiting for its dependents looks again when one of them goes.
-      if (!after)
-        for (json::Value o : before.path("metadata.ownerReferences").items())
-          for (const Resource& owner : resources_)
-            if (o["kind"].equals(owner.kind)) queue_.add(owner.group + "/" + owner.plural + "|" + machinery::object_key(namespace_of(before), o["name"].str()));
-    });
-  }
-}
-
-const GarbageCollector::Resource* GarbageCollector::find(const std::string& group, const std::string& plural) const {
-  for (const Resource& r : resources_)
-    if (r.group == group && r.plural == plural) return &r;
+api::KindPtr builtin(const std::string& group, Value kind) {
+  for (const auto& row : api::builtin_kinds())
+    if (row->group == group && kind.equals(row->kind)) return row;
   return nullptr;
 }
 
-std::vector<std::pair<const GarbageCollector::Resource*, Doc>> GarbageCollector::dependents_of(const std::string& uid) const {
-  std::vector<std::pair<const Resource*, Doc>> out;
-  for (const Resource& r : resources_)
-    for (const Doc& d : r.informer->owned_by(uid)) out.emplace_back(&r, d);
-  return out;
+bool is_deleted_in_foreground(const Doc& d) { return d.path("metadata.deletionTimestamp") && has_finalizer(d.root(), "foregroundDeletion"); }
+
+}  // namespace
+
+GarbageCollector::GarbageCollector(Context& c) : Base(c, "generic-garbage-collector") {
+  for (auto [group, plural] : kCollected) {
+    auto row = api::find_builtin(group, "v1", plural);
+    resources_.push_back({std::string(group), std::string(plural), row->kind, row->namespaced, &c.informer(std::string(group), std::string(plural))});
+  }
+  for (const Resource& r : resources_) r.informer->on_change([this, &r](const Doc& before, const Doc& after) { changed(r, before, after); });
 }
 
-bool GarbageCollector::owner_is_gone(json::Value reference, const std::string& ns) const {
-  std::string group = group_of(reference["apiVersion"].str());
-  for (const Resource& r : resources_) {
-    if (r.group != group || !reference["kind"].equals(r.kind)) continue;
-    Doc owner = r.informer->get(machinery::object_key(ns, reference["name"].str()));
-    if (owner && uid_of(owner) == reference["uid"].str()) return false;
-    // The cache may be behind: the API decides.
-    auto live = context_.client.get({r.group, "v1", r.plural, ns, reference["name"].str(), ""});
-    return live.ok() ? live->path("metadata.uid").str() != reference["uid"].str() : live.status().is(Reason::NotFound);
+void GarbageCollector::changed(const Resource& r, const Doc& before, const Doc& after) {
+  std::string key = r.key_of(after ? after : before);
+  {
+    std::lock_guard lock(mutex_);
+    for (Value o : before.path("metadata.ownerReferences").items()) {
+      auto it = dependents_.find(o["uid"].str());
+      if (it != dependents_.end() && it->second.erase(key) && it->second.empty()) dependents_.erase(it);
+    }
+    for (Value o : after.path("metadata.ownerReferences").items()) dependents_[o["uid"].str()].insert(key);
   }
-  return false;  // a kind not watched here is left alone
+  if (after && (after.path("metadata.ownerReferences").size() || after.path("metadata.deletionTimestamp"))) queue_.add(key);
+  // Another object of the same name has another uid: for those that its predecessor owned it is gone all the same.
+  bool replaced = before && after && uid_of(before) != uid_of(after);
+  if (!after || replaced || (is_deleted_in_foreground(after) && !is_deleted_in_foreground(before)))
+    for (const auto& dependent : dependents_of(uid_of(before ? before : after))) queue_.add(dependent);
+  if (before && (!after || before.path("metadata.ownerReferences").raw() != after.path("metadata.ownerReferences").raw())) queue_owners(before);
+}
+
+// Owners that wait for their dependents look again when one of them changes hands or goes.
+void GarbageCollector::queue_owners(const Doc& object) {
+  for (Value o : object.path("metadata.ownerReferences").items())
+    if (const Resource* owner = resource_of(o)) queue_.add(owner->group + "/" + owner->plural + "|" + machinery::object_key(owner->namespaced ? namespace_of(object) : "", o["name"].str()));
+}
+
+std::pair<const GarbageCollector::Resource*, Doc> GarbageCollector::look_up(const std::string& key) const {
+  size_t bar = key.find('|');
+  for (const Resource& r : resources_)
+    if (r.group.size() + 1 + r.plural.size() == bar && key.starts_with(r.group) && key.substr(r.group.size() + 1, r.plural.size()) == r.plural) return {&r, r.informer->get(key.substr(bar + 1))};
+  return {nullptr, {}};
+}
+
+const GarbageCollector::Resource* GarbageCollector::resource_of(Value reference) const {
+  std::string group = group_of(reference["apiVersion"].str());
+  for (const Resource& r : resources_)
+    if (r.group == group && reference["kind"].equals(r.kind)) return &r;
+  return nullptr;
+}
+
+std::vector<std::string> GarbageCollector::dependents_of(const std::string& uid) const {
+  std::lock_guard lock(mutex_);
+  auto it = dependents_.find(uid);
+  return it == dependents_.end() ? std::vector<std::string>() : std::vector<std::string>(it->second.begin(), it->second.end());
+}
+
+Result<OwnerState> GarbageCollector::state_of(Value reference, const std::string& ns) const {
+  auto row = builtin(group_of(reference["apiVersion"].str()), reference["kind"]);
+  if (!row || (row->namespaced && ns.empty())) return OwnerState::Solid;  // a kind not known here, or a reference that cannot be: left alone
+  std::string owner_ns = row->namespaced ? ns : "", name = reference["name"].str(), uid = reference["uid"].str();
+  const Resource* r = resource_of(reference);
+  Doc owner = r ? r->informer->get(machinery::object_key(owner_ns, name)) : Doc();
+  if (!owner || uid_of(owner) != uid) {
+    // The cache may be behind: the API decides.
+    auto live = context_.client.get({row->group, row->version, row->plural, owner_ns, name, ""});
+    if (!live.ok() && !live.status().is(Reason::NotFound)) return live.status();
+    if (!live.ok() || uid_of(*live) != uid) return OwnerState::Gone;
+    owner = *live;
+  }
+  return is_deleted_in_foreground(owner) ? OwnerState::Waiting : OwnerState::Solid;
+}
+
+Result<> GarbageCollector::orphan(const Doc& owner) {
+  for (const auto& key : dependents_of(uid_of(owner))) {
+    auto [resource, dependent] = look_up(key);
+    if (!dependent) continue;
+    Node patch = Node::obj({{"metadata", Node::obj({{"uid", uid_of(dependent)}, {"ownerReferences", without_owner(dependent.root(), uid_of(owner))}})}});
+    auto p = context_.client.patch(resource->path_of(dependent), machinery::PatchType::Merge, patch.dump(), as_manager());
+    if (!p.ok() && !p.status().is(Reason::NotFound)) return p.status();
+  }
+  return {};
 }
 
 Result<Action> GarbageCollector::finalize(const Resource& r, const Doc& owner) {
-  bool orphan = has_finalizer(owner, "orphan"), foreground = has_finalizer(owner, "foregroundDeletion");
-  if (!orphan && !foreground) return Action::wait_for_change();
-  bool blocked = false;
-  for (auto& [resource, dependent] : dependents_of(uid_of(owner))) {
-    machinery::Path path{resource->group, "v1", resource->plural, namespace_of(dependent), name_of(dependent), ""};
-    if (orphan) {
-      Node patch = Node::object();
-      Node refs = Node::array();
-      for (json::Value o : dependent.path("metadata.ownerReferences").items())
-        if (!o["uid"].equals(uid_of(owner))) refs.append(o.to_node());
-      patch["metadata"].set("ownerReferences", refs.size() ? std::move(refs) : Node());
-      auto p = context_.client.patch(path, machinery::PatchType::Merge, patch.dump(), as_manager());
-      if (!p.ok() && !p.status().is(Reason::NotFound)) return p.status();
-    } else {
-      blocked = true;
-      if (dependent.path("metadata.deletionTimestamp")) continue;
-      machinery::DeleteOptions options;
-      options.propagation_policy = "Foreground";
-      options.uid = uid_of(dependent);
-      if (resource->plural == "pods") options.propagation_policy.clear();
-      (void)context_.client.remove(path, options);
+  bool orphans = has_finalizer(owner.root(), "orphan"), foreground = has_finalizer(owner.root(), "foregroundDeletion");
+  if (!orphans && !foreground) return Action::wait_for_change();
+  if (orphans) {
+    TRY_OK(orphan(owner));
+  } else {
+    bool held = false;
+    for (const auto& key : dependents_of(uid_of(owner))) {
+      auto [resource, dependent] = look_up(key);
+      if (!dependent) continue;
+      held |= blocks_owner(dependent.root(), uid_of(owner));
+      if (!dependent.path("metadata.deletionTimestamp")) queue_.add(key);
     }
+    if (held) return Action::after(kLookAgain);
   }
-  if (blocked) return Action::after(seconds(1));
-  Node patch = Node::object(), kept = Node::array();
-  for (json::Value f : owner.path("metadata.finalizers").items())
+  Node kept = Node::array();
+  for (Value f : owner.path("metadata.finalizers").items())
     if (!f.equals("orphan") && !f.equals("foregroundDeletion")) kept.append(f.to_node());
-  patch["metadata"].set("finalizers", kept.size() ? std::move(kept) : Node());
-  auto p = context_.client.patch({r.group, "v1", r.plural, namespace_of(owner), name_of(owner), ""}, machinery::PatchType::Merge, patch.dump(), as_manager());
+  Node patch = Node::obj({{"metadata", Node::obj({{"uid", uid_of(owner)}, {"resourceVersion", owner.path("metadata.resourceVersion").str()}, {"finalizers", kept.size() ? std::move(kept) : Node()}})}});
+  auto p = context_.client.patch(r.path_of(owner), machinery::PatchType::Merge, patch.dump(), as_manager());
   if (!p.ok() && !p.status().is(Reason::NotFound)) return p.status();
   return Action::wait_for_change();
 }
 
 Result<Action> GarbageCollector::reconcile(const std::string& key) {
-  size_t bar = key.find('|'), slash = key.find('/');
-  const Resource* r = find(key.substr(0, slash), key.substr(slash + 1, bar - slash - 1));
-  Doc object = r ? r->informer->get(key.substr(bar + 1)) : Doc();
+  auto [r, object] = look_up(key);
   if (!object) return Action::wait_for_change();
   if (object.path("metadata.deletionTimestamp")) return finalize(*r, object);
-  json::Value references = object.path("metadata.ownerReferences");
-  if (references.size() == 0) return Action::wait_for_change();
-  for (json::Value o : references.items())
-    if (!owner_is_gone(o, namespace_of(object))) return Action::wait_for_change();
+  std::vector<OwnerState> owners;
+  for (Value o : object.path("metadata.ownerReferences").items()) {
+    TRY(OwnerState state, state_of(o, namespace_of(object)));
+    owners.push_back(state);
+  }
+  bool blocking = false;
+  for (const auto& dependent : dependents_of(uid_of(object)))
+    if (Doc d = look_up(dependent).second) blocking |= blocks_owner(d.root(), uid_of(object));
+  GarbagePlan plan = plan_garbage(object, owners, blocking);
+  if (plan.owners) {
+    Node patch = Node::obj({{"metadata", Node::obj({{"uid", uid_of(object)}, {"resourceVersion", object.path("metadata.resourceVersion").str()}, {"ownerReferences", *plan.owners}})}});
+    auto p = context_.client.patch(r->path_of(object), machinery::PatchType::Merge, patch.dump(), as_manager());
+    if (!p.ok() && !p.status().is(Reason::NotFound)) return p.status();
+  }
+  if (!plan.remove) return Action::wait_for_change();
   machinery::DeleteOptions options;
   options.uid = uid_of(object);
-  options.propagation_policy = r->plural == "pods" ? "" : "Background";
-  auto d = context_.client.remove({r->group, "v1", r->plural, namespace_of(object), name_of(object), ""}, options);
+  options.propagation_policy = plan.propagation;
+  auto d = context_.client.remove(r->path_of(object), options);
   if (!d.ok() && !d.status().is(Reason::NotFound) && !d.status().is(Reason::Conflict)) return d.status();
   return Action::wait_for_change();
 }

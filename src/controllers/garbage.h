@@ -1,7 +1,12 @@
 // The garbage collector: what loses its last owner goes, and owners deleted in the foreground or with orphaned dependents are let go when
-// that is done. (Kubernetes documentation, "Garbage Collection".)
+// that is done. (Kubernetes documentation, "Garbage Collection".) Owners and dependents are the kinds listed in garbage.cpp; owners of
+// other built-in kinds are asked for at the API, and what an unknown kind owns is left alone.
 #pragma once
+#include <mutex>
+#include <set>
+
 #include "controllers/context.h"
+#include "controllers/garbage_plan.h"
 
 namespace k8lite::controllers {
 
@@ -14,13 +19,23 @@ class GarbageCollector : public Base {
  private:
   struct Resource {
     std::string group, plural, kind;
-    machinery::Informer* informer;
+    bool namespaced = true;
+    machinery::Informer* informer = nullptr;
+    std::string key_of(const json::Doc& object) const { return group + "/" + plural + "|" + machinery::object_key(object.root()); }
+    machinery::Path path_of(const json::Doc& object) const { return {group, "v1", plural, namespace_of(object), name_of(object), ""}; }
   };
-  const Resource* find(const std::string& group, const std::string& plural) const;
-  bool owner_is_gone(json::Value reference, const std::string& ns) const;
-  std::vector<std::pair<const Resource*, json::Doc>> dependents_of(const std::string& uid) const;
+  void changed(const Resource& resource, const json::Doc& before, const json::Doc& after);
+  void queue_owners(const json::Doc& object);
+  std::pair<const Resource*, json::Doc> look_up(const std::string& key) const;
+  const Resource* resource_of(json::Value reference) const;
+  Result<OwnerState> state_of(json::Value reference, const std::string& ns) const;
+  std::vector<std::string> dependents_of(const std::string& uid) const;
   Result<machinery::Action> finalize(const Resource& resource, const json::Doc& owner);
+  Result<> orphan(const json::Doc& owner);
+
   std::vector<Resource> resources_;
+  mutable std::mutex mutex_;
+  std::map<std::string, std::set<std::string>> dependents_;  // owner's uid -> keys
 };
 
 }  // namespace k8lite::controllers

@@ -16,16 +16,21 @@ NamespaceController::NamespaceController(Context& c) : Base(c, "namespace-contro
   });
 }
 
-Result<bool> NamespaceController::empty(const std::string& ns) {
-  bool empty = true;
+NamespaceController::Remains NamespaceController::empty(const std::string& ns) {
+  Remains out;
   for (const auto& kind : api::builtin_kinds()) {
     bool listed = std::find(kind->verbs.begin(), kind->verbs.end(), "list") != kind->verbs.end() && std::find(kind->verbs.begin(), kind->verbs.end(), "delete") != kind->verbs.end();
     if (!kind->namespaced || !listed) continue;
     machinery::Path path{kind->group, kind->version, kind->plural, ns, "", ""};
-    TRY(auto list, context_.client.list(path, {}));
+    auto list = context_.client.list(path, {});
+    if (!list.ok()) {
+      out.failure = list.status();
+      continue;
+    }
     std::vector<machinery::Operation> operations;
-    for (const Doc& o : list.items) {
-      empty = false;
+    for (const Doc& o : list->items) {
+      ++out.resources[kind->plural + "." + kind->group];
+      for (json::Value f : o.path("metadata.finalizers").items()) ++out.finalizers[f.str()];
       if (o.path("metadata.deletionTimestamp")) continue;
       path.name = name_of(o);
       machinery::DeleteOptions options;
@@ -34,16 +39,50 @@ Result<bool> NamespaceController::empty(const std::string& ns) {
     }
     if (operations.empty()) continue;
     for (auto& r : context_.client.submit(std::move(operations)))
-      if (!r.ok() && !r.status().is(Reason::NotFound)) return r.status();
+      if (!r.ok() && !r.status().is(Reason::NotFound)) out.failure = r.status();
   }
-  return empty;
+  return out;
 }
+
+namespace {
+
+std::string counted(const char* intro, const std::map<std::string, int>& counts, const char* middle, const char* end) {
+  std::string out;
+  for (const auto& [what, n] : counts) out += (out.empty() ? "" : ", ") + what + middle + std::to_string(n) + end;
+  return intro + out;
+}
+
+// As upstream words them; `kubectl describe namespace` shows why an end takes long.
+Node end_status(const Doc& ns, const std::map<std::string, int>& resources, const std::map<std::string, int>& finalizers, const Status& failure, Instant now) {
+  Node status = ns["status"].exists() ? ns["status"].to_node() : Node::object();
+  json::Value old = ns.path("status.conditions");
+  Node list = Node::array();
+  auto set = [&](const char* type, bool value, const char* reason, const std::string& message) { set_condition(list, old, type, value ? "True" : "False", reason, message, now); };
+  set("NamespaceDeletionDiscoveryFailure", false, "ResourcesDiscovered", "All resources successfully discovered");
+  set("NamespaceDeletionGroupVersionParsingFailure", false, "ParsedGroupVersions", "All legacy kube types successfully parsed");
+  set("NamespaceDeletionContentFailure", !failure.ok(), failure.ok() ? "ContentDeleted" : "ContentDeletionFailed", failure.ok() ? "All content successfully deleted, may be waiting on finalization" : "Failed to delete all resource types: " + failure.message());
+  set("NamespaceContentRemaining", !resources.empty(), resources.empty() ? "ContentRemoved" : "SomeResourcesRemain", resources.empty() ? "All content successfully removed" : counted("Some resources are remaining: ", resources, " has ", " resource instances"));
+  set("NamespaceFinalizersRemaining", !finalizers.empty(), finalizers.empty() ? "ContentHasNoFinalizers" : "SomeFinalizersRemain",
+      finalizers.empty() ? "All content-preserving finalizers finished" : counted("Some content in the namespace has finalizers remaining: ", finalizers, " in ", " resource instances"));
+  status.set("phase", "Terminating");
+  status.set("conditions", std::move(list));
+  return status;
+}
+
+}  // namespace
 
 Result<Action> NamespaceController::reconcile(const std::string& key) {
   Doc ns = namespaces_.get(key);
   if (!ns || !ns.path("metadata.deletionTimestamp")) return Action::wait_for_change();
-  TRY(bool is_empty, empty(key));
-  if (!is_empty) return Action::after(milliseconds(200));
+  Remains left = empty(key);
+  Node status = end_status(ns, left.resources, left.finalizers, left.failure, context_.clock.now());
+  // An object whose creation was let in before the deletion was known may still be on its way through the store's writer. That it is empty
+  // is written first, through the same writer; only a look after that is trusted.
+  bool known = status == ns["status"].to_node();
+  TRY_OK(write_status(context_.client, {"", "v1", "namespaces", "", "", ""}, ns, status, as_manager()));
+  if (!left.failure.ok()) return left.failure;
+  if (!left.resources.empty()) return Action::after(milliseconds(500));
+  if (!known) return Action::after(milliseconds(1));
   Node object = ns.to_node();
   std::erase_if(object["spec"]["finalizers"].items(), [](const Node& f) { return f.str() == "kubernetes"; });
   auto r = context_.client.update({"", "v1", "namespaces", "", key, "finalize"}, Doc::from(object), as_manager());

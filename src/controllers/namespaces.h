@@ -1,5 +1,7 @@
 // Namespaces: empties those that are being deleted, and gives the others their default service account and the cluster's CA.
 #pragma once
+#include <map>
+
 #include "controllers/context.h"
 
 namespace k8lite::controllers {
@@ -10,7 +12,12 @@ class NamespaceController : public Base {
   Result<machinery::Action> reconcile(const std::string& key) override;
 
  private:
-  Result<bool> empty(const std::string& ns);  // deletes content; true when none is left
+  // What is still there after deletions were asked for.
+  struct Remains {
+    std::map<std::string, int> resources, finalizers;  // counts: "pods.", "deployments.apps"; "example.org/hold"
+    Status failure;
+  };
+  Remains empty(const std::string& ns);
   machinery::Informer& namespaces_;
 };
 

@@ -9,8 +9,24 @@ using json::Doc;
 using json::Node;
 using machinery::Action;
 
+namespace {
+constexpr Duration kGoneGrace = seconds(40);  // a node made again in the meantime keeps its pods
+
+bool may_evict(const Doc& node) {
+  for (json::Value t : node.path("spec.taints").items())
+    if (t["effect"].equals("NoExecute")) return true;
+  return false;
+}
+}  // namespace
+
 NodeController::NodeController(Context& c) : Base(c, "node-controller"), nodes_(c.informer("", "nodes")), leases_(c.informer("coordination.k8s.io", "leases")), pods_(c.informer("", "pods")) {
   nodes_.on_change([this](const Doc& before, const Doc& after) { queue_.add(name_of(after ? after : before)); });
+  pods_.on_change([this](const Doc& before, const Doc& after) {
+    std::string node = after.path("spec.nodeName").str();
+    if (node.empty() || (before && before.path("spec.nodeName").equals(node))) return;
+    Doc n = nodes_.get(node);
+    if (!n || may_evict(n)) queue_.add(node);
+  });
   leases_.on_change([this](const Doc&, const Doc& after) {
     if (!after || namespace_of(after) != "kube-node-lease") return;
     bool returned = false;
@@ -47,12 +63,34 @@ Result<> NodeController::mark_unknown(const Doc& node) {
   return {};
 }
 
-Result<Action> NodeController::reconcile(const std::string& key) {
-  Doc node = nodes_.get(key);
-  if (!node) {
+Result<Action> NodeController::clean_up(const std::string& key) {
+  {
     std::lock_guard lock(mutex_);
     seen_.erase(key);
-    return Action::wait_for_change();
+    Duration since = gone_.emplace(key, context_.clock.mono()).first->second, left = since + kGoneGrace - context_.clock.mono();
+    if (left > Duration{0}) return Action::after(left);
+  }
+  auto live = context_.client.get({"", "v1", "nodes", "", key, ""});
+  if (live.ok() || !live.status().is(Reason::NotFound)) return live.ok() ? Action::wait_for_change() : Result<Action>(live.status());
+  for (const Doc& p : pods_.list()) {
+    if (!p.path("spec.nodeName").equals(key)) continue;
+    machinery::DeleteOptions options;
+    options.grace_period_seconds = 0;  // nobody is left to end it
+    options.uid = uid_of(p);
+    auto r = context_.client.remove({"", "v1", "pods", namespace_of(p), name_of(p), ""}, options);
+    if (!r.ok() && !r.status().is(Reason::NotFound)) return r.status();
+  }
+  std::lock_guard lock(mutex_);
+  gone_.erase(key);
+  return Action::wait_for_change();
+}
+
+Result<Action> NodeController::reconcile(const std::string& key) {
+  Doc node = nodes_.get(key);
+  if (!node) return clean_up(key);
+  {
+    std::lock_guard lock(mutex_);
+    gone_.erase(key);
   }
   if (node.path("spec.podCIDR").empty()) {
     std::vector<std::string> used;

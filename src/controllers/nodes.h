@@ -13,9 +13,10 @@ class NodeController : public Base {
 
  private:
   Result<> mark_unknown(const json::Doc& node);
+  Result<machinery::Action> clean_up(const std::string& node);  // it is no more: nor are its pods
   machinery::Informer &nodes_, &leases_, &pods_;
   std::mutex mutex_;
-  std::map<std::string, Duration> seen_;  // mono, by node
+  std::map<std::string, Duration> seen_, gone_;  // mono, by node: last renewal; first noticed as deleted
 };
 
 }  // namespace k8lite::controllers

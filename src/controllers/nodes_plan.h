@@ -15,7 +15,8 @@ struct NodePlan {
   std::vector<std::string> evict;        // pod keys
   Duration again{0};                     // when something is due
 };
-// `last_seen`: when this process observed the last renewal of the node's lease. `used` are the pod networks of all nodes.
+// `silent_for`: how long ago this process saw the node's lease renewed. Taints of conditions and of silence are put on and taken off,
+// others stay; every NoExecute taint gets the time it was seen first, which is when the pods' tolerationSeconds begin.
 NodePlan plan_node(const json::Doc& node, Duration silent_for, const std::vector<json::Doc>& pods, Instant now);
 // The first free network of the given size below the cluster's; "" when there is none.
 std::string next_pod_cidr(const std::string& cluster_cidr, const std::vector<std::string>& used, int bits = 24);

@@ -13,9 +13,9 @@ ReplicaSetController::ReplicaSetController(Context& c, const char* name, const c
   sets_.on_change([this](const Doc& before, const Doc& after) { queue_.add(machinery::object_key((after ? after : before).root())); });
   pods_.on_change([this](const Doc& before, const Doc& after) {
     const Doc& pod = after ? after : before;
-    json::Value owner = controller_of(pod.root());
-    if (owner && owner["kind"].equals(kind_)) return queue_.add(machinery::object_key(namespace_of(pod), owner["name"].str()));
-    if (owner || !after) return;
+    for (const Doc* state : {&before, &after})  // who lost it wants to know as well
+      if (json::Value owner = controller_of(state->root()); owner["kind"].equals(kind_)) queue_.add(machinery::object_key(namespace_of(pod), owner["name"].str()));
+    if (!after || controller_of(after.root())) return;
     for (const Doc& set : sets_.list(namespace_of(pod))) {  // an orphan: somebody may adopt it
       auto selector = selector_of(set);
       if (selector.ok() && selector->matches(pod["metadata"]["labels"])) queue_.add(machinery::object_key(set.root()));

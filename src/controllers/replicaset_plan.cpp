@@ -25,8 +25,13 @@ auto rank(const Doc& pod, int64_t on_node) {
     return p == "Pending" ? 0 : p == "Unknown" ? 1 : 2;
   };
   int64_t cost = parse_int(pod["metadata"]["annotations"]["controller.kubernetes.io/pod-deletion-cost"].str()).value_or(0);
+  // Who became ready later goes first: the others have proved themselves longer.
+  int64_t ready_since = 0;
+  for (json::Value c : pod.path("status.conditions").items())
+    if (c["type"].equals("Ready") && c["status"].equals("True"))
+      if (auto t = parse_rfc3339(c["lastTransitionTime"].str())) ready_since = t->us;
   auto created = parse_rfc3339(pod.path("metadata.creationTimestamp").str());
-  return std::make_tuple(!pod.path("spec.nodeName").empty(), phase(), pod_is_ready(pod.root()), cost, -on_node, -restarts(pod), created ? -created->us : 0, name_of(pod));
+  return std::make_tuple(!pod.path("spec.nodeName").empty(), phase(), pod_is_ready(pod.root()), cost, -on_node, -ready_since, -restarts(pod), created ? -created->us : 0, name_of(pod));
 }
 
 }  // namespace

@@ -10,7 +10,7 @@ struct ReplicaSetPlan {
   json::Node status;
 };
 // `pods` are those it controls. Victims: not assigned before assigned, pending before running, not ready before ready, lower deletion
-// cost, more pods on the same node, younger, more restarts.
+// cost, more pods on the same node, ready for a shorter time, more restarts, younger.
 ReplicaSetPlan plan_replica_set(const json::Doc& set, const std::vector<json::Doc>& pods, Instant now);
 
 }  // namespace k8lite::controllers

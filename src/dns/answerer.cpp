@@ -26,6 +26,10 @@ void Answerer::handle(std::string_view packet, Send send) {
   if (query.edns_version != 0) return send(error_reply(query, kNoError), query.udp_size);
   if (query.klass != kClassIn || query.type == kAxfr || query.type == kIxfr) return send(error_reply(query, kRefused), query.udp_size);
 
+  if (forwarder_.is_probe(query.name)) {
+    forwarder_.loop_found();
+    return send(error_reply(query, kRefused), query.udp_size);
+  }
   if (records_.in_zone(query.name) && !zone_ready_()) return send(error_reply(query, kServFail), query.udp_size);
   Records::Outcome outcome = records_.answer(query.name, query.type, turn_++);
   if (outcome.ours) {

@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include <atomic>
+#include <cerrno>
 #include <thread>
 
 #include "base/log.h"
@@ -10,6 +11,11 @@
 #include "dns/listener.h"
 
 namespace k8lite::dns {
+namespace {
+
+constexpr int kOtherPort = 10053;  // a fixed one before any: flows that the kernel remembers go on after a restart
+
+}  // namespace
 
 struct DnsServer::Impl {
   machinery::Informer& services;
@@ -48,8 +54,14 @@ struct DnsServer::Impl {
     forwarder = std::make_unique<Forwarder>(*poll, system_random(), std::move(upstreams));
     answerer = std::make_unique<Answerer>(*records, *forwarder, [this] { return zone_ready(); });
     listener = std::make_unique<Listener>(*poll, *answerer);
-    TRY(int bound, listener->open(options.addresses, options.port));
-    port = bound;
+    auto bound = listener->open(options.addresses, options.port);
+    for (int other : {kOtherPort, 0}) {
+      if (bound.ok() || !options.other_port_if_taken || bound.status().sys_errno() != EADDRINUSE) break;
+      listener = std::make_unique<Listener>(*poll, *answerer);
+      bound = listener->open(options.addresses, other);
+    }
+    if (!bound.ok()) return bound.status();
+    port = *bound;
     return {};
   }
 };

@@ -16,6 +16,8 @@ struct DnsOptions {
   std::string domain = "cluster.local";
   std::string resolv_conf = "/etc/resolv.conf";  // upstream name servers; looked at again when a query needs it, at most once a second
   int upstream_port = 53;
+  // Taken when another program has `port` on every address of the machine; whoever starts the server then leads its clients there.
+  bool other_port_if_taken = false;
 };
 
 // The informers watch services (core/v1) and endpointslices (discovery.k8s.io/v1); the constructor registers handlers, so they are

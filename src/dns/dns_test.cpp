@@ -145,7 +145,7 @@ class FakeUpstream {
         sockaddr_in from{};
         socklen_t size = sizeof from;
         ssize_t n = recvfrom(udp_.fd.get(), buffer, sizeof buffer, 0, reinterpret_cast<sockaddr*>(&from), &size);
-        std::string packet(buffer, n > 0 ? size_t(n) : 0), reply = reply_to(packet, false);
+        std::string packet(buffer, n > 0 ? size_t(n) : 0), reply = silent ? std::string() : reply_to(packet, false);
         auto send_back = [this, &from, size](const std::string& r) { sendto(udp_.fd.get(), r.data(), r.size(), 0, reinterpret_cast<sockaddr*>(&from), size); };
         if (packet.find("\x03lie") != packet.npos) {
           std::string forged = reply;
@@ -163,6 +163,11 @@ class FakeUpstream {
     }
   }
   Socket udp_, tcp_;
+
+ public:
+  std::atomic<bool> silent{false};
+
+ private:
   std::atomic<bool> stop_{false};
   std::atomic<int> asked_{0};
   std::thread thread_;
@@ -351,14 +356,64 @@ TEST_CASE("dns server: where no name server can be reached, clients hear so at o
   CHECK(system_clock().mono() - start < seconds(1));
 
   World mute;
+  mute.upstream.silent = true;
   CHECK(read(mute.udp(ask("mute.example.org"))).rcode() == kServFail);  // two full waits tell that it is silent
   start = system_clock().mono();
   CHECK(read(mute.udp(ask("mute.example.net"))).rcode() == kServFail);
   CHECK(system_clock().mono() - start < milliseconds(1500));
+  mute.upstream.silent = false;
   CHECK(address_answers(mute.udp(ask("www.example.org"))).size() == 1);  // it speaks again
   start = system_clock().mono();
   CHECK(read(mute.udp(ask("mute.example.com"))).rcode() == kServFail);
   CHECK(system_clock().mono() - start > milliseconds(3500));             // and is trusted again
+}
+
+TEST_CASE("dns server: a name server that forwards to us is found out and not asked for a while") {
+  // Sends every question on to the server and tells nobody the answers.
+  Socket in = bound(SOCK_DGRAM);
+  std::atomic<int> target = 0, relayed = 0;
+  std::atomic<bool> stop = false;
+  std::thread relay([&] {
+    while (!stop) {
+      if (!readable(in.fd.get(), 20)) continue;
+      char buffer[4096];
+      ssize_t n = recv(in.fd.get(), buffer, sizeof buffer, 0);
+      if (n <= 0 || !target) continue;
+      ++relayed;
+      os::Fd out = connected(SOCK_DGRAM, target);
+      send(out.get(), buffer, size_t(n), 0);
+    }
+  });
+  World w;
+  w.server->stop();
+  w.server = std::make_unique<DnsServer>(w.services, w.slices, DnsOptions{{"127.0.0.1"}, 0, "cluster.local", w.conf, in.port});
+  REQUIRE(w.server->start().ok());
+  target = w.server->port();
+  auto start = system_clock().mono();
+  CHECK(read(w.udp(ask("www.example.org"))).rcode() == kServFail);
+  CHECK(system_clock().mono() - start < milliseconds(2500));
+  start = system_clock().mono();
+  for (const char* name : {"a.example.org", "b.example.org", "www.example.org"}) CHECK(read(w.udp(ask(name))).rcode() == kServFail);
+  CHECK(system_clock().mono() - start < milliseconds(300));
+  CHECK(relayed < 6);
+  stop = true;
+  relay.join();
+}
+
+TEST_CASE("dns server: where another program has the port, another one is taken when that is allowed") {
+  World w;
+  Socket taken = bound(SOCK_DGRAM);
+  DnsOptions options{{"127.0.0.1"}, taken.port, "cluster.local", w.conf, w.upstream.port()};
+  DnsServer strict(w.services, w.slices, options);
+  CHECK(!strict.start().ok());
+  options.other_port_if_taken = true;
+  DnsServer other(w.services, w.slices, options);
+  auto started = other.start();
+  INFO(started.status().message());
+  REQUIRE(started.ok());
+  CHECK(other.port() != taken.port);
+  CHECK(other.port() > 0);
+  other.stop();
 }
 
 TEST_CASE("dns server: pipelined questions on one connection are all answered, also after the client's end") {

@@ -1,11 +1,14 @@
 #include "dns/forwarder.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
 
+#include "base/log.h"
 #include "base/strings.h"
 
 namespace k8lite::dns {
@@ -15,6 +18,8 @@ constexpr Duration kUdpWait = seconds(2), kTcpWait = seconds(2);
 constexpr Duration kFailingWait = seconds(1);  // still longer than a way over a satellite
 constexpr Duration kFailing = seconds(10);     // then a server gets full waits again
 constexpr int kFailingAfter = 2;
+constexpr Duration kLoopPause = seconds(30);   // until a server that forwards to us is tried again
+constexpr const char* kProbeKey = "probe";     // no wire form of a name begins so
 constexpr Duration kPrefer = seconds(30);  // then the first of the list has its chance again, which may know more names
 constexpr size_t kMaxAsking = 1000;  // questions out at a time; a descriptor each
 constexpr size_t kMaxWaiters = 100;  // for one and the same of them
@@ -30,6 +35,13 @@ std::string cache_key(const Query& q) {
 }
 
 std::string address_key(const Upstream& u) { return {reinterpret_cast<const char*>(&u.address), u.size}; }
+
+std::string address_text(const Upstream& u) {
+  char text[INET6_ADDRSTRLEN] = "";
+  if (u.address.ss_family == AF_INET) inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in&>(u.address).sin_addr, text, sizeof text);
+  else inet_ntop(AF_INET6, &reinterpret_cast<const sockaddr_in6&>(u.address).sin6_addr, text, sizeof text);
+  return text;
+}
 
 }  // namespace
 
@@ -72,6 +84,7 @@ void Forwarder::resolve(const Query& query, Done done) {
   asking->first = poll_.now() < prefer_until_ ? good_server_ % servers.size() : 0;
   asking_.emplace(key, asking);
   asking->refused.resize(servers.size());
+  for (size_t i = 0; i < servers.size(); ++i) asking->refused[i] = loops(servers[i]);
   bool hope = std::any_of(servers.begin(), servers.end(), [this](const Upstream& u) { return !failing(u); });
   asking->most_tries = hope ? std::max(kMinTries, servers.size()) : servers.size();
   next_server(*asking);
@@ -84,9 +97,46 @@ bool Forwarder::failing(const Upstream& server) const {
   return it != health_.end() && poll_.now() < it->second.failing_until;
 }
 
+bool Forwarder::loops(const Upstream& server) const {
+  auto it = health_.find(address_key(server));
+  return it != health_.end() && poll_.now() < it->second.loops_until;
+}
+
+void Forwarder::probe(const Upstream& server) {
+  if (asking_.count(kProbeKey)) return;
+  probe_name_ = {random_hex(random_, 8), "loop", "k8lite"};
+  probed_ = server;
+  auto asking = std::make_shared<Asking>();
+  asking->key = kProbeKey;
+  asking->query.name = probe_name_;
+  asking->query.type = kHinfo;
+  asking->servers = {server};
+  asking->refused.resize(1);
+  asking->most_tries = 1;
+  asking_.emplace(kProbeKey, asking);
+  next_server(*asking);
+}
+
+void Forwarder::loop_found() {
+  const std::string key = address_key(probed_);
+  Health& h = health_[key];
+  if (poll_.now() < h.loops_until) return;
+  h.loops_until = poll_.now() + kLoopPause;
+  log_error("dns: a name server of this node forwards to the cluster's DNS, which forwards to it: names outside of the cluster cannot be resolved through it", {{"server", address_text(probed_)}});
+  std::vector<std::shared_ptr<Asking>> waiting;
+  for (auto& [name, asking] : asking_)
+    if (address_key(asking->servers[asking->server()]) == key) waiting.push_back(asking);
+  for (auto& asking : waiting) {
+    asking->refused[asking->server()] = true;
+    next_server(*asking);
+  }
+}
+
 // The server asked last gave no reply in time, or the network says that it will give none.
 void Forwarder::missed(Asking& a, bool refused) {
+  if (a.key == kProbeKey) return;
   if (refused) a.refused[a.server()] = true;
+  else probe(a.servers[a.server()]);
   if (a.short_wait && !refused) return;
   if (health_.size() > kMaxAsking) health_.clear();  // servers of many a resolv.conf ago
   Health& h = health_of(a);
@@ -199,7 +249,7 @@ void Forwarder::take(Asking& a, std::string response) {
     good_server_ = by;
     prefer_until_ = poll_.now() + kPrefer;
   }
-  cache_.put(a.key, response, poll_.now());
+  if (a.key != kProbeKey) cache_.put(a.key, response, poll_.now());
   finish(a, std::move(response));
 }
 

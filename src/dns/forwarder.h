@@ -24,6 +24,10 @@ class Forwarder {
 
   Forwarder(Poll& poll, Random& random, Upstreams upstreams) : poll_(poll), random_(random), upstreams_(std::move(upstreams)) {}
   ~Forwarder();
+  // When a server is silent a name that only we ask for is asked of it. Whoever sees a question for that name has got it back: the server
+  // (or one behind it) forwards to us, and is left alone for a while.
+  bool is_probe(const Name& name) const { return !probe_name_.empty() && same_name(name, probe_name_); }
+  void loop_found();
   // Calls back at once from the cache, or later. Uses of the query: name, type, class, EDNS, DO and CD.
   void resolve(const Query& query, Done done);
 
@@ -31,11 +35,13 @@ class Forwarder {
   struct Asking;
   struct Health {
     int misses = 0;  // full waits in vain, one after another
-    Duration failing_until{0};
+    Duration failing_until{0}, loops_until{0};
   };
   Health& health_of(const Asking& asking);
   bool failing(const Upstream& server) const;
+  bool loops(const Upstream& server) const;
   void missed(Asking& asking, bool refused);
+  void probe(const Upstream& server);
   void next_server(Asking& asking);
   bool open_socket(Asking& asking, int type);
   bool ask_by_udp(Asking& asking);
@@ -54,6 +60,8 @@ class Forwarder {
   size_t good_server_ = 0;
   Duration prefer_until_{0};
   std::unordered_map<std::string, Health> health_;  // by address; of servers that have failed since their last reply
+  Name probe_name_;
+  Upstream probed_;
   std::unordered_map<std::string, std::shared_ptr<Asking>> asking_;
 };
 

@@ -1,285 +1,207 @@
 #include "image/pull.h"
 
+#include <cerrno>
+#include <thread>
+
 #include "base/log.h"
 #include "base/strings.h"
-#include "base/yaml.h"
-#include "net/http.h"
-#include "os/files.h"
 
 namespace k8lite::image {
 namespace {
 
 using json::Node;
-using net::ClientRequest;
-using net::ClientResponse;
 
-constexpr size_t kMaxManifest = 4 << 20;
-constexpr int kMaxRedirects = 5;
-constexpr std::string_view kAccept =
+constexpr size_t kMaxThreads = 8;  // of one pull; how many work at once is the puller's bound
+constexpr const char* kAccept =
     "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, "
     "application/vnd.docker.distribution.manifest.v2+json";
 
-// A connection to one registry with its credentials.
-class Session {
- public:
-  Session(async::Loop& loop, std::string endpoint, RegistryConfig config, std::vector<RegistryAuth> auth) : loop_(loop), endpoint_(std::move(endpoint)), config_(std::move(config)), auth_(std::move(auth)) {
-    if (!config_.auth.username.empty()) auth_.push_back(config_.auth);
-    auth_.push_back({});
-  }
-
-  Result<std::unique_ptr<ClientResponse>> get(const std::string& path, std::string_view accept) {
-    TRY(auto response, send(endpoint_ + path, accept, authorization_));
-    if (response->status == 401) {
-      std::string challenge(response->headers.get("WWW-Authenticate"));
-      for (const auto& auth : auth_) {
-        auto header = answer(challenge, auth);
-        if (!header.ok()) continue;
-        TRY(response, send(endpoint_ + path, accept, *header));
-        if (response->status != 401 && response->status != 403) {
-          authorization_ = *header;
-          break;
-        }
-      }
-    }
-    if (response->status == 200) return response;
-    std::string url = endpoint_ + path;
-    if (response->status == 404) return not_found("failed to resolve reference: " + url + ": not found");
-    if (response->status == 401 || response->status == 403) return Status(Reason::Forbidden, "pull access denied, repository does not exist or may require authorization: server message: insufficient_scope: authorization failed");
-    return unavailable("unexpected status from GET request to " + url + ": " + std::to_string(response->status));
-  }
-
-  Result<std::string> text(const std::string& path, std::string_view accept) {
-    TRY(auto response, get(path, accept));
-    return async::block_on(loop_, response->read_body(kMaxManifest));
-  }
-  async::Loop& loop() { return loop_; }
-
- private:
-  Result<std::unique_ptr<ClientResponse>> send(std::string url, std::string_view accept, std::string authorization) {
-    for (int hop = 0; hop < kMaxRedirects; ++hop) {
-      TRY(net::Url parsed, net::Url::parse(url));
-      net::HttpClientOptions options{.host = parsed.host, .port = parsed.port, .tls = nullptr};
-      if (parsed.scheme == "https") {
-        TRY(options.tls, net::make_tls_client({.ca_pem = config_.ca_pem, .insecure_skip_verify = config_.insecure_skip_verify, .certificate_pem = config_.certificate_pem, .key_pem = config_.key_pem, .server_name = {}}));
-      }
-      std::string key = parsed.scheme + parsed.host + std::to_string(parsed.port);
-      auto& client = clients_[key];
-      if (!client) client = net::make_http_client(loop_, options);
-      ClientRequest request{"GET", parsed.target, {{"User-Agent", "k8lite"}}, {}};
-      if (!accept.empty()) request.headers.add("Accept", std::string(accept));
-      if (!authorization.empty()) request.headers.add("Authorization", authorization);
-      TRY(auto response, async::block_on(loop_, client->send(std::move(request))));
-      if (response->status < 300 || response->status > 308 || response->status == 304) return response;
-      std::string to(response->headers.get("Location"));
-      if (to.starts_with("/")) to = parsed.scheme + "://" + (parsed.host.find(':') != parsed.host.npos ? "[" + parsed.host + "]" : parsed.host) + ":" + std::to_string(parsed.port) + to;
-      if (auto next = net::Url::parse(to); next.ok() && (next->host != parsed.host || next->port != parsed.port)) authorization.clear();  // never to another host
-      url = to;
-    }
-    return bad_request(url + ": more than " + std::to_string(kMaxRedirects) + " redirects");
-  }
-
-  // The Authorization header for a challenge: `Bearer realm="…",service="…",scope="…"` or Basic.
-  Result<std::string> answer(const std::string& challenge, const RegistryAuth& auth) {
-    std::string basic = "Basic " + base64_encode(auth.username + ":" + auth.password);
-    if (lower(challenge).starts_with("basic")) {
-      if (auth.username.empty()) return Status(Reason::Unauthorized, "the registry wants a user name and password");
-      return basic;
-    }
-    auto field = [&challenge](const std::string& name) {
-      size_t at = challenge.find(name + "=\"");
-      if (at == challenge.npos) return std::string();
-      at += name.size() + 2;
-      return challenge.substr(at, challenge.find('"', at) - at);
-    };
-    std::string realm = field("realm");
-    if (realm.empty()) return Status(Reason::Unauthorized, "the registry refuses without saying how to authenticate");
-    std::string url = realm + (realm.find('?') == realm.npos ? "?" : "&") + "service=" + url_encode(field("service")) + "&scope=" + url_encode(field("scope"));
-    TRY(auto response, send(url, "", auth.username.empty() ? "" : basic));
-    TRY(std::string body, async::block_on(loop_, response->read_body(1 << 20)));
-    if (response->status != 200) return Status(Reason::Unauthorized, "the registry's token server answered " + std::to_string(response->status));
-    TRY(Node token, Node::parse(body));
-    std::string text = token.get("token").str_or(token.get("access_token").str());
-    return "Bearer " + text;
-  }
-
-  async::Loop& loop_;
-  std::string endpoint_;
-  RegistryConfig config_;
-  std::vector<RegistryAuth> auth_;
-  std::string authorization_;
-  std::map<std::string, std::shared_ptr<net::HttpClient>> clients_;
-};
-
-class HttpSource : public Source {
- public:
-  HttpSource(async::Loop& loop, std::unique_ptr<ClientResponse> response) : loop_(loop), response_(std::move(response)) {}
-  Result<size_t> read(char* buffer, size_t size) override {
-    if (at_ >= piece_.size()) {
-      TRY(piece_, async::block_on(loop_, response_->read_chunk()));
-      at_ = 0;
-      if (piece_.empty()) return size_t{0};
-    }
-    size_t n = piece_.copy(buffer, size, at_);
-    at_ += n;
-    return n;
-  }
-
- private:
-  async::Loop& loop_;
-  std::unique_ptr<ClientResponse> response_;
-  std::string piece_;
-  size_t at_ = 0;
-};
-
-// The compressed stream's digest is checked too, once everything has passed through.
-class Borrowed : public Source {
- public:
-  explicit Borrowed(Source& s) : inner_(s) {}
-  Result<size_t> read(char* b, size_t n) override { return inner_.read(b, n); }
-
- private:
-  Source& inner_;
-};
-
-class TextBody : public Source {
- public:
-  explicit TextBody(std::string_view t) : text_(t) {}
-  Result<size_t> read(char* b, size_t n) override {
-    size_t k = text_.copy(b, n);
-    text_.remove_prefix(k);
-    return k;
-  }
-
- private:
-  std::string_view text_;
-};
-Result<std::string> digest_of(std::string_view text) {
-  TextBody body(text);
-  HashingSource hash(body);
-  TRY_OK(hash.drain());
-  return hash.digest();
-}
-
-struct Platform {
-  std::string architecture, variant;
-};
-Platform this_platform() {
-#if defined(__aarch64__)
-  return {"arm64", "v8"};
-#elif defined(__arm__)
-  return {"arm", "v7"};
-#else
-  return {"amd64", ""};
-#endif
-}
-
-Result<std::string> choose(const Node& index) {
-  Platform p = this_platform();
-  std::string fallback;
-  for (const Node& m : index.get("manifests").items()) {
-    const Node& platform = m.get("platform");
-    if (platform.get("os").str_or("linux") != "linux" || platform.get("architecture").str() != p.architecture) continue;
-    std::string variant = platform.get("variant").str();
-    if (variant == p.variant || variant.empty() || p.variant.empty()) return m.get("digest").str();
-    if (fallback.empty()) fallback = m.get("digest").str();
-  }
-  if (fallback.empty()) return not_found("no match for platform in manifest: not found");
-  return fallback;
-}
-
-bool is_loopback(const std::string& registry) {
-  std::string host = registry.substr(0, registry.rfind(':'));
-  return host == "localhost" || host.starts_with("127.") || registry.starts_with("[::1]");
+Result<std::string> checked_text(Remote& remote, const std::string& path, const std::string& accept, const std::string& digest) {
+  TRY(std::string text, remote.text(path, accept, kMaxManifest));
+  if (std::string got = digest_of(text); got != digest) return bad_request("unexpected digest of " + path + ": " + got + ", expected " + digest);
+  return text;
 }
 
 }  // namespace
 
-Result<Registries> read_registries(const std::string& path) {
-  Registries out;
-  auto text = os::read_file(path);
-  if (!text.ok()) return text.status().is(Reason::NotFound) ? Result<Registries>(out) : Result<Registries>(text.status());
-  TRY(auto documents, parse_yaml(*text, path));
-  if (documents.empty() || !documents[0].value.is_object()) return out;
-  const Node& root = documents[0].value;
-  for (const auto& [host, m] : root.get("mirrors").members())
-    for (const Node& e : m.get("endpoint").items()) out.mirrors[host].endpoints.push_back(e.str());
-  for (const auto& [host, c] : root.get("configs").members()) {
-    RegistryConfig config;
-    config.auth = {c.path("auth.username").str(), c.path("auth.password").str()};
-    if (std::string both = c.path("auth.auth").str(); !both.empty()) {
-      std::string plain = base64_decode(both).value_or("");
-      size_t colon = plain.find(':');
-      if (colon != plain.npos) config.auth = {plain.substr(0, colon), plain.substr(colon + 1)};
+class Puller::Turn {
+ public:
+  Turn(Puller& puller, std::string key) : puller_(puller), key_(std::move(key)) {
+    std::unique_lock lock(puller_.mutex_);
+    puller_.wake_.wait(lock, [this] { return !puller_.busy_.count(key_); });
+    puller_.busy_.insert(key_);
+  }
+  ~Turn() {
+    std::lock_guard lock(puller_.mutex_);
+    puller_.busy_.erase(key_);
+    puller_.wake_.notify_all();
+  }
+
+ private:
+  Puller& puller_;
+  const std::string key_;
+};
+
+class Puller::Slot {
+ public:
+  explicit Slot(Puller& puller) : puller_(puller) {
+    std::unique_lock lock(puller_.mutex_);
+    puller_.wake_.wait(lock, [this] { return puller_.slots_ > 0; });
+    --puller_.slots_;
+  }
+  ~Slot() {
+    std::lock_guard lock(puller_.mutex_);
+    ++puller_.slots_;
+    puller_.wake_.notify_all();
+  }
+
+ private:
+  Puller& puller_;
+};
+
+Puller::Puller(async::Loop& loop, ImageStore& store, std::string registries_file, Environment environment, PullerOptions options)
+    : loop_(loop), store_(store), registries_(std::move(registries_file)), environment_(std::move(environment)), options_(options), slots_(options.parallel_layers) {}
+
+void Puller::stop() { stopping_ = true; }
+
+Result<Pulled> Puller::pull(const Reference& reference, const std::vector<RegistryAuth>& auth) {
+  std::string what = "failed to pull and unpack image " + json::quoted(reference.text());
+  TRY(auto registries, registries_.current());
+  Turn turn(*this, "image " + reference.text());
+  std::string before;  // what mirrors said
+  Status last = unavailable("no endpoint");
+  for (const auto& endpoint : endpoints_for(reference, registries)) {
+    if (stopping_) return unavailable("the node is stopping");
+    auto r = pull_from(endpoint, reference, auth);
+    if (r.ok()) return r;
+    last = r.status();
+    log_debug("pull failed", {{"image", reference.text()}, {"endpoint", endpoint.url}, {"error", last}});
+    if (last.sys_errno() == ENOSPC) break;  // no other place would help
+    if (!endpoint.mirror_of.empty()) before += (before.empty() ? "" : "; ") + endpoint.url + ": " + last.message();
+  }
+  if (!before.empty() && last.message() != before) last = Status(last.reason(), last.message() + " (mirrors: " + before + ")", last.sys_errno());
+  return std::move(last).within(what);
+}
+
+Result<Pulled> Puller::pull_from(const Endpoint& endpoint, const Reference& reference, const std::vector<RegistryAuth>& auth) {
+  Remote remote(loop_, endpoint, auth, environment_, options_.remote, stopping_);
+  return pull_manifest(remote, reference);
+}
+
+Result<Pulled> Puller::pull_manifest(Remote& remote, const Reference& reference) {
+  auto unresolved = [&reference](Status status) {
+    if (status.is(Reason::NotFound)) status = not_found(reference.text() + ": not found");
+    return std::move(status).within("failed to resolve reference " + json::quoted(reference.text()));
+  };
+  std::string path = "/manifests/" + (reference.digest.empty() ? reference.tag : reference.digest);
+  // A tag that has not moved costs one request without a body (and none of a registry's quota).
+  if (auto known = store_.find(reference.text()); known && !known->digest.empty() && !known->pinned) {
+    auto digest = remote.digest_of_tag(path, kAccept);
+    if (!digest.ok()) return unresolved(digest.status());
+    if (*digest == known->digest) return record(remote, reference, "", known->digest, 0);
+  }
+  auto text = remote.text(path, kAccept, kMaxManifest);
+  if (!text.ok()) return unresolved(text.status());
+  std::string digest = digest_of(*text);
+  if (!reference.digest.empty() && digest != reference.digest) return unresolved(bad_request("unexpected digest of the manifest: " + digest + ", expected " + reference.digest));
+  TRY(Node document, Node::parse(*text));
+  for (int depth = 0; is_index(document); ++depth) {
+    if (depth == 2) return bad_request("an index of indexes of indexes");
+    auto chosen = choose_platform(document, this_platform());
+    if (!chosen.ok()) return std::move(chosen).status().within(this_platform().text());
+    TRY(std::string inner, checked_text(remote, "/manifests/" + chosen->digest, kAccept, chosen->digest));
+    TRY(document, Node::parse(inner));
+  }
+  TRY(Manifest manifest, parse_manifest(document));
+  TRY(std::string config_text, checked_text(remote, "/blobs/" + manifest.config.digest, "", manifest.config.digest));
+  TRY(Node config, Node::parse(config_text));
+  TRY(auto ids, layer_ids(config, manifest, this_platform()));
+  TRY(os::Fd lease, store_.lease());
+  TRY_OK(pull_layers(remote, manifest, ids));
+  int64_t size = static_cast<int64_t>(config_text.size());
+  for (const auto& layer : manifest.layers) size += std::max<int64_t>(layer.size, 0);
+  return record(remote, reference, config_text, digest, size);
+}
+
+// The image under its tag and its digest. Without a config text: what the store knows already.
+Result<Pulled> Puller::record(Remote& remote, const Reference& reference, const std::string& config_text, const std::string& digest, int64_t size) {
+  Pulled out;
+  if (options_.guard) out.credential = remote.credential();
+  std::string by_digest = reference.name() + "@" + digest;
+  auto known = store_.find(by_digest);
+  if (config_text.empty()) {
+    if (!known) return internal_error("image " + by_digest + " has gone meanwhile");
+    if (out.credential.empty() ? known->credentials.empty() : known->credentials.count(out.credential) > 0) {
+      out.image = *known;
+      return out;
     }
-    config.insecure_skip_verify = c.path("tls.insecure_skip_verify").bool_or(false);
-    for (auto [key, field] : {std::pair{"ca_file", &config.ca_pem}, {"cert_file", &config.certificate_pem}, {"key_file", &config.key_pem}})
-      if (std::string file = c.get("tls").get(key).str(); !file.empty()) {
-        TRY(*field, os::read_file(file));
-      }
-    out.configs[host] = std::move(config);
+  }
+  ImageRecord r{by_digest, config_text, digest, size, false, {}};
+  if (config_text.empty()) {
+    TRY(r, store_.record_of(by_digest));
+    r.pinned = false;
+  }
+  if (!out.credential.empty()) {
+    if (known && known->id == digest_of(r.config_text)) r.credentials = known->credentials;
+    r.credentials.insert(out.credential);
+  } else {
+    r.credentials.clear();
+  }
+  for (const auto& name : {by_digest, reference.digest.empty() ? reference.text() : by_digest}) {
+    r.name = name;
+    TRY(out.image, store_.add_image(r));
   }
   return out;
 }
 
-Result<Image> Puller::pull(const Reference& reference, const std::vector<RegistryAuth>& auth) {
-  std::vector<std::string> endpoints;
-  auto mirror = registries_.mirrors.find(reference.registry);
-  if (mirror == registries_.mirrors.end()) mirror = registries_.mirrors.find("*");
-  if (mirror != registries_.mirrors.end()) endpoints = mirror->second.endpoints;
-  if (reference.registry == "docker.io") endpoints.push_back("https://registry-1.docker.io");
-  else endpoints.push_back((is_loopback(reference.registry) ? "http://" : "https://") + reference.registry);
-  Status last = unavailable("no endpoint");
-  for (auto& endpoint : endpoints) {
-    while (endpoint.ends_with('/')) endpoint.pop_back();
-    auto r = pull_from(reference, endpoint, auth);
-    if (r.ok()) return r;
-    last = r.status();
-    log_debug("pull failed", {{"image", reference.text()}, {"endpoint", endpoint}, {"error", last}});
-  }
-  return std::move(last).within("failed to pull and unpack image " + json::quoted(reference.text()));
+Result<> Puller::pull_layers(Remote& remote, const Manifest& manifest, const std::vector<std::string>& ids) {
+  std::atomic<bool> give_up{false};
+  std::atomic<size_t> next{0};
+  std::mutex mutex;
+  Status failed;
+  auto work = [&] {
+    for (size_t i; (i = next++) < ids.size() && !give_up;) {
+      auto r = pull_layer(remote, manifest.layers[i], ids[i], give_up);
+      if (r.ok()) continue;
+      std::lock_guard lock(mutex);
+      if (!give_up.exchange(true)) failed = r.status();
+    }
+  };
+  size_t missing = 0;
+  for (const auto& id : ids) missing += !store_.has_layer(id);
+  std::vector<std::thread> threads;
+  for (size_t i = 1; i < std::min({missing, kMaxThreads, static_cast<size_t>(options_.parallel_layers)}); ++i) threads.emplace_back(work);
+  work();
+  for (auto& t : threads) t.join();
+  if (!failed.ok()) return failed;
+  return {};
 }
 
-Result<Image> Puller::pull_from(const Reference& reference, const std::string& endpoint, const std::vector<RegistryAuth>& auth) {
-  std::string host = endpoint.substr(endpoint.find("//") + 2);
-  auto config = registries_.configs.find(host.substr(0, host.find('/')));
-  if (config == registries_.configs.end()) config = registries_.configs.find(reference.registry);
-  if (config == registries_.configs.end()) config = registries_.configs.find("*");
-  Session session(loop_, endpoint, config == registries_.configs.end() ? RegistryConfig{} : config->second, auth);
-  std::string base = "/v2/" + reference.repository;
-  TRY(std::string manifest, session.text(base + "/manifests/" + (reference.digest.empty() ? reference.tag : reference.digest), kAccept));
-  TRY(std::string digest, digest_of(manifest));
-  if (!reference.digest.empty() && digest != reference.digest) return bad_request("the manifest's digest is " + digest + ", not " + reference.digest);
-  TRY(Node m, Node::parse(manifest));
-  if (m.get("manifests").size()) {
-    TRY(std::string chosen, choose(m));
-    TRY(manifest, session.text(base + "/manifests/" + chosen, kAccept));
-    TRY(std::string got, digest_of(manifest));
-    if (got != chosen) return bad_request("the manifest's digest is " + got + ", not " + chosen);
-    TRY(m, Node::parse(manifest));
-  }
-  std::string config_digest = m.path("config.digest").str();
-  if (config_digest.empty()) return bad_request("the registry sent a manifest of an unsupported form");
-  TRY(std::string config_text, session.text(base + "/blobs/" + config_digest, ""));
-  TRY(std::string config_got, digest_of(config_text));
-  if (config_got != config_digest) return bad_request("the config's digest is " + config_got + ", not " + config_digest);
-  TRY(Node image_config, Node::parse(config_text));
-  if (std::string arch = image_config.get("architecture").str(); !arch.empty() && arch != this_platform().architecture)
-    return bad_request("the image is for architecture " + arch + ", this node is " + this_platform().architecture);
-  const Node& ids = image_config.get("rootfs").get("diff_ids");
-  const Node& layers = m.get("layers");
-  if (ids.size() != layers.size()) return bad_request("the config names " + std::to_string(ids.size()) + " layers, the manifest " + std::to_string(layers.size()));
-  for (size_t i = 0; i < layers.items().size(); ++i) {
-    if (store_.has_layer(ids.items()[i].str())) continue;
-    std::string blob = layers.items()[i].get("digest").str();
-    TRY(auto response, session.get(base + "/blobs/" + blob, ""));
-    HttpSource body(loop_, std::move(response));
-    HashingSource hash(body);
-    TRY(auto tar, decompressed(std::make_unique<Borrowed>(hash)));
-    TRY_OK(store_.add_layer(ids.items()[i].str(), *tar));
+Result<> Puller::pull_layer(Remote& remote, const Descriptor& layer, const std::string& diff_id, const std::atomic<bool>& give_up) {
+  if (store_.has_layer(diff_id)) return {};
+  Slot slot(*this);
+  Turn turn(*this, "layer " + diff_id);
+  if (store_.has_layer(diff_id)) return {};
+  if (give_up || stopping_) return unavailable("given up");
+  auto body = remote.blob("/blobs/" + layer.digest, layer, give_up);
+  HashingSource hash(*body);
+  auto tar = decompressed(std::make_unique<BorrowedSource>(hash));
+  bool drained = false;
+  auto verify = [&]() -> Result<> {
     TRY_OK(hash.drain());
-    if (std::string got = hash.digest(); got != blob) return bad_request("the layer's digest is " + got + ", not " + blob);
-  }
-  return store_.add_image(reference.text(), config_text, digest, false);
+    drained = true;
+    std::string got = hash.digest();
+    if (got == layer.digest) return {};
+    return bad_request("failed commit on ref \"layer-" + layer.digest + "\": unexpected commit digest " + got + ", expected " + layer.digest + ": failed precondition");
+  };
+  Result<> added = tar.ok() ? store_.add_layer(diff_id, **tar, {verify, [&hash] { return hash.bytes(); }}) : Result<>(tar.status());
+  if (added.ok()) return added;
+  // Damage on the way shows as a broken stream first: the digest says whether the registry's layer itself is broken.
+  bool network = added.status().is(Reason::ServiceUnavailable) || added.status().is(Reason::Timeout);
+  if (!network && !drained && layer.size >= 0 && !give_up && added.status().is(Reason::BadRequest) && added.status().message().find("limit") == std::string::npos)
+    if (auto r = verify(); !r.ok() && drained) return r;
+  if (network) return added;
+  return std::move(added).status().within("failed to extract layer " + diff_id);
 }
 
 }  // namespace k8lite::image

@@ -12,8 +12,9 @@ struct Reference {
   // "docker.io/library/redis:latest": the normal form; with a digest "…@sha256:…".
   std::string text() const;
   std::string name() const { return registry + "/" + repository; }
+  std::string familiar() const;  // as docker shows it: redis:7
 };
-// BadRequest: `invalid reference format`.
+// BadRequest in the kubelet's words: `couldn't parse image name "A": invalid reference format: repository name (library/A) must be lowercase`.
 Result<Reference> parse_reference(std::string_view text);
 
 }  // namespace k8lite::image

@@ -1,7 +1,6 @@
 #include "image/source.h"
 
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <unistd.h>
 #include <zlib.h>
 #include <zstd.h>
@@ -16,6 +15,7 @@ namespace k8lite::image {
 namespace {
 
 constexpr size_t kBuffer = 128 * 1024;
+constexpr int kMaxWindowLog = 27;
 
 class FileSource : public Source {
  public:
@@ -54,39 +54,52 @@ class Peeked : public Source {
 
 class Gunzip : public Source {
  public:
-  explicit Gunzip(std::unique_ptr<Source> inner) : inner_(std::move(inner)), in_(kBuffer) { inflateInit2(&z_, 15 + 32); }
+  explicit Gunzip(std::unique_ptr<Source> inner) : inner_(std::move(inner)), in_(kBuffer) { inflateInit2(&z_, 15 + 16); }
   ~Gunzip() override { inflateEnd(&z_); }
   Result<size_t> read(char* buffer, size_t size) override {
     z_.next_out = reinterpret_cast<Bytef*>(buffer);
     z_.avail_out = static_cast<uInt>(size);
-    while (z_.avail_out == size) {
+    while (z_.avail_out == size && !done_) {
+      if (z_.avail_in == 0) TRY_OK(fill());
       if (z_.avail_in == 0) {
-        TRY(size_t n, inner_->read(in_.data(), in_.size()));
-        if (n == 0) return ended_ ? Result<size_t>(size_t{0}) : bad_request("the gzip stream is truncated");
-        z_.next_in = reinterpret_cast<Bytef*>(in_.data());
-        z_.avail_in = static_cast<uInt>(n);
+        if (!between_) return bad_request("the gzip stream is truncated");
+        done_ = true;
+        break;
       }
-      if (ended_) {  // several members may follow one another
+      if (between_) {
+        if (*z_.next_in == 0) {  // zero padding behind the last member
+          --z_.avail_in, ++z_.next_in;
+          continue;
+        }
         inflateReset(&z_);
-        ended_ = false;
+        between_ = false;
       }
       int rc = inflate(&z_, Z_NO_FLUSH);
-      if (rc == Z_STREAM_END) ended_ = true;
+      if (rc == Z_STREAM_END) between_ = true;
       else if (rc != Z_OK && rc != Z_BUF_ERROR) return bad_request(std::string("the gzip stream is damaged: ") + (z_.msg ? z_.msg : "bad data"));
     }
     return size - z_.avail_out;
   }
 
  private:
+  Result<> fill() {
+    TRY(size_t n, inner_->read(in_.data(), in_.size()));
+    z_.next_in = reinterpret_cast<Bytef*>(in_.data());
+    z_.avail_in = static_cast<uInt>(n);
+    return {};
+  }
   std::unique_ptr<Source> inner_;
   std::vector<char> in_;
   z_stream z_{};
-  bool ended_ = false;
+  bool between_ = false, done_ = false;  // between two members
 };
 
 class Unzstd : public Source {
  public:
-  explicit Unzstd(std::unique_ptr<Source> inner) : inner_(std::move(inner)), in_(kBuffer), z_(ZSTD_createDStream()) { ZSTD_initDStream(z_); }
+  explicit Unzstd(std::unique_ptr<Source> inner) : inner_(std::move(inner)), in_(kBuffer), z_(ZSTD_createDStream()) {
+    ZSTD_initDStream(z_);
+    ZSTD_DCtx_setParameter(z_, ZSTD_d_windowLogMax, kMaxWindowLog);
+  }
   ~Unzstd() override { ZSTD_freeDStream(z_); }
   Result<size_t> read(char* buffer, size_t size) override {
     ZSTD_outBuffer out{buffer, size, 0};
@@ -130,21 +143,15 @@ Result<std::unique_ptr<Source>> decompressed(std::unique_ptr<Source> source) {
   head.resize(have);
   auto whole = std::make_unique<Peeked>(head, std::move(source));
   if (head.starts_with("\x1f\x8b")) return std::unique_ptr<Source>(std::make_unique<Gunzip>(std::move(whole)));
-  if (head == "\x28\xb5\x2f\xfd") return std::unique_ptr<Source>(std::make_unique<Unzstd>(std::move(whole)));
+  bool skippable = have == 4 && head.substr(1) == "\x2a\x4d\x18" && (head[0] & 0xf0) == 0x50;
+  if (head == "\x28\xb5\x2f\xfd" || skippable) return std::unique_ptr<Source>(std::make_unique<Unzstd>(std::move(whole)));
   return std::unique_ptr<Source>(std::move(whole));
 }
 
-struct HashingSource::Impl {
-  Source& inner;
-  EVP_MD_CTX* md = EVP_MD_CTX_new();
-  uint64_t bytes = 0;
-};
-HashingSource::HashingSource(Source& inner) : impl_(new Impl{inner}) { EVP_DigestInit_ex(impl_->md, EVP_sha256(), nullptr); }
-HashingSource::~HashingSource() { EVP_MD_CTX_free(impl_->md); }
 Result<size_t> HashingSource::read(char* buffer, size_t size) {
-  TRY(size_t n, impl_->inner.read(buffer, size));
-  EVP_DigestUpdate(impl_->md, buffer, n);
-  impl_->bytes += n;
+  TRY(size_t n, inner_.read(buffer, size));
+  digester_.update({buffer, n});
+  bytes_ += n;
   return n;
 }
 Result<> HashingSource::drain() {
@@ -154,12 +161,6 @@ Result<> HashingSource::drain() {
     if (n == 0) return {};
   }
 }
-uint64_t HashingSource::bytes() const { return impl_->bytes; }
-std::string HashingSource::digest() {
-  unsigned char raw[32];
-  unsigned n = 0;
-  EVP_DigestFinal_ex(impl_->md, raw, &n);
-  return "sha256:" + to_hex({reinterpret_cast<char*>(raw), n});
-}
+std::string HashingSource::digest() { return digester_.finish(); }
 
 }  // namespace k8lite::image

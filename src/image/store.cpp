@@ -1,20 +1,20 @@
 #include "image/store.h"
 
 #include <fcntl.h>
-#include <linux/openat2.h>
+#include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 
 #include "base/embedded.h"
 #include "base/gunzip.h"
 #include "base/log.h"
 #include "base/strings.h"
-#include "image/tar.h"
-#include "os/files.h"
+#include "image/manifest.h"
+#include "image/split.h"
 
 namespace k8lite::embedded_echo {
 std::span<const k8lite::EmbeddedFile> files();
@@ -26,364 +26,350 @@ namespace {
 using json::Node;
 
 constexpr std::string_view kEchoName = "docker.io/k8lite/echoserver:1.0";
+constexpr size_t kMaxEcho = 16 << 20;
+constexpr size_t kLinkName = 12;  // hex digits of a layer's digest
+constexpr uint64_t kMaxTrailer = 64 << 20;  // bytes behind the end of a layer's tar: some tools pad
 
-std::string hex_of(const std::string& digest) { return digest.substr(digest.find(':') + 1); }
-bool good_digest(const std::string& d) { return d.starts_with("sha256:") && d.size() == 71 && d.find_first_not_of("0123456789abcdef", 7) == d.npos; }
-
-class TextSource : public Source {
- public:
-  explicit TextSource(std::string_view text) : text_(text) {}
-  Result<size_t> read(char* buffer, size_t size) override {
-    size_t n = text_.copy(buffer, size);
-    text_.remove_prefix(n);
-    return n;
-  }
-
- private:
-  std::string_view text_;
-};
-
-Result<std::string> digest_of(std::string_view text) {
-  TextSource source(text);
-  HashingSource hash(source);
-  TRY_OK(hash.drain());
-  return hash.digest();
+std::string stamp_of(const std::string& path) {
+  struct stat st {};
+  if (::stat(path.c_str(), &st) != 0) return "";
+  return std::to_string(st.st_ino) + "/" + std::to_string(st.st_size) + "/" + std::to_string(st.st_ctim.tv_sec) + "." + std::to_string(st.st_ctim.tv_nsec);
 }
 
-// A file inside of a layer, followed as the container would (links stay in the layer).
-Result<std::string> read_in_layers(const std::vector<std::string>& layers, const std::string& path) {
-  for (const auto& layer : layers) {
-    os::Fd root(::open(layer.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-    open_how how{};
-    how.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK;
-    how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
-    os::Fd fd(static_cast<int>(syscall(SYS_openat2, root.get(), path.c_str(), &how, sizeof how)));
-    struct stat st;
-    if (!fd || fstat(fd.get(), &st) != 0) continue;
-    if (!S_ISREG(st.st_mode)) break;  // a whiteout
-    return os::read_file("/proc/self/fd/" + std::to_string(fd.get()), 4 << 20);
-  }
-  return not_found(path);
+std::string without_extension(const std::string& name) { return name.substr(0, name.find('.')); }
+
+// docker.io/library/redis of docker.io/library/redis:7 and …@sha256:….
+std::string repository_of(const std::string& name) {
+  std::string out = name.substr(0, name.find('@'));
+  size_t slash = out.rfind('/');
+  return out.substr(0, out.find(':', slash == out.npos ? 0 : slash));
 }
 
-std::optional<uint64_t> decimal(std::string_view text) {
-  auto n = parse_int(text);
-  if (!n || *n < 0) return {};
-  return static_cast<uint64_t>(*n);
+std::string link_target(const std::string& link) {
+  char text[256];
+  ssize_t n = readlink(link.c_str(), text, sizeof text);
+  return n > 0 ? std::string(text, static_cast<size_t>(n)) : "";
 }
+
+int64_t size_on_disk(const std::string& folder) { return parse_int(os::read_file(folder + ".size").value_or("0")).value_or(0); }
 
 }  // namespace
 
-Result<std::unique_ptr<ImageStore>> ImageStore::open(const std::string& root) {
-  std::unique_ptr<ImageStore> store(new ImageStore(root));
+Result<std::unique_ptr<ImageStore>> ImageStore::open(const std::string& root, StoreOptions options) {
+  std::unique_ptr<ImageStore> store(new ImageStore(root, std::move(options)));
   TRY_OK(os::make_dirs(root + "/layers", 0711));
+  TRY_OK(os::make_dirs(root + "/l", 0711));
   TRY_OK(os::make_dirs(root + "/images", 0700));
-  for (const auto& name : os::list_dir(root + "/layers"))
-    if (name.starts_with("tmp-")) (void)os::remove_tree(root + "/layers/" + name);
-  for (const auto& name : os::list_dir(root))
-    if (name.starts_with("import-")) (void)os::remove_tree(root + "/" + name);
-  TRY_OK(store->load());
-  TRY_OK(store->add_echo_image());
+  store->drop_leftovers();
+  // A node whose disk is full still starts.
+  if (auto r = store->add_echo_image(); !r.ok()) log_warn("the built-in image is not there", {{"error", r.status()}});
+  store->load_new();
   return store;
 }
 
 std::string ImageStore::layer_folder(const std::string& diff_id) const { return root_ + "/layers/" + hex_of(diff_id); }
-bool ImageStore::has_layer(const std::string& diff_id) const { return good_digest(diff_id) && os::exists(layer_folder(diff_id)); }
+std::string ImageStore::layer_link(const std::string& diff_id) const {
+  std::string link = root_ + "/l/" + hex_of(diff_id).substr(0, kLinkName), target = "../layers/" + hex_of(diff_id), now = link_target(link);
+  if (now == target) return link;
+  if (!now.empty() && os::exists(root_ + "/l/" + now)) return layer_folder(diff_id);  // two layers alike in 12 digits
+  std::string temporary = link + "." + std::to_string(getpid());
+  ::unlink(temporary.c_str());
+  if (symlink(target.c_str(), temporary.c_str()) == 0 && ::rename(temporary.c_str(), link.c_str()) == 0) return link;
+  return layer_folder(diff_id);
+}
+std::string ImageStore::record_file(const std::string& name) const { return hex_of(digest_of(name)) + ".json"; }
+bool ImageStore::has_layer(const std::string& diff_id) const { return is_digest(diff_id) && os::exists(layer_folder(diff_id)); }
 
-// ---- images/<hash>.json: {"name","digest","pinned","config": text} ----
+// ---- leases ----
 
-Result<> ImageStore::load() {
-  for (const auto& file : os::list_dir(root_ + "/images")) load_one(file);
+Result<os::Fd> ImageStore::lease() const {
+  os::Fd fd(::open((root_ + "/lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!fd) return Status::from_errno("open " + root_ + "/lock", errno);
+  if (flock(fd.get(), LOCK_SH) != 0) return Status::from_errno("lock " + root_ + "/lock", errno);
+  return fd;
+}
+
+namespace {
+os::Fd try_exclusive(const std::string& root) {
+  os::Fd fd(::open((root + "/lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (fd && flock(fd.get(), LOCK_EX | LOCK_NB) != 0) fd.reset();
+  return fd;
+}
+}  // namespace
+
+// What a process that ended in the middle of a pull or an import has left. Nothing while another process is at it.
+void ImageStore::drop_leftovers() {
+  os::Fd exclusive = try_exclusive(root_);
+  if (!exclusive) return;
+  for (const auto& name : os::list_dir(root_ + "/layers"))
+    if (name.starts_with("tmp-")) (void)os::remove_tree(root_ + "/layers/" + name);
+  for (const auto& name : os::list_dir(root_))
+    if (name.starts_with("import-")) (void)os::remove_tree(root_ + "/" + name);
+}
+
+Result<int64_t> ImageStore::sweep() {
+  os::Fd exclusive = try_exclusive(root_);
+  if (!exclusive) return int64_t{0};
+  load_new();
+  std::set<std::string> needed;
+  if (options_.layers_in_use) needed = options_.layers_in_use();
+  {
+    std::lock_guard lock(mutex_);
+    for (const auto& [file, known] : by_file_)
+      for (const auto& layer : known.image.layers) needed.insert(layer.substr(layer.rfind('/') + 1, kLinkName));
+  }
+  int64_t freed = 0;
+  for (const auto& name : os::list_dir(root_ + "/layers")) {
+    if (needed.count(name.substr(0, kLinkName))) continue;
+    std::string path = root_ + "/layers/" + name;
+    if (name.find('.') == name.npos) {
+      freed += size_on_disk(path);
+      ::unlink((root_ + "/l/" + name.substr(0, kLinkName)).c_str());
+      // Away at once, so that a crash in the middle leaves no half layer under its name.
+      std::string away = root_ + "/layers/tmp-" + name;
+      if (::rename(path.c_str(), away.c_str()) == 0) path = away;
+    } else if (os::exists(root_ + "/layers/" + without_extension(name))) {
+      continue;  // goes with its layer, which comes before it
+    }
+    TRY_OK(os::remove_tree(path));
+  }
+  return freed;
+}
+
+// ---- layers ----
+
+Result<> ImageStore::unpack_into(const std::string& folder, const std::string& diff_id, Source& tar, const LayerChecks& checks) {
+  TRY_OK(os::make_dirs(folder));
+  HashingSource hash(tar);
+  TRY(auto recorder, SplitRecorder::create(hash, folder + ".split"));
+  UnpackOptions options{options_.limits, checks.compressed_bytes, recorder.get()};
+  TRY_OK(unpack_layer(*recorder, folder, std::move(options)));
+  uint64_t end = hash.bytes();
+  std::vector<char> buffer(64 * 1024);
+  for (;;) {
+    TRY(size_t n, recorder->read(buffer.data(), buffer.size()));
+    if (n == 0) break;
+    if (hash.bytes() - end > kMaxTrailer) return bad_request("more than " + std::to_string(kMaxTrailer) + " bytes behind the end of the tar archive");
+  }
+  TRY_OK(recorder->finish());
+  if (checks.verify) TRY_OK(checks.verify());
+  if (std::string got = hash.digest(); got != diff_id) return bad_request("wrong diff id calculated on extraction: the content's digest is " + got + ", the image's config names " + diff_id);
+  TRY_OK(os::write_file(folder + ".size", std::to_string(hash.bytes()), 0600, false));
+  os::Fd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd || syncfs(fd.get()) != 0) return Status::from_errno("sync the layer", errno);
   return {};
 }
 
-void ImageStore::load_one(const std::string& file) {
-  if (!file.ends_with(".json")) return;
-  {
-    std::lock_guard lock(mutex_);
-    seen_files_[file] = true;
-  }
-  auto text = os::read_file(root_ + "/images/" + file);
-  auto record = text.ok() ? Node::parse(*text) : Result<Node>(text.status());
-  auto image = record.ok() ? add_image(record->get("name").str(), record->get("config").str(), record->get("digest").str(), record->get("pinned").bool_or(false)) : Result<Image>(record.status());
-  if (!image.ok()) log_warn("an image's record is left out", {{"file", file}, {"error", image.status()}});
-}
-
-Result<Image> ImageStore::add_image(const std::string& name, const std::string& config_text, const std::string& manifest_digest, bool pinned) {
-  Image image;
-  TRY(image.config, Node::parse(config_text));
-  TRY(image.id, digest_of(config_text));
-  image.names = {name};
-  image.digest = manifest_digest;
-  image.pinned = pinned;
-  const Node& ids = image.config.get("rootfs").get("diff_ids");
-  for (auto it = ids.items().rbegin(); it != ids.items().rend(); ++it) {
-    if (!has_layer(it->str())) return bad_request("image " + name + ": layer " + it->str() + " is missing");
-    image.layers.push_back(layer_folder(it->str()));
-    image.size += parse_int(os::read_file(layer_folder(it->str()) + ".size").value_or("0")).value_or(0);
-  }
-  if (image.layers.empty()) return bad_request("image " + name + " has no layers");
-  TRY(std::string file, digest_of(name));
-  std::string path = root_ + "/images/" + hex_of(file) + ".json";
-  std::string record = Node::obj({{"name", name}, {"digest", manifest_digest}, {"pinned", pinned}, {"config", config_text}}).dump();
-  if (os::read_file(path).value_or("") != record) TRY_OK(os::write_file(path, record, 0600));
-  std::lock_guard lock(mutex_);
-  by_name_[name] = image;
-  return image;
-}
-
-Result<> ImageStore::add_layer(const std::string& diff_id, Source& tar) {
-  if (!good_digest(diff_id)) return bad_request("layer digest \"" + diff_id + "\" is not a sha256 digest");
+Result<> ImageStore::add_layer(const std::string& diff_id, Source& tar, LayerChecks checks) {
+  if (!is_digest(diff_id)) return bad_request("layer digest \"" + diff_id + "\" is not a sha256 digest");
   if (has_layer(diff_id)) return {};
   static std::atomic<unsigned> counter{0};
   std::string folder = root_ + "/layers/tmp-" + std::to_string(getpid()) + "-" + std::to_string(counter++);
-  TRY_OK(os::make_dirs(folder));
-  HashingSource hash(tar);
-  auto unpacked = unpack_layer(hash, folder);
-  if (unpacked.ok()) unpacked = hash.drain();
-  if (unpacked.ok())
-    if (std::string got = hash.digest(); got != diff_id) unpacked = bad_request("its digest is " + got);
-  if (unpacked.ok()) {
-    os::Fd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    TRY_OK(os::write_file(layer_folder(diff_id) + ".size", std::to_string(hash.bytes()), 0600, false));
-    syncfs(fd.get());
-    if (::rename(folder.c_str(), layer_folder(diff_id).c_str()) != 0 && !has_layer(diff_id)) unpacked = Status::from_errno("rename layer", errno);
+  auto done = unpack_into(folder, diff_id, tar, checks);
+  if (done.ok()) {
+    std::string target = layer_folder(diff_id);
+    for (const char* end : {".size", ".split"})
+      if (::rename((folder + end).c_str(), (target + end).c_str()) != 0) done = Status::from_errno("rename layer", errno);
+    if (done.ok() && ::rename(folder.c_str(), target.c_str()) != 0 && !has_layer(diff_id)) done = Status::from_errno("rename layer", errno);
   }
-  (void)os::remove_tree(folder);
-  if (!unpacked.ok()) return std::move(unpacked).status().within("layer " + diff_id);
+  for (const char* end : {"", ".size", ".split"}) (void)os::remove_tree(folder + end);
+  return done;
+}
+
+// ---- records: images/<hash of the name>.json ----
+
+Result<Image> ImageStore::add_image(const ImageRecord& record) {
+  Node credentials = Node::array();
+  for (const auto& c : record.credentials) credentials.append(c);
+  std::string text = Node::obj({{"name", record.name}, {"digest", record.digest}, {"size", record.size}, {"pinned", record.pinned}, {"credentials", credentials}, {"config", record.config_text}}).dump();
+  TRY(Node config, Node::parse(record.config_text));
+  for (const Node& id : config.path("rootfs.diff_ids").items())
+    if (!has_layer(id.str())) return bad_request("image " + record.name + ": layer " + id.str() + " is missing");
+  std::string file = record_file(record.name), path = root_ + "/images/" + file;
+  if (os::read_file(path).value_or("") != text) TRY_OK(os::write_file(path, text, 0600));
+  TRY_OK(load_one(file));
+  std::lock_guard lock(mutex_);
+  return image_of(record);
+}
+
+Result<> ImageStore::load_one(const std::string& file) {
+  Known known;
+  std::string path = root_ + "/images/" + file;
+  known.stamp = stamp_of(path);
+  TRY(std::string text, os::read_file(path));
+  TRY(Node node, Node::parse(text));
+  ImageRecord& r = known.record;
+  r.name = node.get("name").str();
+  r.config_text = node.get("config").str();
+  r.digest = node.get("digest").str();
+  r.size = node.get("size").int_or(0);
+  r.pinned = node.get("pinned").bool_or(false);
+  for (const Node& c : node.get("credentials").items()) r.credentials.insert(c.str());
+  Image& image = known.image;
+  TRY(image.config, Node::parse(r.config_text));
+  known.id = image.id = digest_of(r.config_text);
+  image.size = r.size;
+  const auto& ids = image.config.path("rootfs.diff_ids").items();
+  std::set<std::string> seen;
+  for (auto it = ids.rbegin(); it != ids.rend(); ++it) {
+    if (!has_layer(it->str())) return bad_request("layer " + it->str() + " is missing");
+    // A layer that comes twice: overlayfs refuses it, and the upper one hides the lower one wholly.
+    if (!seen.insert(it->str()).second) continue;
+    image.layers.push_back(layer_link(it->str()));
+    if (r.size == 0) image.size += size_on_disk(layer_folder(it->str()));
+  }
+  if (image.layers.empty()) return bad_request("the image has no layers");
+  std::lock_guard lock(mutex_);
+  by_file_[file] = std::move(known);
   return {};
 }
 
 void ImageStore::load_new() const {
+  std::set<std::string> there;
   for (const auto& file : os::list_dir(root_ + "/images")) {
+    if (!file.ends_with(".json")) continue;
+    there.insert(file);
+    std::string stamp = stamp_of(root_ + "/images/" + file);
     {
       std::lock_guard lock(mutex_);
-      if (seen_files_.count(file)) continue;
+      auto it = by_file_.find(file);
+      if (it != by_file_.end() && it->second.stamp == stamp) continue;
     }
-    const_cast<ImageStore*>(this)->load_one(file);
+    auto r = const_cast<ImageStore*>(this)->load_one(file);
+    if (r.ok()) continue;
+    std::lock_guard lock(mutex_);
+    if (std::exchange(complained_[file], stamp) != stamp) log_warn("an image's record is left out", {{"file", file}, {"error", r.status()}});
   }
+  std::lock_guard lock(mutex_);
+  std::erase_if(complained_, [&there](const auto& e) { return !there.count(e.first); });
+  auto& known = const_cast<ImageStore*>(this)->by_file_;
+  std::erase_if(known, [&there](const auto& e) { return !there.count(e.first); });
+}
+
+Image ImageStore::image_of(const ImageRecord& record) const {
+  Image out;
+  auto own = by_file_.find(record_file(record.name));
+  if (own == by_file_.end()) return out;
+  out = own->second.image;
+  out.digest = record.digest;
+  bool everybody = false;
+  std::string repository = repository_of(record.name);
+  for (const auto& [file, known] : by_file_) {
+    if (known.id != out.id) continue;
+    const ImageRecord& r = known.record;
+    (r.name.find('@') == r.name.npos ? out.names : out.digests).push_back(r.name);
+    out.pinned |= r.pinned;
+    if (repository_of(r.name) == repository) {
+      everybody |= r.credentials.empty();
+      out.credentials.insert(r.credentials.begin(), r.credentials.end());
+    }
+    struct stat st {};
+    if (::stat((root_ + "/images/" + file).c_str(), &st) == 0) out.used = std::max(out.used, Instant{static_cast<int64_t>(st.st_mtim.tv_sec) * 1'000'000});
+    if (out.digest.empty()) out.digest = r.digest;
+  }
+  if (everybody) out.credentials.clear();
+  return out;
 }
 
 std::optional<Image> ImageStore::find(const std::string& reference) const {
-  auto found = find_known(reference);
-  if (found) return found;
-  load_new();  // `k8lite ctr images import` may have brought it
+  // Another process (`k8lite ctr`) may have brought, moved or removed names; looking costs one readdir and a stat each.
+  load_new();
   return find_known(reference);
 }
 
 std::optional<Image> ImageStore::find_known(const std::string& reference) const {
   std::lock_guard lock(mutex_);
-  if (auto it = by_name_.find(reference); it != by_name_.end()) return it->second;
-  if (reference.starts_with("sha256:"))
-    for (const auto& [name, image] : by_name_)
-      if (image.id == reference) return image;
+  std::string id = reference.starts_with("sha256:") ? reference.substr(7) : reference;
+  if (id.size() >= 12 && id.find_first_not_of("0123456789abcdef") == id.npos)
+    for (const auto& [file, known] : by_file_)
+      if (hex_of(known.id).starts_with(id)) return image_of(known.record);
   auto parsed = parse_reference(reference);
   if (!parsed.ok()) return {};
-  if (auto it = by_name_.find(parsed->text()); it != by_name_.end()) return it->second;
-  if (!parsed->digest.empty())
-    for (const auto& [name, image] : by_name_)
-      if (image.digest == parsed->digest) return image;
+  if (auto it = by_file_.find(record_file(parsed->text())); it != by_file_.end()) return image_of(it->second.record);
+  if (parsed->digest.empty()) return {};
+  for (const auto& [file, known] : by_file_)
+    if (known.record.digest == parsed->digest) return image_of(known.record);
   return {};
 }
 
 std::vector<Image> ImageStore::list() const {
+  load_new();
   std::map<std::string, Image> by_id;
   std::lock_guard lock(mutex_);
-  for (const auto& [name, image] : by_name_) {
-    auto [it, fresh] = by_id.emplace(image.id, image);
-    if (!fresh) it->second.names.push_back(name);
-  }
+  for (const auto& [file, known] : by_file_)
+    if (!by_id.count(known.id)) by_id[known.id] = image_of(known.record);
   std::vector<Image> out;
   for (auto& [id, image] : by_id) out.push_back(std::move(image));
   return out;
 }
 
-Result<> ImageStore::remove(const std::string& reference) {
+Result<ImageRecord> ImageStore::record_of(const std::string& reference) const {
   auto image = find(reference);
-  if (!image) return not_found("image " + reference + " not found");
+  if (!image) return not_found("image " + json::quoted(reference) + " not found");
+  auto parsed = parse_reference(reference);
   std::lock_guard lock(mutex_);
-  for (const auto& name : image->names) {
-    TRY(std::string file, digest_of(name));
-    ::unlink((root_ + "/images/" + hex_of(file) + ".json").c_str());
-    by_name_.erase(name);
-  }
-  for (const auto& layer : image->layers) {
-    bool used = std::any_of(by_name_.begin(), by_name_.end(), [&layer](const auto& e) { return std::find(e.second.layers.begin(), e.second.layers.end(), layer) != e.second.layers.end(); });
-    if (used) continue;
-    TRY_OK(os::remove_tree(layer));
-    ::unlink((layer + ".size").c_str());
-  }
+  if (parsed.ok())
+    if (auto it = by_file_.find(record_file(parsed->text())); it != by_file_.end()) return it->second.record;
+  for (const auto& [file, known] : by_file_)
+    if (known.id == image->id) return known.record;
+  return not_found("image " + json::quoted(reference) + " not found");
+}
+
+Result<> ImageStore::tag(const std::string& reference, const std::string& new_name) {
+  TRY(Reference wanted, parse_reference(new_name));
+  if (!wanted.digest.empty()) return bad_request("a tag may not hold a digest: " + new_name);
+  TRY(ImageRecord record, record_of(reference));
+  record.name = wanted.text();
+  TRY_OK(add_image(record));
   return {};
 }
 
-#if defined(__aarch64__)
-constexpr const char* kArchitecture = "arm64";
-#elif defined(__arm__)
-constexpr const char* kArchitecture = "arm";
-#else
-constexpr const char* kArchitecture = "amd64";
-#endif
+Result<> ImageStore::remove(const std::string& reference, bool all_names) {
+  auto image = find(reference);
+  if (!image) return not_found("image " + json::quoted(reference) + " not found");
+  auto parsed = parse_reference(reference);
+  std::string one = !all_names && parsed.ok() ? parsed->text() : "";
+  bool is_tag = std::find(image->names.begin(), image->names.end(), one) != image->names.end();
+  std::vector<std::string> names;
+  // The last tag takes the names by digest along.
+  if (is_tag && image->names.size() > 1) names = {one};
+  else if (!one.empty() && std::find(image->digests.begin(), image->digests.end(), one) != image->digests.end() && !image->names.empty()) names = {one};
+  else names = image->names, names.insert(names.end(), image->digests.begin(), image->digests.end());
+  for (const auto& name : names)
+    if (::unlink((root_ + "/images/" + record_file(name)).c_str()) != 0 && errno != ENOENT) return Status::from_errno("remove " + name, errno);
+  load_new();
+  TRY_OK(sweep());
+  return {};
+}
+
+void ImageStore::mark_used(const std::string& id) {
+  constexpr int64_t kEvery = 3600;  // seconds: a restarting container writes no disk
+  std::lock_guard lock(mutex_);
+  for (auto& [file, known] : by_file_) {
+    std::string path = root_ + "/images/" + file;
+    struct stat st {};
+    if (known.id != id || ::stat(path.c_str(), &st) != 0) continue;
+    timespec now[2] = {{0, UTIME_OMIT}, {0, UTIME_NOW}};
+    if (system_clock().now().us / 1'000'000 - st.st_mtim.tv_sec < kEvery) continue;
+    utimensat(AT_FDCWD, path.c_str(), now, 0);
+    known.stamp = stamp_of(path);
+  }
+}
 
 // The echo image needs no archive: one layer with the embedded program.
 Result<> ImageStore::add_echo_image() {
-  TRY(std::string elf, gunzip(embedded_echo::files()[0].content, 16 << 20));
-  TRY(std::string diff_id, digest_of(elf));
-  std::string config = Node::obj({{"architecture", kArchitecture}, {"os", "linux"},
+  TRY(std::string elf, gunzip(embedded_echo::files()[0].content, kMaxEcho));
+  std::string layer = tar_header("echoserver", elf.size(), 0755) + elf + tar_padding(elf.size()) + tar_end();
+  std::string diff_id = digest_of(layer);
+  std::string config = Node::obj({{"architecture", this_platform().architecture}, {"os", "linux"}, {"created", "1970-01-01T00:00:00Z"},
                                   {"config", Node::obj({{"Entrypoint", Node::arr({"/echoserver"})}, {"ExposedPorts", Node::obj({{"8080/tcp", Node::object()}})}, {"WorkingDir", "/"}})},
                                   {"rootfs", Node::obj({{"type", "layers"}, {"diff_ids", Node::arr({diff_id})}})}}).dump();
-  std::string folder = layer_folder(diff_id);
-  if (!os::exists(folder)) {
-    std::string temporary = root_ + "/layers/tmp-echo";
-    (void)os::remove_tree(temporary);
-    TRY_OK(os::make_dirs(temporary));
-    TRY_OK(os::write_file(temporary + "/echoserver", elf, 0755));
-    TRY_OK(os::write_file(folder + ".size", std::to_string(elf.size()), 0600, false));
-    if (::rename(temporary.c_str(), folder.c_str()) != 0) return Status::from_errno("rename " + folder, errno);
+  if (!has_layer(diff_id)) {
+    TextSource source(layer);
+    TRY_OK(add_layer(diff_id, source));
   }
-  TRY_OK(add_image(std::string(kEchoName), config, "", true));
+  TRY_OK(add_image({std::string(kEchoName), config, "", static_cast<int64_t>(layer.size()), true, {}}));
   return {};
-}
-
-// ---- archives ----
-
-Result<std::vector<std::string>> ImageStore::import_archive(const std::string& path) {
-  TRY(auto raw, file_source(path));
-  TRY(auto source, decompressed(std::move(raw)));
-  std::string folder = root_ + "/import-" + std::to_string(getpid()) + "-" + hex_of(digest_of(path).value_or("x:x")).substr(0, 12);
-  TRY_OK(os::make_dirs(folder, 0700));
-  std::map<std::string, std::string> files;
-  size_t n = 0;
-  auto read = read_tar(*source, [&](const TarEntry& e, Source& data) -> Result<> {
-    std::string name = e.name.starts_with("./") ? e.name.substr(2) : e.name;
-    if (e.type == '2' || e.type == '1') {  // older archives share layers by links
-      std::string target = e.link.starts_with("../") ? e.link.substr(3) : e.link;
-      if (auto it = files.find(target); it != files.end()) files[name] = it->second;
-      return {};
-    }
-    if (e.type != '0') return {};
-    std::string to = folder + "/" + std::to_string(n++);
-    os::Fd fd(::open(to.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-    char buffer[65536];
-    for (;;) {
-      TRY(size_t got, data.read(buffer, sizeof buffer));
-      if (got == 0) break;
-      if (::write(fd.get(), buffer, got) != static_cast<ssize_t>(got)) return Status::from_errno("write " + to, errno);
-    }
-    files[name] = to;
-    return {};
-  });
-  Result<std::vector<std::string>> out = read.ok() ? import_files(files, path) : Result<std::vector<std::string>>(read.status());
-  (void)os::remove_tree(folder);
-  return std::move(out).within(path);
-}
-
-Result<std::string> ImageStore::import_one(const std::map<std::string, std::string>& files, const std::string& config, const std::vector<std::string>& layers, const std::vector<std::string>& names, const std::string& digest) {
-  auto file = [&files](const std::string& name) -> Result<std::string> {
-    auto it = files.find(name);
-    if (it == files.end()) return bad_request("the archive has no " + name);
-    return it->second;
-  };
-  TRY(std::string config_file, file(config));
-  TRY(std::string config_text, os::read_file(config_file));
-  TRY(Node parsed, Node::parse(config_text));
-  const Node& ids = parsed.get("rootfs").get("diff_ids");
-  if (ids.size() != layers.size()) return bad_request("the image's config names " + std::to_string(ids.size()) + " layers, its manifest " + std::to_string(layers.size()));
-  for (size_t i = 0; i < layers.size(); ++i) {
-    TRY(std::string layer_file, file(layers[i]));
-    TRY(auto raw, file_source(layer_file));
-    TRY(auto tar, decompressed(std::move(raw)));
-    TRY_OK(add_layer(ids.items()[i].str(), *tar));
-  }
-  for (const auto& name : names) {
-    TRY(Reference reference, parse_reference(name));
-    TRY_OK(add_image(reference.text(), config_text, digest, true));
-  }
-  return config;
-}
-
-Result<std::vector<std::string>> ImageStore::import_files(const std::map<std::string, std::string>& files, const std::string& what) {
-  auto json_of = [&files](const std::string& name) -> Result<Node> {
-    auto it = files.find(name);
-    if (it == files.end()) return not_found(name);
-    TRY(std::string text, os::read_file(it->second));
-    return Node::parse(text);
-  };
-  auto texts = [](const Node& list) {
-    std::vector<std::string> out;
-    for (const Node& n : list.items()) out.push_back(n.str());
-    return out;
-  };
-  std::vector<std::string> imported;
-  if (auto manifest = json_of("manifest.json"); manifest.ok()) {
-    for (const Node& m : manifest->items()) {
-      auto names = texts(m.get("RepoTags"));
-      if (names.empty()) continue;
-      TRY_OK(import_one(files, m.get("Config").str(), texts(m.get("Layers")), names, ""));
-      imported.insert(imported.end(), names.begin(), names.end());
-    }
-  } else if (auto index = json_of("index.json"); index.ok()) {
-    auto blob = [](const std::string& digest) { return "blobs/sha256/" + hex_of(digest); };
-    for (const Node& d : index->get("manifests").items()) {
-      TRY(Node m, json_of(blob(d.get("digest").str())));
-      std::string name = d.get("annotations").get("io.containerd.image.name").str();
-      if (name.empty()) name = d.get("annotations").get("org.opencontainers.image.ref.name").str();
-      if (name.empty() || m.get("layers").empty()) continue;
-      std::vector<std::string> layers;
-      for (const Node& l : m.get("layers").items()) layers.push_back(blob(l.get("digest").str()));
-      TRY_OK(import_one(files, blob(m.get("config").get("digest").str()), layers, {name}, d.get("digest").str()));
-      imported.push_back(name);
-    }
-  } else {
-    return bad_request("neither a docker archive (manifest.json) nor an OCI layout (index.json)");
-  }
-  if (imported.empty()) return bad_request("the archive names no image");
-  return imported;
-}
-
-void ImageStore::import_folder(const std::string& folder) {
-  for (const auto& name : os::list_dir(folder)) {
-    bool archive = false;
-    for (const char* end : {".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.zstd"}) archive |= name.ends_with(end);
-    if (!archive) continue;
-    auto r = import_archive(folder + "/" + name);
-    if (r.ok()) log_info("images imported", {{"file", name}, {"images", join(*r, " ")}});
-    else log_warn("an image archive is left out", {{"error", r.status()}});
-  }
-}
-
-// ---- users ----
-
-Result<User> resolve_user(const std::vector<std::string>& layers, const std::string& text) {
-  User out;
-  size_t colon = text.find(':');
-  std::string user = text.substr(0, colon), group = colon == text.npos ? "" : text.substr(colon + 1);
-  if (user.empty()) user = "0";
-  std::string passwd = read_in_layers(layers, "etc/passwd").value_or(""), groups = read_in_layers(layers, "etc/group").value_or("");
-  auto number = decimal(user);
-  bool found = number.has_value();
-  out.uid = number.value_or(0);
-  std::string name = user;
-  for (auto line : split(passwd, '\n')) {
-    auto f = split(line, ':');
-    if (f.size() < 4 || (number ? f[2] != user : f[0] != user)) continue;
-    out.uid = decimal(f[2]).value_or(out.uid);
-    out.gid = decimal(f[3]).value_or(0);
-    name = f[0];
-    found = true;
-    break;
-  }
-  if (!found) return bad_request("unable to find user " + user + ": no matching entries in passwd file");
-  bool group_found = group.empty() || decimal(group).has_value();
-  if (auto g = decimal(group)) out.gid = *g;
-  for (auto line : split(groups, '\n')) {
-    auto f = split(line, ':');
-    if (f.size() < 4) continue;
-    if (!group.empty() && f[0] == group) out.gid = decimal(f[2]).value_or(0), group_found = true;
-    for (auto member : split(f[3], ','))
-      if (member == name && group.empty()) out.groups.push_back(decimal(f[2]).value_or(0));
-  }
-  if (!group_found) return bad_request("unable to find group " + group + ": no matching entries in group file");
-  return out;
 }
 
 }  // namespace k8lite::image

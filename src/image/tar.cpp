@@ -1,5 +1,6 @@
 #include "image/tar.h"
 
+#include <cstddef>
 #include <cstring>
 
 #include "base/strings.h"
@@ -104,7 +105,10 @@ void apply_pax(TarEntry& e, const std::map<std::string, std::string>& pax) {
     else if (key == "size") e.size = n();
     else if (key == "uid") e.uid = n();
     else if (key == "gid") e.gid = n();
-    else if (key == "mtime") e.mtime = n();
+    else if (key == "mtime") {
+      e.mtime = n();
+      if (size_t dot = value.find('.'); dot != value.npos) e.mtime_nanos = static_cast<uint32_t>(std::strtoul((value.substr(dot + 1) + "000000000").substr(0, 9).c_str(), nullptr, 10));
+    }
     else if (key.starts_with("SCHILY.xattr.")) e.xattrs[key.substr(13)] = value;
   }
 }
@@ -133,6 +137,32 @@ bool checksum_fits(const Header& h) {
 }
 
 }  // namespace
+
+std::string tar_header(const std::string& name, uint64_t size, uint32_t mode) {
+  std::string b(kBlock, '\0');
+  auto octal = [&b](size_t at, size_t width, uint64_t v) {
+    for (size_t i = width - 1; i-- > 0; v >>= 3) b[at + i] = static_cast<char>('0' + (v & 7));
+  };
+  auto& h = *reinterpret_cast<Header*>(b.data());
+  name.copy(h.name, sizeof h.name);
+  octal(offsetof(Header, mode), sizeof h.mode, mode);
+  octal(offsetof(Header, uid), sizeof h.uid, 0);
+  octal(offsetof(Header, gid), sizeof h.gid, 0);
+  if (size < uint64_t{1} << 33) octal(offsetof(Header, size), sizeof h.size, size);
+  else {  // GNU's binary form
+    h.size[0] = static_cast<char>(0x80);
+    for (size_t i = 0; i < 8; ++i) h.size[11 - i] = static_cast<char>(size >> (8 * i));
+  }
+  octal(offsetof(Header, mtime), sizeof h.mtime, 0);
+  h.type = '0';
+  std::memcpy(h.magic, "ustar\00000", 8);
+  std::memset(h.checksum, ' ', sizeof h.checksum);
+  uint64_t sum = 0;
+  for (unsigned char c : b) sum += c;
+  octal(offsetof(Header, checksum), sizeof h.checksum - 1, sum);
+  h.checksum[6] = '\0';
+  return b;
+}
 
 Result<> read_tar(Source& source, const TarFn& fn) {
   std::map<std::string, std::string> pax, global;

@@ -1,15 +1,19 @@
-// Layers onto disk. A layer is the internet's: names with "..", links that lead out, links through links, bombs. Every path is opened
-// beneath the layer's folder with openat2(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS), so nothing outside can be reached.
+// Layers onto disk. A layer is the internet's: names with "..", links that lead out, links through links, bombs. Every parent is opened
+// with openat2 confined to the layer's folder (links resolve as if it were /) and every name is made by *at calls that follow nothing, so a
+// hostile layer can only ever write inside.
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
+#include "base/json.h"
 #include "base/strings.h"
 #include "image/tar.h"
 #include "os/files.h"
@@ -17,173 +21,266 @@
 namespace k8lite::image {
 namespace {
 
-constexpr std::string_view kWhiteout = ".wh.", kOpaque = ".wh..wh..opq";
+constexpr std::string_view kWhiteout = ".wh.", kOpaque = ".wh..wh..opq", kAufsMeta = ".wh..wh.";
+constexpr uint64_t kFreeCheckEvery = 16 << 20;
 
-Result<std::string> clean_path(std::string_view name) {
-  std::string out;
-  for (auto part : split(name, '/')) {
-    if (part.empty() || part == ".") continue;
-    if (part == "..") return bad_request("the archive holds a path with \"..\": " + std::string(name));
-    if (part.size() > 255) return bad_request("the archive holds a name longer than 255 bytes");
-    if (!out.empty()) out += '/';
-    out += part;
-  }
-  return out;
-}
-
-int open_beneath(int root, const std::string& path, uint64_t flags) {
+Result<os::Fd> open_confined(int root, const std::string& path, uint64_t flags) {
   open_how how{};
   how.flags = flags | O_CLOEXEC;
-  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
-  return static_cast<int>(syscall(SYS_openat2, root, path.empty() ? "." : path.c_str(), &how, sizeof how));
+  how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV;
+  for (int attempt = 0;; ++attempt) {
+    long fd = syscall(SYS_openat2, root, path.empty() ? "." : path.c_str(), &how, sizeof how);
+    if (fd >= 0) return os::Fd(static_cast<int>(fd));
+    if ((errno == EAGAIN || errno == EINTR) && attempt < 100) continue;
+    return Status::from_errno("open folder " + json::quoted(path.substr(0, 200)), errno);
+  }
 }
+
+bool is_whiteout(const struct stat& st) { return S_ISCHR(st.st_mode) && st.st_rdev == makedev(0, 0); }
 
 class Unpacker {
  public:
-  Unpacker(os::Fd root, UnpackLimits limits) : root_(std::move(root)), limits_(limits) {}
+  Unpacker(os::Fd root, UnpackOptions options) : root_(std::move(root)), options_(std::move(options)), owners_(geteuid() == 0) {}
 
   Result<> entry(const TarEntry& e, Source& data) {
-    if (++entries_ > limits_.entries) return bad_request("the layer holds more than " + std::to_string(limits_.entries) + " entries");
-    TRY(std::string path, clean_path(e.name));
-    auto r = place(e, path, data);
-    return r.ok() ? r : std::move(r).status().within(e.name.substr(0, 200));
+    const UnpackLimits& limits = options_.limits;
+    if (++entries_ > limits.entries) return bad_request("the layer holds more than " + std::to_string(limits.entries) + " entries, the limit");
+    if (entries_ % 4096 == 0) TRY_OK(check_free());
+    auto r = place(e, data);
+    return r.ok() ? r : std::move(r).status().within("entry " + json::quoted(e.name.substr(0, 200)));
   }
-  // Folders' times are set last: filling them changes them.
-  Result<> finish() {
-    for (auto it = folders_.rbegin(); it != folders_.rend(); ++it) {
-      os::Fd fd(open_beneath(root_.get(), it->first, O_RDONLY | O_DIRECTORY));
-      if (fd) set_time(fd.get(), "", it->second);
-    }
-    return {};
+
+  // Children change a folder's time, so it is set last, from the deepest up. Best effort: the folder may have been replaced.
+  void finish() {
+    for (auto d = folders_.rbegin(); d != folders_.rend(); ++d)
+      if (auto fd = open_confined(root_.get(), d->first, O_RDONLY | O_DIRECTORY); fd.ok()) futimens(fd->get(), d->second.times);
   }
 
  private:
-  Result<os::Fd> parent(const std::string& path) {
-    size_t slash = path.rfind('/');
-    return folder(slash == path.npos ? "" : path.substr(0, slash));
-  }
-  Result<os::Fd> folder(const std::string& path) {
-    os::Fd fd(open_beneath(root_.get(), path, O_RDONLY | O_DIRECTORY));
-    if (fd) return fd;
-    if (errno == ELOOP || errno == EXDEV) return bad_request("a folder of the path is a link: refused");
-    if (errno != ENOENT) return Status::from_errno("open folder " + path, errno);
-    TRY(os::Fd up, parent(path));
-    if (mkdirat(up.get(), path.substr(path.rfind('/') + 1).c_str(), 0755) != 0 && errno != EEXIST) return Status::from_errno("create folder " + path, errno);
-    os::Fd made(open_beneath(root_.get(), path, O_RDONLY | O_DIRECTORY));
-    if (!made) return Status::from_errno("open folder " + path, errno);
-    return made;
+  struct Times {
+    timespec times[2];
+    explicit Times(const TarEntry& e) : times{{0, UTIME_OMIT}, {static_cast<time_t>(e.mtime), e.mtime_nanos}} {}
+  };
+
+  // "./a//b/" is a/b. "..", wherever it stands, is refused rather than resolved.
+  Result<std::vector<std::string>> clean_path(std::string_view path) const {
+    if (path.size() > options_.limits.path) return bad_request("a name longer than " + std::to_string(options_.limits.path) + " bytes, the limit");
+    std::vector<std::string> parts;
+    for (auto part : split(path, '/')) {
+      if (part.empty() || part == ".") continue;
+      if (part == "..") return bad_request("the name leaves the layer (\"..\")");
+      if (part.size() > 255) return bad_request("a name longer than 255 bytes");
+      parts.emplace_back(part);
+    }
+    if (parts.size() > options_.limits.depth) return bad_request("more than " + std::to_string(options_.limits.depth) + " folders deep, the limit");
+    return parts;
   }
 
-  static void set_time(int dir, const std::string& name, uint64_t mtime) {
-    timespec times[2] = {{static_cast<time_t>(mtime), 0}, {static_cast<time_t>(mtime), 0}};
-    if (name.empty()) futimens(dir, times);
-    else utimensat(dir, name.c_str(), times, AT_SYMLINK_NOFOLLOW);
-  }
-
-  Result<> place(const TarEntry& e, const std::string& path, Source& data) {
-    if (path.empty()) return e.type == '5' ? own_root(e) : Result<>(bad_request("the root of a layer must be a folder"));
-    std::string name = path.substr(path.rfind('/') + 1);
-    TRY(os::Fd dir, parent(path));
-    if (name == kOpaque) {
-      if (fsetxattr(dir.get(), "trusted.overlay.opaque", "y", 1, 0) != 0) return Status::from_errno("mark folder opaque", errno);
+  Result<> place(const TarEntry& e, Source& data) {
+    TRY(auto parts, clean_path(e.name));
+    if (parts.empty()) {
+      if (e.type != '5') return bad_request("the root of a layer must be a folder");
+      TRY_OK(attributes(root_.get(), e));
+      folders_.emplace_back("", Times(e));
       return {};
     }
-    if (name.starts_with(kWhiteout)) {
-      std::string hidden = name.substr(kWhiteout.size());
-      if (hidden.empty() || hidden == "." || hidden == "..") return bad_request("a malformed whiteout");
-      unlinkat(dir.get(), hidden.c_str(), 0);
-      if (mknodat(dir.get(), hidden.c_str(), S_IFCHR, 0) != 0 && errno != EEXIST) return Status::from_errno("create whiteout", errno);
-      return {};
-    }
-    if (e.type != '5') unlinkat(dir.get(), name.c_str(), 0);  // a later entry replaces an earlier one
-    TRY_OK(make(e, dir.get(), name, path, data));
-    if (e.type == '1') return {};
-    return attributes(e, dir.get(), name);
+    std::string name = std::move(parts.back());
+    parts.pop_back();
+    std::string parent = join(parts, "/");
+    TRY_OK(enter(parts, parent));
+    if (name.starts_with(kWhiteout)) return whiteout(name);
+    return create(e, parent, name, data);
   }
 
-  Result<> own_root(const TarEntry& e) {
-    if (fchown(root_.get(), static_cast<uid_t>(e.uid), static_cast<gid_t>(e.gid)) != 0) return Status::from_errno("chown /", errno);
-    fchmod(root_.get(), e.mode);
+  // Makes parent_ the open folder of `parent`, created where it is missing. Kept between entries of one folder.
+  Result<> enter(const std::vector<std::string>& parts, const std::string& parent) {
+    if (parent_ && parent == parent_path_) return {};
+    auto fd = open_confined(root_.get(), parent, O_RDONLY | O_DIRECTORY);
+    if (!fd.ok() && fd.status().sys_errno() == ENOENT) {
+      std::string path;
+      for (const auto& part : parts) {
+        TRY(os::Fd above, open_confined(root_.get(), path, O_RDONLY | O_DIRECTORY));
+        if (mkdirat(above.get(), part.c_str(), 0755) == 0) fchmodat(above.get(), part.c_str(), 0755, 0);
+        else if (errno != EEXIST) return Status::from_errno("create folder " + json::quoted(parent.substr(0, 200)), errno);
+        path += (path.empty() ? "" : "/") + part;
+      }
+      fd = open_confined(root_.get(), parent, O_RDONLY | O_DIRECTORY);
+    }
+    if (!fd.ok()) return std::move(fd).status();
+    parent_ = std::move(fd).value();
+    parent_path_ = parent;
     return {};
   }
 
-  Result<> make(const TarEntry& e, int dir, const std::string& name, const std::string& path, Source& data) {
+  Result<> whiteout(const std::string& name) {
+    if (name == kOpaque) return opaque(parent_.get());
+    if (name.starts_with(kAufsMeta)) return {};
+    std::string target = name.substr(kWhiteout.size());
+    if (target.empty() || target == "." || target == "..") return bad_request("a malformed whiteout");
+    struct stat st;
+    if (fstatat(parent_.get(), target.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0) {
+      // The same layer brings a new one: only what lies below is hidden.
+      if (!S_ISDIR(st.st_mode)) return {};
+      TRY(os::Fd dir, open_child(target));
+      return opaque(dir.get());
+    }
+    if (mknodat(parent_.get(), target.c_str(), S_IFCHR, makedev(0, 0)) != 0) return Status::from_errno("create whiteout", errno);
+    return {};
+  }
+
+  Result<os::Fd> open_child(const std::string& name) {
+    os::Fd fd(openat(parent_.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!fd) return Status::from_errno("open folder", errno);
+    return fd;
+  }
+
+  static Result<> opaque(int directory) {
+    if (fsetxattr(directory, "trusted.overlay.opaque", "y", 1, 0) != 0) return Status::from_errno("mark folder opaque", errno);
+    return {};
+  }
+
+  Result<> create(const TarEntry& e, const std::string& parent, const std::string& name, Source& data) {
+    struct stat st;
+    bool hides = false;
+    if (fstatat(parent_.get(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0) {  // a later entry replaces an earlier one
+      if (e.type == '5' && S_ISDIR(st.st_mode)) return folder(e, parent, name);
+      hides = is_whiteout(st);
+      if (!S_ISDIR(st.st_mode)) unlinkat(parent_.get(), name.c_str(), 0);
+      else TRY_OK(os::remove_tree("/proc/self/fd/" + std::to_string(parent_.get()) + "/" + name));
+    }
+    int dir = parent_.get();
     switch (e.type) {
-      case '0': return file(dir, name, data);
-      case '1': return hard_link(e, dir, name);
+      case '0': return file(e, parent.empty() ? name : parent + "/" + name, name, data);
+      case '1': return hard_link(e, name);
       case '2':
         if (symlinkat(e.link.c_str(), dir, name.c_str()) != 0) return Status::from_errno("create link", errno);
-        return {};
+        return special(e, name);
       case '3':
-      case '4': return node(e, dir, name, (e.type == '3' ? S_IFCHR : S_IFBLK) | e.mode);
-      case '6': return node(e, dir, name, S_IFIFO | e.mode);
+      case '4':
+        // What a device node may do is decided by the container's device rules; here it is only a name.
+        if (mknodat(dir, name.c_str(), (e.type == '3' ? S_IFCHR : S_IFBLK) | 0600, makedev(e.major, e.minor)) != 0) return Status::from_errno("create device", errno);
+        return special(e, name);
       case '5': {
-        struct stat st;
-        if (fstatat(dir, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(st.st_mode)) unlinkat(dir, name.c_str(), 0);
-        if (mkdirat(dir, name.c_str(), 0755) != 0 && errno != EEXIST) return Status::from_errno("create folder", errno);
-        folders_[path] = e.mtime;
-        return {};
+        if (mkdirat(dir, name.c_str(), 0700) != 0) return Status::from_errno("create folder", errno);
+        if (hides) {
+          TRY(os::Fd made, open_child(name));
+          TRY_OK(opaque(made.get()));
+        }
+        return folder(e, parent, name);
       }
+      case '6':
+        if (mkfifoat(dir, name.c_str(), 0600) != 0) return Status::from_errno("create fifo", errno);
+        return special(e, name);
       default: return bad_request(std::string("an entry of unknown type '") + e.type + "'");
     }
   }
 
-  Result<> file(int dir, const std::string& name, Source& data) {
-    os::Fd fd(openat(dir, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  Result<> file(const TarEntry& e, const std::string& path, const std::string& name, Source& data) {
+    os::Fd fd(openat(parent_.get(), name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
     if (!fd) return Status::from_errno("create file", errno);
-    char buffer[65536];
+    if (options_.marker) options_.marker->begin_content(path, e.size);
     for (;;) {
-      TRY(size_t n, data.read(buffer, sizeof buffer));
-      if (n == 0) return {};
-      if ((bytes_ += n) > limits_.bytes) return bad_request("the layer holds more than " + std::to_string(limits_.bytes) + " bytes");
+      TRY(size_t n, data.read(buffer_.data(), buffer_.size()));
+      if (n == 0) break;
+      TRY_OK(account(n));
       for (size_t at = 0; at < n;) {
-        ssize_t w = ::write(fd.get(), buffer + at, n - at);
+        ssize_t w = ::write(fd.get(), buffer_.data() + at, n - at);
         if (w < 0 && errno == EINTR) continue;
         if (w < 0) return Status::from_errno("write", errno);
         at += static_cast<size_t>(w);
       }
     }
+    if (options_.marker) options_.marker->end_content();
+    return attributes(fd.get(), e);
   }
 
-  Result<> hard_link(const TarEntry& e, int dir, const std::string& name) {
-    TRY(std::string target, clean_path(e.link));
-    TRY(os::Fd from, parent(target));
-    if (linkat(from.get(), target.substr(target.rfind('/') + 1).c_str(), dir, name.c_str(), 0) != 0) return Status::from_errno("link to " + e.link, errno);
-    return {};
+  Result<> account(size_t n) {
+    const UnpackLimits& limits = options_.limits;
+    bytes_ += n;
+    if (bytes_ > limits.bytes) return bad_request("the layer holds more than " + std::to_string(limits.bytes) + " bytes, the limit");
+    if (bytes_ > limits.ratio_from && options_.compressed_bytes && bytes_ / limits.ratio > options_.compressed_bytes())
+      return bad_request("the layer is more than " + std::to_string(limits.ratio) + " times its compressed size, the limit");
+    if (bytes_ < next_check_) return {};
+    next_check_ = bytes_ + kFreeCheckEvery;
+    return check_free();
   }
-  static Result<> node(const TarEntry& e, int dir, const std::string& name, mode_t mode) {
-    if (mknodat(dir, name.c_str(), mode, makedev(e.major, e.minor)) != 0) return Status::from_errno("create device or fifo", errno);
+  Result<> check_free() const {
+    if (!is_full(root_.get(), options_.limits)) return {};
+    return Status(Reason::InternalError, "no space left on device (some is kept free for the node)", ENOSPC);
+  }
+
+  Result<> hard_link(const TarEntry& e, const std::string& name) {
+    auto linked = [&]() -> Result<> {
+      TRY(auto parts, clean_path(e.link));
+      if (parts.empty()) return bad_request("the target has no name");
+      std::string base = std::move(parts.back());
+      parts.pop_back();
+      TRY(os::Fd dir, open_confined(root_.get(), join(parts, "/"), O_PATH | O_DIRECTORY));
+      if (linkat(dir.get(), base.c_str(), parent_.get(), name.c_str(), 0) != 0) return Status::from_errno("link", errno);
+      return {};
+    };
+    return linked().within("hard link to " + json::quoted(e.link.substr(0, 200)));
+  }
+
+  Result<> folder(const TarEntry& e, const std::string& parent, const std::string& name) {
+    TRY(os::Fd fd, open_child(name));
+    TRY_OK(attributes(fd.get(), e));
+    folders_.emplace_back(parent.empty() ? name : parent + "/" + name, Times(e));
     return {};
   }
 
-  static Result<> attributes(const TarEntry& e, int dir, const std::string& name) {
-    if (fchownat(dir, name.c_str(), static_cast<uid_t>(e.uid), static_cast<gid_t>(e.gid), AT_SYMLINK_NOFOLLOW) != 0) return Status::from_errno("change owner", errno);
-    if (e.type == '2') return {};
-    // After the owner: chown clears setuid. The name is no link, it was just made here.
-    if (fchmodat(dir, name.c_str(), e.mode, 0) != 0) return Status::from_errno("change mode", errno);
-    if (!e.xattrs.empty() && (e.type == '0' || e.type == '5')) {
-      os::Fd fd(openat(dir, name.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
-      for (const auto& [key, value] : e.xattrs)
-        if (!key.starts_with("trusted.overlay.") && fd) (void)fsetxattr(fd.get(), key.c_str(), value.data(), value.size(), 0);
-    }
-    if (e.type != '5') set_time(dir, name, e.mtime);
+  // Owner, then mode (chown clears setuid), then xattrs (chown clears capabilities), then time.
+  Result<> attributes(int fd, const TarEntry& e) const {
+    if (owners_ && fchown(fd, static_cast<uid_t>(e.uid), static_cast<gid_t>(e.gid)) != 0) return Status::from_errno("change owner", errno);
+    if (fchmod(fd, e.mode) != 0) return Status::from_errno("change mode", errno);
+    for (const auto& [key, value] : e.xattrs)
+      if (wanted_xattr(key) && fsetxattr(fd, key.c_str(), value.data(), value.size(), 0) != 0 && errno != ENOTSUP && errno != EPERM)
+        return Status::from_errno("set attribute " + key, errno);
+    futimens(fd, Times(e).times);
     return {};
+  }
+
+  // Links, devices and fifos: never opened.
+  Result<> special(const TarEntry& e, const std::string& name) {
+    int dir = parent_.get();
+    if (owners_ && fchownat(dir, name.c_str(), static_cast<uid_t>(e.uid), static_cast<gid_t>(e.gid), AT_SYMLINK_NOFOLLOW) != 0) return Status::from_errno("change owner", errno);
+    if (e.type != '2' && fchmodat(dir, name.c_str(), e.mode, 0) != 0) return Status::from_errno("change mode", errno);
+    utimensat(dir, name.c_str(), Times(e).times, AT_SYMLINK_NOFOLLOW);
+    return {};
+  }
+
+  // What overlayfs itself reads must not come from a layer: a redirect would show other layers' files.
+  static bool wanted_xattr(std::string_view key) {
+    if (key.starts_with("trusted.overlay.") || key.starts_with("user.overlay.")) return false;
+    return key.starts_with("user.") || key.starts_with("trusted.") || key.starts_with("system.posix_acl_") || key == "security.capability";
   }
 
   os::Fd root_;
-  const UnpackLimits limits_;
-  uint64_t entries_ = 0, bytes_ = 0;
-  std::map<std::string, uint64_t> folders_;
+  const UnpackOptions options_;
+  const bool owners_;  // only root may set them; tests run without
+  os::Fd parent_;
+  std::string parent_path_;
+  std::vector<std::pair<std::string, Times>> folders_;
+  std::string buffer_ = std::string(128 * 1024, '\0');
+  uint64_t entries_ = 0, bytes_ = 0, next_check_ = 0;
 };
 
 }  // namespace
 
-Result<> unpack_layer(Source& tar, const std::string& folder, UnpackLimits limits) {
+bool is_full(int fd, const UnpackLimits& limits) {
+  struct statvfs fs;
+  if (fstatvfs(fd, &fs) != 0) return false;
+  return static_cast<uint64_t>(fs.f_bavail) * fs.f_frsize < std::min<uint64_t>(limits.free_bytes, static_cast<uint64_t>(fs.f_blocks) * fs.f_frsize / 20);
+}
+
+Result<> unpack_layer(Source& tar, const std::string& folder, UnpackOptions options) {
   os::Fd root(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!root) return Status::from_errno("open " + folder, errno);
-  Unpacker unpacker(std::move(root), limits);
+  fchmod(root.get(), 0755);
+  Unpacker unpacker(std::move(root), std::move(options));
   TRY_OK(read_tar(tar, [&unpacker](const TarEntry& e, Source& data) { return unpacker.entry(e, data); }));
-  return unpacker.finish();
+  unpacker.finish();
+  return {};
 }
 
 }  // namespace k8lite::image

@@ -384,10 +384,15 @@ Node sorted_keys(const Node& value) {
   return out;
 }
 
+std::string html_safe(std::string json) {
+  if (json.find_first_of("<>&") == std::string::npos) return json;
+  return replace_all(replace_all(replace_all(std::move(json), "&", "\\u0026"), "<", "\\u003c"), ">", "\\u003e");
+}
+
 std::string jsonpath_text(const Node& value) {
   if (value.is_string()) return value.str();
   if (value.is_null()) return "";
-  return value.is_object() || value.is_array() ? sorted_keys(value).dump() : value.dump();
+  return value.is_object() || value.is_array() ? html_safe(sorted_keys(value).dump()) : value.dump();
 }
 
 Result<JsonPath> JsonPath::parse(std::string_view text) {
@@ -409,6 +414,24 @@ std::string JsonPath::render(const Node& root) const {
   std::string out;
   render_parts(*parts_, root, root, out);
   return out;
+}
+
+std::string JsonPath::problem(const Node& root) const {
+  for (const Part& p : *parts_) {
+    if (p.kind != Part::Kind::Expression) continue;
+    Values values = {&root};
+    for (const Step& s : p.steps) {
+      Values next;
+      for (const Node* n : values) {
+        auto size = static_cast<int64_t>(n->size());
+        if (s.kind == Step::Kind::Slice && s.single && n->is_array() && (s.from >= size || s.from < -size))
+          return "array index out of bounds: index " + std::to_string(s.from) + ", length " + std::to_string(size);
+        step_one(s, *n, root, next);
+      }
+      values = std::move(next);
+    }
+  }
+  return {};
 }
 
 std::vector<const Node*> JsonPath::find(const Node& root) const {

@@ -18,6 +18,8 @@ class JsonPath {
   static Result<JsonPath> parse_relaxed(std::string_view text);
 
   std::string render(const json::Node& root) const;  // missing fields print nothing
+  // What kubectl calls an error: an index outside of its list. "" when there is none.
+  std::string problem(const json::Node& root) const;
   // The values the first expression names; pointers into root (or into this path for literals).
   std::vector<const json::Node*> find(const json::Node& root) const;
 
@@ -29,6 +31,8 @@ class JsonPath {
 
 // A value as JSONPath prints it: texts bare, the rest as JSON.
 std::string jsonpath_text(const json::Node& value);
+// JSON text as Go's encoder writes it: <, > and & as escapes.
+std::string html_safe(std::string json);
 // The same value with the members of all objects in order of their names.
 json::Node sorted_keys(const json::Node& value);
 

@@ -94,8 +94,9 @@ int run_kubectl(int argc, char** argv) {
     if (!child) {
       if (wants_help(words)) return print(full_help(*command, path));
       if (command->run) break;
-      if (next == words.size()) return print(full_help(*command, path));
-      return unknown_command(words[next], path, command->children);
+      if (next == words.size()) std::fputs(full_help(*command, path).c_str(), stderr);
+      else std::fprintf(stderr, "error: unknown command %s\nSee '%s -h' for help and examples\n", json::quoted(words[next]).c_str(), path.c_str());
+      return 1;
     }
     command = child;
     at = next;

@@ -6,7 +6,9 @@
 #include "base/quantity.h"
 #include "base/strings.h"
 #include "base/yaml.h"
+#include "kubectl/go_template.h"
 #include "kubectl/jsonpath.h"
+#include "kubectl/kyaml.h"
 #include "os/files.h"
 
 namespace k8lite::kubectl {
@@ -14,6 +16,8 @@ namespace k8lite::kubectl {
 using json::Node;
 
 namespace {
+
+constexpr std::string_view kFormats = "custom-columns,custom-columns-file,go-template,go-template-file,json,jsonpath,jsonpath-as-json,jsonpath-file,kyaml,name,template,templatefile,wide,yaml";
 
 size_t display_width(std::string_view text) {
   size_t n = 0;
@@ -23,6 +27,7 @@ size_t display_width(std::string_view text) {
 
 Result<std::vector<std::pair<std::string, JsonPath>>> custom_columns(std::string_view spec) {
   std::vector<std::pair<std::string, JsonPath>> out;
+  if (spec.empty()) return usage("custom-columns format specified but no custom columns given");
   for (std::string_view piece : split(spec, ',')) {
     size_t colon = piece.find(':');
     if (colon == std::string_view::npos)
@@ -30,7 +35,6 @@ Result<std::vector<std::pair<std::string, JsonPath>>> custom_columns(std::string
     TRY(JsonPath path, JsonPath::parse_relaxed(piece.substr(colon + 1)));
     out.emplace_back(std::string(piece.substr(0, colon)), std::move(path));
   }
-  if (spec.empty()) return usage("custom-columns format specified but no custom columns given");
   return out;
 }
 
@@ -57,7 +61,8 @@ Result<> print_custom(Session& s, const Output& o, const Node& object) {
   TextTable table;
   std::vector<std::string> cells;
   for (const auto& c : columns) cells.push_back(c.first);
-  if (!s.flags.on("no-headers")) table.row(cells);
+  static bool headed = false;  // once, also when a watch prints object after object
+  if (!s.flags.on("no-headers") && !std::exchange(headed, true)) table.row(cells);
   std::vector<const Node*> objects;
   if (object["items"].is_array()) {
     for (const Node& i : object["items"].items()) objects.push_back(&i);
@@ -68,7 +73,7 @@ Result<> print_custom(Session& s, const Output& o, const Node& object) {
     cells.clear();
     for (const auto& c : columns) {
       std::string text;
-      for (const Node* v : c.second.find(*n)) text += (text.empty() ? "" : ",") + (v->is_null() ? "<nil>" : jsonpath_text(*v));
+      for (const Node* v : c.second.find(*n)) text += (text.empty() ? "" : ",") + go_text(*v);
       cells.push_back(text.empty() ? "<none>" : text);
     }
     table.row(cells);
@@ -85,8 +90,8 @@ std::string name_of_kind(const Node& object) {
 
 }  // namespace
 
-std::string TextTable::text() const {
-  std::vector<size_t> widths;
+std::string TextTable::text(std::vector<size_t>* remembered) const {
+  std::vector<size_t> own, &widths = remembered ? *remembered : own;
   for (const auto& r : rows_) {
     if (widths.size() < r.size()) widths.resize(r.size(), 6);
     for (size_t i = 0; i < r.size(); ++i) widths[i] = std::max(widths[i], display_width(r[i]) + 3);
@@ -108,20 +113,27 @@ Result<Output> Output::parse(const Session& session) {
   size_t eq = text.find('=');
   o.format = text.substr(0, eq);
   if (eq != std::string::npos) o.argument = text.substr(eq + 1);
-  if (o.format == "jsonpath-file") {
-    TRY(o.argument, os::read_file(o.argument));
-    o.format = "jsonpath";
+  if (session.flags.changed("template") && o.argument.empty()) {  // --template alone means a Go template
+    o.argument = session.flags.text("template");
+    if (o.format.empty()) o.format = "go-template";
   }
-  if (session.flags.changed("template") && (o.format == "jsonpath" || o.format == "custom-columns")) o.argument = session.flags.text("template");
-  if (o.format.starts_with("go-template")) return usage("the output format \"" + o.format + "\" is not in this kubectl; jsonpath= and custom-columns= are");
-  static const char* const known[] = {"", "wide", "json", "yaml", "name", "jsonpath", "jsonpath-as-json", "custom-columns", "custom-columns-file"};
+  static const std::pair<const char*, const char*> files[] = {{"jsonpath-file", "jsonpath"}, {"go-template-file", "go-template"}, {"templatefile", "go-template"}};
+  for (const auto& [format, means] : files)
+    if (o.format == format) {
+      if (o.argument.empty()) return usage("template format specified but no template given");
+      auto read = os::read_file(o.argument);
+      if (!read.ok()) return usage("error reading --template " + o.argument + ", " + read.status().message());
+      o.argument = *read;
+      o.format = means;
+    }
+  if (o.format == "template") o.format = "go-template";
+  static const char* const known[] = {"", "wide", "json", "yaml", "kyaml", "name", "jsonpath", "jsonpath-as-json", "go-template", "custom-columns", "custom-columns-file"};
   for (const char* k : known)
     if (o.format == k) {
-      if (o.format.starts_with("jsonpath") && o.argument.empty()) return usage("template format specified but no template given");
+      if ((o.format.starts_with("jsonpath") || o.format == "go-template") && o.argument.empty()) return usage("template format specified but no template given");
       return o;
     }
-  return usage("unable to match a printer suitable for the output format \"" + text +
-               "\", allowed formats are: custom-columns,custom-columns-file,json,jsonpath,jsonpath-as-json,jsonpath-file,name,wide,yaml");
+  return usage("unable to match a printer suitable for the output format \"" + text + "\", allowed formats are: " + std::string(kFormats));
 }
 
 Node without_managed_fields(Node object) {
@@ -138,6 +150,38 @@ Node list_of(std::vector<Node> objects) {
   return list;
 }
 
+static Result<> print_template(Session& s, const Output& o, const Node& object) {
+  auto t = GoTemplate::parse(o.argument);
+  if (!t.ok()) return usage("error parsing template " + o.argument + ", " + t.status().message());
+  std::string text;
+  auto done = t->render(object, text);
+  s.out(text);
+  if (!done.ok()) {
+    std::string why = done.status().message();
+    s.out("Error executing template: " + why + ". Printing more information for debugging the template:\n\ttemplate was:\n\t\t" + o.argument + "\n\traw data was:\n\t\t" + sorted_keys(object).dump() +
+          "\n\tobject given to template engine was:\n\t\t" + go_text(object) + "\n\n");
+    return usage("error executing template " + json::quoted(o.argument) + ": " + why);
+  }
+  return {};
+}
+
+static Result<> print_jsonpath(Session& s, const Output& o, const Node& object) {
+  auto path = JsonPath::parse(o.argument);
+  if (!path.ok()) return usage("error parsing jsonpath " + o.argument + ", " + path.status().message());
+  std::string problem = path->problem(object);
+  if (!problem.empty())
+    return usage("error executing jsonpath \"" + o.argument + "\": Error executing template: " + problem + ". Printing more information for debugging the template:\n\ttemplate was:\n\t\t" + o.argument +
+                 "\n\tobject given to jsonpath engine was:\n\t\t" + go_text(object) + "\n\n");
+  if (o.format == "jsonpath-as-json") {
+    Node all = Node::array();
+    for (const Node* v : path->find(object)) all.append(*v);
+    s.out(html_safe(sorted_keys(all).dump_pretty()) + "\n");
+  } else {
+    s.out(path->render(object));
+  }
+  return {};
+}
+
 Result<> print_object(Session& s, const Output& o, const Node& object, const Mapping* mapping) {
   if (o.format == "name") {
     auto one = [&](const Node& n) { s.out((mapping ? mapping->full_singular() : name_of_kind(n)) + "/" + n.path("metadata.name").str() + "\n"); };
@@ -146,20 +190,15 @@ Result<> print_object(Session& s, const Output& o, const Node& object, const Map
     return {};
   }
   Node shown = s.flags.on("show-managed-fields") ? object : without_managed_fields(object);
-  if (o.format == "json") s.out(sorted_keys(shown).dump_pretty() + "\n");
-  else if (o.format == "yaml") s.out(dump_yaml(shown));
-  else if (o.format.starts_with("custom-columns")) return print_custom(s, o, shown);
-  else {
-    auto path = JsonPath::parse(o.argument);
-    if (!path.ok()) return usage("error parsing jsonpath " + o.argument + ", " + path.status().message());
-    if (o.format == "jsonpath-as-json") {
-      Node all = Node::array();
-      for (const Node* v : path->find(shown)) all.append(*v);
-      s.out(sorted_keys(all).dump_pretty() + "\n");
-    } else {
-      s.out(path->render(shown));
-    }
+  if (o.format == "json") s.out(html_safe(sorted_keys(shown).dump_pretty()) + "\n");
+  else if (o.format == "yaml") {
+    static bool documents = false;  // later documents of one run are set apart
+    s.out((std::exchange(documents, true) ? "---\n" : "") + dump_yaml(shown));
   }
+  else if (o.format == "kyaml") s.out(dump_kyaml(shown));
+  else if (o.format.starts_with("custom-columns")) return print_custom(s, o, shown);
+  else if (o.format == "go-template") return print_template(s, o, shown);
+  else return print_jsonpath(s, o, shown);
   return {};
 }
 
@@ -171,8 +210,6 @@ std::string dry_run_suffix(const Session& s) {
 Result<> print_done(Session& s, const Node& object, const Mapping& mapping, std::string_view word) {
   TRY(Output o, Output::parse(s));
   if (!o.table()) {
-    static bool documents = false;  // later YAML documents of one run are set apart
-    if (o.format == "yaml" && std::exchange(documents, true)) s.out("---\n");
     return print_object(s, o, object, &mapping);
   }
   s.out(mapping.full_singular() + "/" + object.path("metadata.name").str() + " " + std::string(word) + dry_run_suffix(s) + "\n");

@@ -12,7 +12,8 @@ class TextTable {
  public:
   void row(std::vector<std::string> cells) { rows_.push_back(std::move(cells)); }
   bool empty() const { return rows_.empty(); }
-  std::string text() const;
+  // `widths` (of columns, grows) lets later tables of a watch line up with the earlier ones.
+  std::string text(std::vector<size_t>* widths = nullptr) const;
 
  private:
   std::vector<std::vector<std::string>> rows_;

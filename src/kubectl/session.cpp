@@ -246,7 +246,7 @@ Result<const Discovery*> Session::discovery() {
 Result<Mapping> Session::mapping(std::string_view word) {
   TRY(const Discovery* d, discovery());
   const Mapping* m = d->find(word);
-  if (!m) return usage("the server doesn't have a resource type " + json::quoted(word));
+  if (!m) return usage("the server doesn't have a resource type " + json::quoted(std::string(word.substr(0, word.find('.')))));
   if (std::find(m->short_names.begin(), m->short_names.end(), word) != m->short_names.end())
     for (const Mapping& other : d->all()) {
       bool also = &other != m && other.preferred && (other.group != m->group || other.resource != m->resource);

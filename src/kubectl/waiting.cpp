@@ -20,7 +20,7 @@ Result<> watch_until(Session& s, const Target& t, const Deadline& deadline, cons
     TRY(auto now, list_objects(s, t.mapping, t.ns, "", fields, &version));
     TRY(bool done, look(now.empty() ? Node() : now[0]));
     if (done) return {};
-    if (deadline.passed()) return timed_out("timed out waiting for the condition on " + t.label());
+    if (deadline.passed()) return timed_out("timed out waiting for the condition on " + t.mapping.resource + "/" + t.name);
     int64_t left = deadline.seconds_left();
     TRY(auto reading, s.open(with_query(url_of(t.mapping, t.ns), {{"watch", "true"}, {"fieldSelector", fields}, {"resourceVersion", version},
                                                                   {"timeoutSeconds", left ? std::to_string(left) : ""}})));

@@ -92,52 +92,6 @@ Result<> PodManager::write_etc_files(const LocalPtr& local) {
   return {};
 }
 
-std::variant<image::Image, PodManager::Failure> PodManager::ensure_image(const LocalPtr& local, Value c) {
-  std::string wanted = c["image"].str(), name = c["name"].str(), policy = c["imagePullPolicy"].str("IfNotPresent");
-  auto reference = image::parse_reference(wanted);
-  if (!reference.ok()) {
-    event(local, "Warning", "InspectFailed", "Failed to apply default image tag " + json::quoted(wanted) + ": " + reference.status().message(), name);
-    return Failure{"InvalidImageName", reference.status()};
-  }
-  auto present = images_.find(reference->text());
-  // Imported and built-in images have no registry to ask: they count as pulled.
-  if (present && (policy != "Always" || present->pinned)) {
-    event(local, "Normal", "Pulled", "Container image " + json::quoted(wanted) + " already present on machine", name);
-    return *present;
-  }
-  if (policy == "Never") {
-    Status s = not_found("Container image " + json::quoted(wanted) + " is not present with pull policy of Never");
-    event(local, "Warning", "ErrImageNeverPull", s.message(), name);
-    return Failure{"ErrImageNeverPull", s};
-  }
-  event(local, "Normal", "Pulling", "Pulling image " + json::quoted(wanted), name);
-  std::vector<image::RegistryAuth> auth;
-  std::string ns = local->pod.path("metadata.namespace").str();
-  for (Value s : local->pod.path("spec.imagePullSecrets").items()) {
-    auto secret = client_.get({"", "v1", "secrets", ns, s["name"].str(), ""});
-    if (!secret.ok()) continue;
-    auto config = Node::parse(base64_decode((*secret)["data"][".dockerconfigjson"].str()).value_or("{}"));
-    if (!config.ok()) continue;
-    for (const auto& [host, entry] : config->get("auths").members()) {
-      if (host.find(reference->registry) == host.npos && !(reference->registry == "docker.io" && host.find("docker.io") != host.npos)) continue;
-      std::string both = base64_decode(entry.get("auth").str()).value_or("");
-      size_t colon = both.find(':');
-      if (!entry.get("username").str().empty()) auth.push_back({entry.get("username").str(), entry.get("password").str()});
-      else if (colon != both.npos) auth.push_back({both.substr(0, colon), both.substr(colon + 1)});
-    }
-  }
-  Duration before = clock_.mono();
-  auto pulled = puller_.pull(*reference, auth);
-  if (!pulled.ok()) {
-    if (present) return *present;  // Always, and the registry cannot be reached: what is here is better than nothing
-    event(local, "Warning", "Failed", "Failed to pull image " + json::quoted(wanted) + ": " + pulled.status().message(), name);
-    event(local, "Warning", "Failed", "Error: ErrImagePull", name);
-    return Failure{"ErrImagePull", pulled.status()};
-  }
-  event(local, "Normal", "Pulled", "Successfully pulled image " + json::quoted(wanted) + " in " + std::to_string((clock_.mono() - before).count() / 1000) + "ms. Image size: " + std::to_string(pulled->size) + " bytes.", name);
-  return std::move(pulled).value();
-}
-
 std::string PodManager::processes_of(const LocalPtr& local, Value c) const {
   if (local->pod.path("spec.shareProcessNamespace").bool_or(false)) return std::string(runtime::shim::kPodProcesses);
   std::string target = c["targetContainerName"].str();
@@ -229,17 +183,19 @@ Result<runtime::ContainerSpec> PodManager::container_spec(const LocalPtr& local,
   return s;
 }
 
+// As the status of a container names what it runs: by the digest of the registry where there is one.
 void PodManager::name_image(const image::Image& image, Value container, std::string& name, std::string& id) {
-  name = image.names.empty() ? container["image"].str() : image.names[0];
-  id = image.digest.empty() ? image.id : name.substr(0, name.rfind(':')) + "@" + image.digest;
+  std::string wanted = container["image"].str();
+  auto reference = image::parse_reference(wanted);
+  name = image.names.empty() ? wanted : image.names[0];
+  if (reference.ok() && std::find(image.names.begin(), image.names.end(), reference->text()) != image.names.end()) name = reference->text();
+  id = image.digests.empty() ? image.id : image.digests[0];
+  for (const auto& digest : image.digests)
+    if (reference.ok() && digest.starts_with(reference->name() + "@")) id = digest;
 }
 
-std::optional<PodManager::Failure> PodManager::try_start(const LocalPtr& local, Value c, int attempt, std::string& image_name, std::string& image_id) {
+std::optional<PodManager::Failure> PodManager::try_start(const LocalPtr& local, Value c, int attempt, const image::Image& found) {
   std::string name = c["name"].str(), id = name + "-" + std::to_string(attempt);
-  auto image = ensure_image(local, c);
-  if (auto* failure = std::get_if<Failure>(&image)) return *failure;
-  const auto& found = std::get<image::Image>(image);
-  name_image(found, c, image_name, image_id);
   std::string message_dir = pod_dir(local->uid) + "/containers/" + name;
   if (auto r = os::make_dirs(message_dir); !r.ok()) return Failure{"CreateContainerError", r.status()};
   if (auto r = os::write_file(message_dir + "/termination-log", "", 0666, false); !r.ok()) return Failure{"CreateContainerError", r.status()};
@@ -261,6 +217,7 @@ std::optional<PodManager::Failure> PodManager::try_start(const LocalPtr& local, 
   if (auto r = os::make_dirs(logs); !r.ok()) return Failure{"CreateContainerError", r.status()};
   spec->log_path = logs + "/" + std::to_string(attempt) + ".log";
   if (attempt >= 2) ::unlink((logs + "/" + std::to_string(attempt - 2) + ".log").c_str());
+  if (auto r = record_start(local, c, attempt, found, *spec); !r.ok()) return Failure{"CreateContainerError", r.status()};
   event(local, "Normal", "Created", "Container created", name);
   auto started = runtime_->start(local->uid, id, plan_container(*spec));
   if (!started.ok()) {
@@ -285,18 +242,19 @@ void PodManager::start_container(const LocalPtr& local, const std::string& name)
   if (attempt > 0 && !old_id.empty()) {
     (void)runtime_->remove(local->uid, old_id);
   }
-  std::string image_name, image_id;
-  auto failure = try_start(local, c, attempt, image_name, image_id);
+  auto lease = images_.lease();  // until the container's record says that the image is in use
+  auto found = ensure_image(local, c);
+  if (!found) return;
+  auto failure = try_start(local, c, attempt, *found);
+  lease = os::Fd();
   std::lock_guard lock(mutex_);
   ContainerRun& run = local->runs[name];
   if (failure) {
-    bool pull = failure->reason == "ErrImagePull" && run.waiting_reason.ends_with("ImagePull");
     run.backoff = run.waiting_reason.empty() ? kFirstBackoff : std::min(run.backoff * 2, kLongestBackoff);
     if (run.backoff < kFirstBackoff) run.backoff = kFirstBackoff;
     run.not_before = clock_.mono() + run.backoff;
-    run.waiting_reason = pull ? "ImagePullBackOff" : failure->reason;
+    run.waiting_reason = failure->reason;
     run.waiting_message = failure->status.message();
-    if (pull) event(local, "Normal", "BackOff", "Back-off pulling image " + json::quoted(c["image"].str()), name);
     return;
   }
   if (run.exists) {
@@ -308,8 +266,7 @@ void PodManager::start_container(const LocalPtr& local, const std::string& name)
   run.waiting_reason.clear();
   run.waiting_message.clear();
   run.termination_message.clear();
-  run.image = image_name;
-  run.image_id = image_id;
+  name_image(*found, c, run.image, run.image_id);
   run.current = {};
   run.current.id = name + "-" + std::to_string(attempt);
   run.current.running = true;

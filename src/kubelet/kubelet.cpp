@@ -1,5 +1,7 @@
 #include "kubelet/kubelet.h"
 
+#include <algorithm>
+
 #include "base/log.h"
 #include "base/strings.h"
 
@@ -26,9 +28,18 @@ Kubelet::~Kubelet() { stop(); }
 
 Result<> Kubelet::start() {
   TRY_OK(os::make_dirs(options_.data_dir + "/images"));
-  TRY(images_, image::ImageStore::open(options_.data_dir + "/store"));
-  TRY(auto registries, image::read_registries(options_.registries_file));
-  puller_ = std::make_unique<image::Puller>(loop_, *images_, std::move(registries));
+  std::string run_dir = options_.run_dir;
+  image::StoreOptions store;
+  store.layers_in_use = [run_dir] { return layers_in_use(run_dir); };
+  TRY(images_, image::ImageStore::open(options_.data_dir + "/store", std::move(store)));
+  puller_ = std::make_unique<image::Puller>(loop_, *images_, options_.registries_file, image::process_environment());
+  ImageKeeperOptions keep;
+  keep.folder = options_.data_dir + "/images";
+  keep.images_in_use = [run_dir] { return images_in_use(run_dir); };
+  keep.warn = [this](const std::string& reason, const std::string& message) {
+    events_.record(json::Doc::from(json::Node::obj({{"apiVersion", "v1"}, {"kind", "Node"}, {"metadata", json::Node::obj({{"name", options_.node.name}, {"uid", options_.node.name}})}})).root(), "Warning", reason, message);
+  };
+  keeper_ = std::make_unique<ImageKeeper>(*images_, clock_, std::move(keep));
   NodeFacts facts;
   facts.name = options_.node.name;
   facts.ip = options_.node.ip;
@@ -60,6 +71,16 @@ bool Kubelet::wait(Duration d) {
   return stopping_;
 }
 
+// A kernel without a controller runs pods, but keeps no limits of that kind: that must not go unnoticed.
+void Kubelet::tell_missing_cgroups() {
+  auto missing = runtime::Cgroups().missing();
+  if (missing.empty()) return;
+  std::string message = "the kernel gives no " + join(missing, ", ") + " cgroup: limits of pods are not kept";
+  if (std::find(missing.begin(), missing.end(), "memory") != missing.end()) message += " (on a Raspberry Pi add cgroup_memory=1 cgroup_enable=memory to the kernel's command line)";
+  log_warn(message, {{"node", options_.node.name}});
+  if (auto node = client_.get({"", "v1", "nodes", "", options_.node.name, ""}); node.ok()) events_.record(node->root(), "Warning", "MissingCgroups", message);
+}
+
 void Kubelet::run() {
   while (true) {
     auto r = reporter_.register_node();
@@ -67,7 +88,8 @@ void Kubelet::run() {
     log_warn("the node could not be registered, will try again", {{"error", r.status()}});
     if (wait(seconds(1))) return;
   }
-  reporter_.on_address_lost = [this](const std::string& message) {
+  tell_missing_cgroups();
+  if (!options_.find_address) reporter_.on_address_lost = [this](const std::string& message) {
     if (auto node = client_.get({"", "v1", "nodes", "", options_.node.name, ""}); node.ok()) events_.record(node->root(), "Warning", "NodeAddressLost", message);
   };
   reporter_.start_heartbeats();
@@ -80,7 +102,8 @@ void Kubelet::run() {
   // Without the server's word on what shall run here, everything would look unwanted.
   while (!pods_.wait_synced(seconds(1)) || !services_.wait_synced(seconds(1)))
     if (wait(Duration{0})) return;
-  images_->import_folder(options_.data_dir + "/images");
+  images_->import_folder(options_.data_dir + "/images");  // before pods ask for them
+  keeper_->start();
   manager_->adopt();
   runner_ = std::make_unique<machinery::Runner>(std::vector<machinery::Controller*>{manager_.get()}, kPodWorkers);
   runner_->start();
@@ -96,7 +119,9 @@ void Kubelet::stop() {
     if (std::exchange(stopping_, true)) return;
     wake_.notify_all();
   }
+  if (puller_) puller_->stop();
   if (thread_.joinable()) thread_.join();
+  if (keeper_) keeper_->stop();
   links_ = nullptr;
   reporter_.stop();
   pods_.stop();

@@ -4,6 +4,7 @@
 
 #include "base/random.h"
 #include "cni/link_watch.h"
+#include "kubelet/image_keeper.h"
 #include "kubelet/node.h"
 #include "kubelet/pods.h"
 #include "kubelet/server.h"
@@ -23,7 +24,7 @@ struct KubeletOptions {
   std::function<void(const cni::Network&)> on_network;
   std::function<Result<>(const std::vector<PortMapping>&)> map_ports;  // see NodeFacts; on any thread
   // The address that this machine has now, "" for none: asked again when links or addresses change. Unset: node.ip stays.
-  std::function<std::string()> find_address;
+  std::function<std::string(const std::string& current)> find_address;
   // The node's address has become another one; gives the serving certificate for it. Called again until it succeeds.
   std::function<Result<net::TlsServerConfig>(const std::string& ip)> on_address;
 };
@@ -38,6 +39,7 @@ class Kubelet {
 
  private:
   void run();
+  void tell_missing_cgroups();
   bool open_network();       // false: stopped meanwhile
   void follow_network();     // until stop()
   void follow_address();
@@ -52,6 +54,7 @@ class Kubelet {
   NodeReporter reporter_;
   std::unique_ptr<image::ImageStore> images_;
   std::unique_ptr<image::Puller> puller_;
+  std::unique_ptr<ImageKeeper> keeper_;
   std::unique_ptr<cni::Network> network_;
   std::unique_ptr<PodManager> manager_;
   std::unique_ptr<machinery::Runner> runner_;

@@ -64,7 +64,7 @@ void Kubelet::follow_network() {
 }
 
 void Kubelet::follow_address() {
-  std::string now = options_.find_address ? options_.find_address() : ip_;
+  std::string now = options_.find_address ? options_.find_address(ip_) : ip_;
   // Without any address the old one is kept: it usually comes back, and nobody can be told another one anyway.
   if (!now.empty() && now != ip_) {
     log_info("the node's address has changed", {{"before", ip_}, {"now", now}});
@@ -86,6 +86,11 @@ void Kubelet::follow_address() {
   }
   auto config = options_.on_address(ip_);
   auto tls = config.ok() ? net::make_tls_server(*config) : Result<std::shared_ptr<net::TlsServerContext>>(config.status());
+  if (!tls.ok() && (tls.status().is(Reason::Unauthorized) || tls.status().is(Reason::Forbidden))) {
+    log_error("the server refuses a certificate for the node's new address: logs and exec do not work on it", {{"error", tls.status()}});
+    certified_ip_ = ip_;
+    return;
+  }
   if (!tls.ok()) {
     log_warn("there is no certificate for the node's new address yet: logs and exec do not work on it", {{"error", tls.status()}});
     return;

@@ -157,7 +157,7 @@ Result<> NodeReporter::renew_lease() {
   return {};
 }
 
-// The certificates, the service rules and what other nodes know of this one hold its address: a new one needs a new start.
+// An address that was given by hand is not exchanged for another one: somebody has to know when it is gone.
 void NodeReporter::check_address() {
   ifaddrs* all = nullptr;
   if (getifaddrs(&all) != 0) return;
@@ -172,9 +172,9 @@ void NodeReporter::check_address() {
   }
   freeifaddrs(all);
   if (std::exchange(address_lost_, !found) || found) return;
-  std::string message = "the node's address " + config_.ip + " is no more on this machine: start k8lite again to use another one, or give it back";
+  std::string message = "the node's address " + config_.ip + " is no more on this machine: give it back, or start k8lite with another node-ip";
   log_warn(message, {{"node", config_.name}});
-  if (on_address_lost) on_address_lost(message);
+  on_address_lost(message);
 }
 
 void NodeReporter::start_heartbeats() {
@@ -187,7 +187,7 @@ void NodeReporter::start_heartbeats() {
       std::string why = why_;
       lock.unlock();
       owed |= clock_.mono() - heard > kLongSilence;
-      check_address();
+      if (on_address_lost) check_address();
       auto r = renew_lease();
       if (!r.ok()) {
         log_warn("the node's lease could not be renewed", {{"error", r.status()}});

@@ -38,6 +38,8 @@ PodManager::PodManager(machinery::Client& client, const Clock& clock, machinery:
           queue_.add(local->key);
         }
       });
+  pulls_ = std::make_unique<ImagePulls>(
+      clock, images_, [this](const image::Reference& reference, const std::vector<image::RegistryAuth>& auth) { return puller_.pull(reference, auth); }, [this](const std::string& uid) { on_pulled(uid); });
   prober_ = std::make_unique<Prober>(
       loop, clock,
       [this](const ProbeTarget& t, const std::vector<std::string>& command, Duration timeout) -> Result<std::pair<int, std::string>> {
@@ -62,6 +64,7 @@ PodManager::PodManager(machinery::Client& client, const Clock& clock, machinery:
 
 PodManager::~PodManager() {
   hooks_->stop();
+  pulls_ = nullptr;
   prober_ = nullptr;
   runtime_ = nullptr;
 }
@@ -346,6 +349,8 @@ Result<> PodManager::ensure_sandbox(const LocalPtr& local) {
     if (!netns) return Status::from_errno("open the pod's network", errno);
     TRY(ip, network_->attach(local->uid, netns.get()));
   }
+  PodRecord record{local->uid, pod.path("metadata.name").str(), pod.path("metadata.namespace").str(), ip, pod.path("metadata.labels").to_node(), pod.path("metadata.annotations").to_node(), clock_.now().us, config.host_network};
+  TRY_OK(write_record(facts_.run_dir, record));
   std::lock_guard lock(mutex_);
   local->ip = ip;
   local->sandbox = true;
@@ -423,6 +428,7 @@ Result<Action> PodManager::terminate(const LocalPtr& local, int64_t grace) {
   TRY_OK(send_status(local));
   TRY_OK(clean_up(local));
   (void)tear_down_volumes(pod_dir(local->uid));
+  pulls_->forget(local->uid);
   std::lock_guard lock(mutex_);
   local->removed = true;
   return Action::wait_for_change();
@@ -436,7 +442,8 @@ Result<> PodManager::clean_up(const LocalPtr& local) {
   }
   TRY_OK(runtime_->remove_pod(local->uid));
   if (network_ && !local->pod.path("spec.hostNetwork").bool_or(false)) {
-    if (local->ports_mapped) (void)publish_ports();  // before somebody else may get the address
+    // Before somebody else may get the address.
+    if (auto r = local->ports_mapped ? publish_ports() : Result<>(); !r.ok()) log_warn("a pod's host ports could not be closed", {{"pod", local->key}, {"error", r.status()}});
     if (auto r = network_->detach(local->uid); !r.ok()) log_warn("a pod's network could not be taken away", {{"pod", local->key}, {"error", r.status()}});
   }
   (void)cgroups_.remove(pod_cgroup(local->pod.root()));
@@ -507,13 +514,20 @@ Result<> PodManager::exec(const std::string& ns, const std::string& pod, const s
     if (!run.exists || !run.current.running) return bad_request("container not found (" + json::quoted(container) + ")");
     id = run.current.id;
   }
-  auto image = images_.find(c["image"].str());
-  if (!image) return not_found("image " + c["image"].str() + " not found");
-  TRY(auto spec, container_spec(local, c, *image));
-  spec.args = std::move(command);
-  spec.tty = tty;
-  if (tty && std::none_of(spec.env.begin(), spec.env.end(), [](const std::string& e) { return e.starts_with("TERM="); })) spec.env.push_back("TERM=xterm");
-  runtime::shim::Process process = plan_container(spec).process;
+  // As the container was started, whatever has become of its image and its config maps since.
+  runtime::shim::Process process;
+  bool found = false;
+  for (const auto& record : container_records(facts_.run_dir, local->uid))
+    if (record.id == id) process = record.process, found = true;
+  if (!found) {
+    auto image = images_.find(c["image"].str());
+    if (!image) return not_found("image " + c["image"].str() + " not found");
+    TRY(auto spec, container_spec(local, c, *image));
+    process = plan_container(spec).process;
+  }
+  process.args = std::move(command);
+  process.tty = tty;
+  if (tty && std::none_of(process.env.begin(), process.env.end(), [](const std::string& e) { return e.starts_with("TERM="); })) process.env.push_back("TERM=xterm");
   return runtime_->exec(local->uid, id, process, stdio, std::move(done), end);
 }
 

@@ -6,12 +6,13 @@
 #include <memory>
 #include <mutex>
 #include <set>
-#include <variant>
 #include <string>
 
 #include "cni/cni.h"
 #include "image/pull.h"
 #include "kubelet/hooks.h"
+#include "kubelet/container_record.h"
+#include "kubelet/image_pulls.h"
 #include "kubelet/pod_plan.h"
 #include "kubelet/prober.h"
 #include "kubelet/volumes.h"
@@ -49,14 +50,15 @@ struct LocalPod {
   Runs runs;
   std::string ip, reason, message;
   bool sandbox = false, terminating = false, removed = false;
+  bool ports_mapped = false;  // its host ports are in the rules
   // Containers on their way out, by run: when patience ends (mono), and whether their preStop hook runs.
   struct Stopping {
     Duration since{0}, kill_at{0};
     bool hooking = false;
   };
   std::map<std::string, Stopping> stopping;
+  std::set<std::string> pulling;  // containers that wait for their image
   int64_t grace = 0;  // of the pod, once it is terminating
-  bool ports_mapped = false;  // its host ports are in the rules
   Duration sandbox_retry{0};
   std::string sent_status;
   bool told = false;  // it had ended and all was reported by an earlier process: there is nothing to add
@@ -101,9 +103,9 @@ class PodManager : public machinery::Controller {
   LocalPtr find(const std::string& uid) const;
   LocalPtr find_by_name(const std::string& ns, const std::string& pod) const;
   LocalPtr ensure(const json::Doc& pod);
-  void remove_orphans();
   void take_known(const LocalPod& local, const runtime::shim::State& state, ContainerRun& run);
   std::string termination_message(const std::string& uid, const std::string& container) const;
+  void remove_orphans();
   Result<machinery::Action> sync(const LocalPtr& local);
   Result<machinery::Action> terminate(const LocalPtr& local, int64_t grace_seconds);
   Result<> clean_up(const LocalPtr& local);       // sandbox, network, cgroups; logs stay
@@ -138,9 +140,13 @@ class PodManager : public machinery::Controller {
   // As the status tells it: the image's first name, and its ID or the reference with the manifest's digest.
   static void name_image(const image::Image& image, json::Value container, std::string& name, std::string& id);
   void start_container(const LocalPtr& local, const std::string& name);
-  std::optional<Failure> try_start(const LocalPtr& local, json::Value container, int attempt, std::string& image_name, std::string& image_id);
-  std::variant<image::Image, Failure> ensure_image(const LocalPtr& local, json::Value container);
   std::string processes_of(const LocalPtr& local, json::Value container) const;
+  std::optional<Failure> try_start(const LocalPtr& local, json::Value container, int attempt, const image::Image& image);
+  // The image, or nothing: then the container's state says why and when it is looked at again.
+  std::optional<image::Image> ensure_image(const LocalPtr& local, json::Value container);
+  std::vector<image::RegistryAuth> pull_credentials(const LocalPtr& local, const image::Reference& reference);
+  void on_pulled(const std::string& uid);
+  Result<> record_start(const LocalPtr& local, json::Value container, int attempt, const image::Image& image, const runtime::ContainerSpec& spec);
   Result<runtime::ContainerSpec> container_spec(const LocalPtr& local, json::Value container, const image::Image& image);
   EnvironmentInput environment_input(const LocalPtr& local, json::Value container);
   Result<> write_etc_files(const LocalPtr& local);
@@ -168,6 +174,7 @@ class PodManager : public machinery::Controller {
   std::unique_ptr<runtime::Runtime> runtime_;
   std::unique_ptr<Prober> prober_;
   std::unique_ptr<Hooks> hooks_;
+  std::unique_ptr<ImagePulls> pulls_;
 };
 
 }  // namespace k8lite::kubelet

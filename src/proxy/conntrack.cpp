@@ -1,6 +1,7 @@
 #include "proxy/conntrack.h"
 
 #include <arpa/inet.h>
+#include <ifaddrs.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
 #include <sys/socket.h>
@@ -65,10 +66,26 @@ bool is_stale(const UdpFlow& flow, const UdpTargets& targets) {
   size_t colon = flow.sent_to.rfind(':');
   auto port = parse_int(std::string_view(flow.sent_to).substr(colon == std::string::npos ? 0 : colon + 1));
   auto at = targets.node_ports.find(static_cast<int>(port.value_or(0)));
-  return at != targets.node_ports.end() && redirected && !at->second.contains(flow.answered_by);
+  if (at == targets.node_ports.end()) return false;
+  if (redirected) return !at->second.contains(flow.answered_by);
+  // The client spoke before the port was anybody's, and goes on: the kernel would not translate its packets now.
+  return !at->second.empty() && targets.node_addresses.contains(flow.sent_to.substr(0, colon));
 }
 
-Result<int> forget_stale_flows(const UdpTargets& targets) {
+std::set<std::string> node_addresses() {
+  std::set<std::string> out;
+  ifaddrs* all = nullptr;
+  if (getifaddrs(&all) != 0) return out;
+  for (ifaddrs* i = all; i; i = i->ifa_next) {
+    char text[INET_ADDRSTRLEN];
+    if (i->ifa_addr && i->ifa_addr->sa_family == AF_INET) out.insert(inet_ntop(AF_INET, &reinterpret_cast<sockaddr_in*>(i->ifa_addr)->sin_addr, text, sizeof text));
+  }
+  freeifaddrs(all);
+  return out;
+}
+
+Result<int> forget_stale_flows(UdpTargets targets) {
+  if (!targets.node_ports.empty()) targets.node_addresses = node_addresses();
   TRY(os::Fd socket, netfilter_socket());
   std::vector<std::string> stale;  // attributes that name the flow
   TRY_OK(netfilter_exchange(socket, netfilter_message(NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_GET, NLM_F_DUMP, {}), [&targets, &stale](std::string_view attributes) {

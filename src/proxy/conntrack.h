@@ -15,6 +15,7 @@ namespace k8lite::proxy {
 struct UdpTargets {
   std::map<std::string, std::set<std::string>> addresses;
   std::map<int, std::set<std::string>> node_ports;
+  std::set<std::string> node_addresses;  // where a flow to a node port may have gone before there was one
   bool operator==(const UdpTargets&) const = default;
 };
 UdpTargets udp_targets(const std::vector<ServicePort>& ports);
@@ -25,7 +26,9 @@ struct UdpFlow {
 };
 bool is_stale(const UdpFlow& flow, const UdpTargets& targets);
 
+std::set<std::string> node_addresses();
+
 // Removes the stale flows of the calling thread's network namespace; says how many.
-Result<int> forget_stale_flows(const UdpTargets& targets);
+Result<int> forget_stale_flows(UdpTargets targets);  // finds the node's addresses itself
 
 }  // namespace k8lite::proxy

@@ -98,4 +98,6 @@ TEST_CASE("host ports: a UDP client that keeps talking reaches the port's next p
   CHECK(arrives_at() == "a");
   set(restarted, {});
   CHECK(arrives_at() == "nobody");
+  set(restarted, {mapped("a", 9000, "10.42.0.2", "", "udp")});  // who has been talking all the time is heard now
+  CHECK(arrives_at() == "a");
 }

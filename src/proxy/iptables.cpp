@@ -128,7 +128,7 @@ Result<> Applier::restore(const std::string& text) const {
 
 Result<> Applier::apply_extra(const std::string& restore_text) {
   TRY(auto now, saved());
-  struct { std::string table, chain, target; } ends[] = {{"nat", "POSTROUTING", "K8LITE-POSTRTG"}, {"filter", "FORWARD", "K8LITE-FWD"}, {"filter", "INPUT", "K8LITE-INPUT"}};
+  static const struct { std::string table, chain, target; } kEnds[] = {{"nat", "POSTROUTING", "K8LITE-POSTRTG"}, {"nat", "PREROUTING", "K8LITE-DNS"}, {"nat", "OUTPUT", "K8LITE-DNS"}, {"filter", "FORWARD", "K8LITE-FWD"}, {"filter", "INPUT", "K8LITE-INPUT"}};
   std::string batch = restore_text, table;
   if (!batch.empty() && !batch.ends_with('\n')) batch += '\n';
   std::set<std::pair<std::string, std::string>> declared;
@@ -136,12 +136,14 @@ Result<> Applier::apply_extra(const std::string& restore_text) {
     if (line.starts_with('*')) table = trim(line.substr(1));
     if (line.starts_with(':')) declared.emplace(table, line.substr(1, line.find(' ') - 1));
   }
-  for (auto& end : ends) {
-    if (!declared.contains({end.table, end.target})) continue;
+  for (const char* name : {"nat", "filter"}) {
     std::string lines;
-    for (auto& rule : now[end.table].jumps)
-      if (target_of(rule) == end.target) lines += "-D " + rule + "\n";
-    batch += table_text(end.table, lines + "-I " + end.chain + " 1 -m comment --comment \"k8lite pod network\" -j " + end.target + "\n");
+    for (auto& rule : now[name].jumps)
+      for (auto& end : kEnds)
+        if (end.table == name && declared.contains({name, end.target}) && target_of(rule) == end.target && rule.starts_with(end.chain + " ")) lines += "-D " + rule + "\n";
+    for (auto& end : kEnds)
+      if (end.table == name && declared.contains({name, end.target})) lines += "-I " + end.chain + " 1 -m comment --comment \"k8lite pod network\" -j " + end.target + "\n";
+    batch += table_text(name, lines);
   }
   if (batch.empty()) return {};
   return restore(batch);

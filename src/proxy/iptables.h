@@ -33,8 +33,8 @@ class Applier {
   static Result<Applier> open(const Layout& layout = service_layout());
   Applier(IptablesTools tools, const Layout& layout) : layout_(&layout), tools_(std::move(tools)) {}
 
-  // The text declares and fills chains of its own; POSTROUTING jumps to K8LITE-POSTRTG, FORWARD to K8LITE-FWD and INPUT to K8LITE-INPUT
-  // when it does.
+  // The text declares and fills chains of its own; POSTROUTING jumps to K8LITE-POSTRTG, PREROUTING and OUTPUT to K8LITE-DNS, FORWARD
+  // to K8LITE-FWD and INPUT to K8LITE-INPUT when it does.
   Result<> apply_extra(const std::string& restore_text);
 
   // Makes the service chains be exactly `wanted`. After an error the kernel's state counts as unknown and is read again next time.

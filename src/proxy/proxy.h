@@ -42,8 +42,8 @@ class Proxy {
   std::shared_ptr<Impl> impl_;
 };
 
-// The rules that a node has whether it serves services or not, as iptables-restore text with chains of its own (K8LITE-POSTRTG in nat,
-// K8LITE-FWD and K8LITE-INPUT in filter; POSTROUTING, FORWARD and INPUT jump to them where the text declares them). Rules that an earlier
+// The rules that a node has whether it serves services or not, as iptables-restore text with chains of its own (K8LITE-POSTRTG and
+// K8LITE-DNS in nat, K8LITE-FWD and K8LITE-INPUT in filter; the built-in chains jump to them where the text declares them). Rules that an earlier
 // run made with the other kind of iptables (nf_tables, legacy) are removed. With K8LITE-INPUT guarding it, 127.0.0.0/8 becomes routable,
 // which node ports and host ports on 127.0.0.1 need.
 Result<> apply_node_rules(const std::string& restore_text);

@@ -191,12 +191,13 @@ TEST_CASE("saved rules: own chains and the jumps to them are found, comments not
 }
 
 TEST_CASE("flows: UDP to an endpoint that is gone is stale, other traffic is not ours") {
-  UdpTargets t{{{"10.43.0.10:53", {}}, {"10.43.0.5:80", {"10.42.0.2:8080"}}}, {{30080, {"10.42.0.2:8080"}}}};
+  UdpTargets t{{{"10.43.0.10:53", {}}, {"10.43.0.5:80", {"10.42.0.2:8080"}}}, {{30080, {"10.42.0.2:8080"}}}, {"192.168.77.1"}};
   CHECK_FALSE(is_stale({"10.43.0.5:80", "10.42.0.2:8080"}, t));
   CHECK(is_stale({"10.43.0.5:80", "10.42.0.3:8080"}, t));
   CHECK(is_stale({"10.43.0.5:80", "10.43.0.5:80"}, t));          // sent before there was an endpoint
   CHECK_FALSE(is_stale({"10.43.0.10:53", "10.43.0.10:53"}, t));  // the node's own DNS
   CHECK(is_stale({"192.168.77.1:30080", "10.42.0.3:8080"}, t));
+  CHECK(is_stale({"192.168.77.1:30080", "192.168.77.1:30080"}, t));  // sent before there was the node port
   CHECK_FALSE(is_stale({"8.8.8.8:30080", "8.8.8.8:30080"}, t));
   CHECK_FALSE(is_stale({"8.8.8.8:53", "8.8.8.8:53"}, t));
 }

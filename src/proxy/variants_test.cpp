@@ -5,8 +5,10 @@
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
+#include <thread>
 
 #include "os/files.h"
 #include "proxy/health.h"
@@ -113,5 +115,6 @@ TEST_CASE("health checks: counted by pod, served while wanted") {
     servers.set({});
     CHECK(async::block_on(loop, fetch(&loop, 31997)).status == 0);
   }
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));  // connections that were just closed end on the loop
   loop.stop();
 }

@@ -79,6 +79,15 @@ Cgroups::Cgroups(std::string root) : root_(std::move(root)) {
     if (os::exists(root_ + "/" + std::string(name) + "/cgroup.procs")) controllers_.emplace_back(name);
 }
 
+std::vector<std::string> Cgroups::missing() const {
+  std::vector<std::string> there = controllers_, out;
+  std::string text = v2_ ? os::read_file(root_ + "/cgroup.controllers").value_or("") : "";
+  if (v2_) there = split_strings(trim(text), ' ');
+  for (const char* wanted : {"cpu", "memory", "pids"})
+    if (std::find(there.begin(), there.end(), wanted) == there.end()) out.emplace_back(wanted);
+  return out;
+}
+
 std::vector<std::string> Cgroups::folders(const std::string& path) const {
   if (v2_) return {root_ + "/" + path};
   std::vector<std::string> out;

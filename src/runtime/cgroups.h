@@ -28,6 +28,8 @@ class Cgroups {
  public:
   explicit Cgroups(std::string root = "/sys/fs/cgroup");
   bool v2() const { return v2_; }
+  // Which of cpu, memory and pids the kernel does not give: limits of that kind are not kept.
+  std::vector<std::string> missing() const;
   // Creates "kubepods/burstable/pod…/…" in every hierarchy and applies the resources. A controller the kernel lacks is left out.
   Result<> create(const std::string& path, const Resources& resources) const;
   // The cgroup.procs files a process joins.

@@ -7,14 +7,30 @@ namespace {
 
 using json::Value;
 
-std::string why_not(const FilterInput& in, const NodeInfo& n) {
+int64_t priority_of(Value pod) { return pod.path("spec.priority").int_or(0); }
+std::string key_of(Value pod) { return pod.path("metadata.namespace").str() + "/" + pod.path("metadata.name").str(); }
+
+Refusal refuse(const FilterInput& in, const NodeInfo& n) {
   for (size_t i = 0; i < kFilterCount; ++i)
-    if (std::string why = kFilters[i].check(in, n); !why.empty()) return why;
-  return "";
+    if (Refusal r = kFilters[i].check(in, n); !r.reasons.empty()) return r;
+  return {};
 }
 
-std::string summary(const std::map<std::string, int>& reasons, size_t nodes) {
-  if (nodes == 0) return "no nodes available to schedule pods";
+// Room that is kept for pods which had others ended for them: it counts as taken for everybody who is not more important.
+Refusal refuse_with_nominated(const FilterInput& in, const NodeInfo& n) {
+  const auto& nominated = in.snapshot.nominated(n.name());
+  NodeInfo fuller;
+  for (const auto& [key, pod] : nominated) {
+    if (key == key_of(in.pod) || priority_of(pod.root()) < priority_of(in.pod)) continue;
+    if (!fuller.node) fuller = n;
+    fuller.add(key, pod);
+  }
+  if (fuller.node)
+    if (Refusal r = refuse(in, fuller); !r.reasons.empty()) return r;
+  return refuse(in, n);
+}
+
+std::string histogram(const std::map<std::string, size_t>& reasons, size_t nodes) {
   std::vector<std::string> parts;
   for (const auto& [why, n] : reasons) parts.push_back(std::to_string(n) + " " + why);
   std::sort(parts.begin(), parts.end());
@@ -23,47 +39,102 @@ std::string summary(const std::map<std::string, int>& reasons, size_t nodes) {
   return out + ".";
 }
 
+struct Candidate {
+  std::string node;
+  std::vector<std::string> victims;
+  int64_t highest = 0, sum = 0;
+  std::string started;  // of the first of the most important ones
+  // Better: the most important victim is less important, then all together, then fewer of them, then those that ran for less long.
+  bool operator<(const Candidate& o) const {
+    if (highest != o.highest) return highest < o.highest;
+    if (sum != o.sum) return sum < o.sum;
+    if (victims.size() != o.victims.size()) return victims.size() < o.victims.size();
+    return started > o.started;
+  }
+};
+
+std::string started_at(const json::Doc& pod) { return pod.path("status.startTime").str(pod.path("metadata.creationTimestamp").str()); }
+
+// The pods that have to go from this node; none when even that would not help.
+Candidate victims_on(const FilterInput& in, const NodeInfo& node) {
+  Candidate out{node.name(), {}, 0, 0, ""};
+  std::vector<std::string> lower;
+  for (const auto& [key, p] : node.pods)
+    if (priority_of(p.pod.root()) < priority_of(in.pod)) lower.push_back(key);
+  if (lower.empty()) return out;
+  auto pod = [&node](const std::string& key) -> const json::Doc& { return node.pods.at(key).pod; };
+  // The most important first, of equals the one that runs longest: they get their place back when there is room.
+  std::sort(lower.begin(), lower.end(), [&pod](const std::string& a, const std::string& b) {
+    int64_t pa = priority_of(pod(a).root()), pb = priority_of(pod(b).root());
+    if (pa != pb) return pa > pb;
+    return std::pair(started_at(pod(a)), a) < std::pair(started_at(pod(b)), b);
+  });
+  NodeInfo reduced = node;
+  for (const auto& key : lower) reduced.remove(key);
+  if (!refuse_with_nominated(in, reduced).reasons.empty()) return out;
+  for (const auto& key : lower) {
+    reduced.add(key, pod(key));
+    if (refuse_with_nominated(in, reduced).reasons.empty()) continue;
+    reduced.remove(key);
+    int64_t priority = priority_of(pod(key).root());
+    if (out.victims.empty()) out.highest = priority, out.started = started_at(pod(key));
+    out.sum += priority;
+    out.victims.push_back(key);
+  }
+  return out;
+}
+
+// A pod for which others are ending already waits for their end.
+bool waits_for_its_victims(Value pod, const Snapshot& snapshot) {
+  for (const auto& [name, node] : snapshot.nodes()) {
+    if (!snapshot.nominated(name).count(key_of(pod))) continue;
+    for (const auto& [key, p] : node.pods)
+      if (p.pod.path("metadata.deletionTimestamp") && priority_of(p.pod.root()) < priority_of(pod)) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
-std::vector<std::string> victims_on(const FilterInput& in, const NodeInfo& node) {
-  int64_t priority = in.pod.path("spec.priority").int_or(0);
-  if (in.pod.path("spec.preemptionPolicy").equals("Never")) return {};
-  std::vector<std::pair<int64_t, std::string>> lower;
-  for (const auto& [key, p] : node.pods)
-    if (int64_t other = p.pod.path("spec.priority").int_or(0); other < priority) lower.emplace_back(other, key);
-  if (lower.empty()) return {};
-  std::sort(lower.begin(), lower.end());
-  NodeInfo reduced = node;
-  for (const auto& [p, key] : lower) reduced.remove(key);
-  if (!why_not(in, reduced).empty()) return {};
-  // Give back the most important ones that still fit.
-  std::vector<std::string> victims;
-  for (auto it = lower.rbegin(); it != lower.rend(); ++it) {
-    reduced.add(it->second, node.pods.at(it->second).pod);
-    if (why_not(in, reduced).empty()) continue;
-    reduced.remove(it->second);
-    victims.push_back(it->second);
+Preemption preempt(Value pod, const Snapshot& snapshot, const Decision& decision) {
+  if (pod.path("spec.preemptionPolicy").equals("Never")) return {"", {}, "preemption: not eligible due to preemptionPolicy=Never."};
+  if (waits_for_its_victims(pod, snapshot)) return {"", {}, "preemption: not eligible due to a terminating pod on the nominated node."};
+  Amounts requests = pod_requests(pod);
+  FilterInput in{pod, requests, snapshot};
+  std::optional<Candidate> best;
+  for (const auto& name : decision.helpable) {
+    Candidate c = victims_on(in, snapshot.nodes().at(name));
+    if (!c.victims.empty() && (!best || c < *best)) best = std::move(c);
   }
-  return victims;
+  if (best) return {best->node, best->victims, ""};
+  if (decision.nodes == 0) return {};
+  std::map<std::string, size_t> reasons;
+  if (!decision.helpable.empty()) reasons["No preemption victims found for incoming pod"] = decision.helpable.size();
+  if (size_t rest = decision.nodes - decision.helpable.size()) reasons["Preemption is not helpful for scheduling"] = rest;
+  return {"", {}, "preemption: " + histogram(reasons, decision.nodes)};
 }
 
 Decision schedule(Value pod, const Snapshot& snapshot) {
   Amounts requests = pod_requests(pod);
   FilterInput in{pod, requests, snapshot};
-  std::map<std::string, int> reasons;
+  std::map<std::string, size_t> reasons;
+  Decision out;
+  out.nodes = snapshot.nodes().size();
   const NodeInfo* best = nullptr;
   int64_t best_score = -1;
   for (const auto& [name, node] : snapshot.nodes()) {
-    if (std::string why = why_not(in, node); !why.empty()) {
-      ++reasons[why];
+    if (Refusal r = refuse_with_nominated(in, node); !r.reasons.empty()) {
+      for (const auto& why : r.reasons) ++reasons[why];
+      if (!r.final) out.helpable.push_back(name);
       continue;
     }
     int64_t score = 0;
     for (size_t i = 0; i < kScoreCount; ++i) score += kScores[i].weight * kScores[i].rate(in, node);
     if (score > best_score) best = &node, best_score = score;
   }
-  if (best) return {best->name(), ""};
-  return {"", summary(reasons, snapshot.nodes().size())};
+  if (best) out.node = best->name();
+  else out.message = snapshot.nodes().empty() ? "no nodes available to schedule pods" : histogram(reasons, out.nodes);
+  return out;
 }
 
 }  // namespace k8lite::scheduler

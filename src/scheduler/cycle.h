@@ -1,25 +1,44 @@
-// One decision: which node for this pod? Pure: same input, same answer. Filters say why a node cannot take it, scores rank the others.
-// (Kubernetes documentation, "Scheduling Framework", "Assigning Pods to Nodes", "Pod Topology Spread Constraints".)
+// One decision: which node for this pod, and who would have to go for it? Pure: same input, same answer. Filters say why a node cannot
+// take it, scores rank the others. (Kubernetes documentation, "Scheduling Framework", "Assigning Pods to Nodes", "Pod Topology Spread
+// Constraints", "Pod Priority and Preemption".)
 #pragma once
+#include <optional>
+
 #include "scheduler/snapshot.h"
 
 namespace k8lite::scheduler {
 
 struct Decision {
   std::string node;      // "" : none fits
-  std::string message;   // then: "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) had untolerated taint {…}. …"
+  std::string message;   // then: "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) had untolerated taint(s)."
+  std::vector<std::string> helpable;  // nodes that could take it if pods went
+  size_t nodes = 0;
 };
 Decision schedule(json::Value pod, const Snapshot& snapshot);
+
+// Whom to end so that the pod fits, after a decision that found no node: the fewest and least important. Budgets are not looked at.
+struct Preemption {
+  std::string node;                  // "" : nobody
+  std::vector<std::string> victims;  // keys; those already ending among them
+  std::string message;               // when nobody: "preemption: 0/3 nodes are available: …"
+};
+Preemption preempt(json::Value pod, const Snapshot& snapshot, const Decision& decision);
 
 struct FilterInput {
   json::Value pod;
   const Amounts& requests;
   const Snapshot& snapshot;
 };
-// "" when the node may take the pod, else the reason in upstream's words.
+
+// Why a node cannot take the pod, in upstream's words; no reasons: it can. `final`: it would not help if pods went.
+struct Refusal {
+  std::vector<std::string> reasons;
+  bool final = false;
+};
+// `node` may differ from the snapshot's of that name: pods taken out of it or added to try something.
 struct Filter {
   std::string_view name;
-  std::string (*check)(const FilterInput& input, const NodeInfo& node);
+  Refusal (*check)(const FilterInput& input, const NodeInfo& node);
 };
 extern const Filter kFilters[];
 extern const size_t kFilterCount;
@@ -32,7 +51,9 @@ struct Score {
 extern const Score kScores[];
 extern const size_t kScoreCount;
 
-// A pod's victims on one node for preemption, by lower priority; empty when even they would not help.
-std::vector<std::string> victims_on(const FilterInput& input, const NodeInfo& node);
+// Does the (anti-)affinity term of `owner` select the other pod, by namespaces and labels?
+bool affinity_term_selects(json::Value term, json::Value owner, json::Value other, const Snapshot& snapshot);
+// A constraint's selector with its matchLabelKeys; nothing when it cannot be read.
+bool spread_selects(json::Value constraint, json::Value owner, json::Value other);
 
 }  // namespace k8lite::scheduler

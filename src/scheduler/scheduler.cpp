@@ -16,7 +16,12 @@ constexpr size_t kBatch = 64;  // bindings that are written together
 }  // namespace
 
 Scheduler::Scheduler(machinery::Client& client, const Clock& clock, Random& random, std::string name)
-    : client_(client), clock_(clock), name_(std::move(name)), events_(client, clock, random, name_), nodes_(client, {"", "v1", "nodes", "", "", ""}), pods_(client, {"", "v1", "pods", "", "", ""}) {
+    : client_(client), clock_(clock), name_(std::move(name)), events_(client, clock, random, name_), nodes_(client, {"", "v1", "nodes", "", "", ""}), pods_(client, {"", "v1", "pods", "", "", ""}), namespaces_(client, {"", "v1", "namespaces", "", "", ""}) {
+  namespaces_.on_change([this](const Doc& before, const Doc& after) {
+    std::lock_guard lock(mutex_);
+    if (after) snapshot_.set_namespace(after);
+    else snapshot_.remove_namespace(before.path("metadata.name").str());
+  });
   nodes_.on_change([this](const Doc& before, const Doc& after) {
     std::lock_guard lock(mutex_);
     if (after) snapshot_.set_node(after);
@@ -33,15 +38,15 @@ Scheduler::Scheduler(machinery::Client& client, const Clock& clock, Random& rand
       if (phase == "Succeeded" || phase == "Failed") something_changed();
       return;
     }
-    if (!after) {
-      snapshot_.remove_pod(key);
-      return something_changed();
-    }
+    if (!after || after.path("metadata.deletionTimestamp")) snapshot_.remove_pod(key);
+    if (!after) return something_changed();
     if (after.path("metadata.deletionTimestamp") || after.path("spec.schedulingGates").size() || !after.path("spec.schedulerName").equals(name_)) return;
     Waiting& w = queue_[key];
     bool spec_changed = !w.pod || !(w.pod["spec"].raw() == after["spec"].raw());
     w.pod = after;
     if (spec_changed) w.unschedulable = false, w.not_before = Duration{0};
+    // After a restart, the room that others were ended for is still kept.
+    if (std::string node = after.path("status.nominatedNodeName").str(); !node.empty()) snapshot_.nominate(key, node, after);
     wake_.notify_all();
   });
 }
@@ -49,9 +54,11 @@ Scheduler::Scheduler(machinery::Client& client, const Clock& clock, Random& rand
 Scheduler::~Scheduler() { stop(); }
 
 void Scheduler::start() {
+  namespaces_.start();
   nodes_.start();
   pods_.start();
   thread_ = std::thread([this] {
+    namespaces_.wait_synced(seconds(60));
     nodes_.wait_synced(seconds(60));
     pods_.wait_synced(seconds(60));
     run();
@@ -64,6 +71,7 @@ void Scheduler::stop() {
     if (std::exchange(stopping_, true)) return;
     wake_.notify_all();
   }
+  namespaces_.stop();
   nodes_.stop();
   pods_.stop();
   if (thread_.joinable()) thread_.join();
@@ -104,7 +112,7 @@ void Scheduler::run() {
 
 void Scheduler::place(std::vector<std::pair<std::string, Doc>> batch) {
   std::vector<std::pair<std::string, Doc>> assumed;
-  std::vector<std::tuple<std::string, Doc, std::string>> refused;
+  std::vector<std::tuple<std::string, Doc, Decision>> refused;
   {
     std::lock_guard lock(mutex_);
     for (auto& [key, pod] : batch) {
@@ -115,7 +123,7 @@ void Scheduler::place(std::vector<std::pair<std::string, Doc>> batch) {
         w.unschedulable = true;
         w.backoff = w.backoff == Duration{0} ? kFirstBackoff : std::min(w.backoff * 2, kLongestBackoff);
         w.not_before = clock_.mono() + w.backoff;
-        refused.emplace_back(key, pod, d.message);
+        refused.emplace_back(key, pod, std::move(d));
         continue;
       }
       Node placed = pod.to_node();
@@ -127,7 +135,7 @@ void Scheduler::place(std::vector<std::pair<std::string, Doc>> batch) {
     }
   }
   bound(assumed);
-  for (auto& [key, pod, message] : refused) failed(key, pod, message);
+  for (auto& [key, pod, decision] : refused) failed(key, pod, decision);
 }
 
 void Scheduler::bound(const std::vector<std::pair<std::string, Doc>>& assumed) {
@@ -156,32 +164,34 @@ void Scheduler::bound(const std::vector<std::pair<std::string, Doc>>& assumed) {
   }
 }
 
-void Scheduler::failed(const std::string& key, const Doc& pod, const std::string& message) {
+void Scheduler::end_victims(const Doc& pod, const Preemption& preemption) {
+  for (const auto& v : preemption.victims) {
+    auto [ns, name] = machinery::split_key(v);
+    Doc p = pods_.get(v);
+    if (!p || p.path("metadata.deletionTimestamp")) continue;
+    events_.record(p.root(), "Normal", "Preempted", "Preempted by pod " + pod.path("metadata.uid").str() + " on node " + preemption.node);
+    machinery::DeleteOptions options;
+    options.uid = p.path("metadata.uid").str();
+    (void)client_.remove({"", "v1", "pods", ns, name, ""}, options);
+  }
+}
+
+void Scheduler::failed(const std::string& key, const Doc& pod, const Decision& decision) {
   auto [ns, name] = machinery::split_key(key);
-  // Preemption: the node where the least important pods have to go.
-  std::vector<std::string> victims;
-  std::string nominated;
+  Preemption preemption;
+  std::string text;
   {
     std::lock_guard lock(mutex_);
-    Amounts requests = pod_requests(pod.root());
-    FilterInput in{pod.root(), requests, snapshot_};
-    for (const auto& [node_name, node] : snapshot_.nodes()) {
-      auto v = victims_on(in, node);
-      if (!v.empty() && (victims.empty() || v.size() < victims.size())) victims = v, nominated = node_name;
-    }
     auto it = queue_.find(key);
-    if (it != queue_.end() && it->second.told == message && victims.empty()) return;
-    if (it != queue_.end()) it->second.told = message;
+    if (it == queue_.end()) return;
+    preemption = preempt(pod.root(), snapshot_, decision);
+    if (!preemption.node.empty()) snapshot_.nominate(key, preemption.node, pod);
+    text = decision.message + (preemption.message.empty() ? "" : " " + preemption.message);
+    if (it->second.told == text && preemption.victims.empty()) return;
+    it->second.told = text;
   }
-  for (const auto& v : victims) {
-    auto [victim_ns, victim] = machinery::split_key(v);
-    if (Doc p = pods_.get(v)) {
-      if (p.path("metadata.deletionTimestamp")) continue;
-      events_.record(p.root(), "Normal", "Preempted", "Preempted by pod " + pod.path("metadata.uid").str() + " on node " + nominated);
-    }
-    (void)client_.remove({"", "v1", "pods", victim_ns, victim, ""}, {});
-  }
-  std::string text = message + (victims.empty() ? " preemption: 0/" + std::to_string(nodes_.list().size()) + " nodes are available: No preemption victims found for incoming pod." : "");
+  end_victims(pod, preemption);
+  const std::string& nominated = preemption.node;
   events_.record(pod.root(), "Warning", "FailedScheduling", text);
   Node conditions = Node::array();
   std::string since = rfc3339(clock_.now());

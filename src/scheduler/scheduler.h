@@ -27,7 +27,8 @@ class Scheduler {
   };
   void run();
   void place(std::vector<std::pair<std::string, json::Doc>> batch);
-  void failed(const std::string& key, const json::Doc& pod, const std::string& message);
+  void failed(const std::string& key, const json::Doc& pod, const Decision& decision);
+  void end_victims(const json::Doc& pod, const Preemption& preemption);
   void bound(const std::vector<std::pair<std::string, json::Doc>>& assumed);
   void something_changed();
 
@@ -35,7 +36,7 @@ class Scheduler {
   const Clock& clock_;
   const std::string name_;
   machinery::EventRecorder events_;
-  machinery::Informer nodes_, pods_;
+  machinery::Informer nodes_, pods_, namespaces_;
   std::mutex mutex_;
   std::condition_variable wake_;
   Snapshot snapshot_;

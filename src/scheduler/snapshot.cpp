@@ -47,6 +47,7 @@ Amounts pod_requests(Value pod) {
   }
   add(sum, sidecars);
   for (const auto& [name, n] : largest) sum[name] = std::max(sum[name], n);
+  for (const auto& [name, n] : amounts_of(pod.path("spec.resources.requests"))) sum[name] = n;
   add(sum, amounts_of(pod.path("spec.overhead")));
   return sum;
 }
@@ -88,12 +89,35 @@ void Snapshot::set_pod(const std::string& key, const json::Doc& pod) {
   auto it = node_of_.find(key);
   if (it != node_of_.end() && it->second != node) remove_pod(key);
   if (node.empty() || over(pod.root())) return remove_pod(key);
+  nominate(key, "", pod);
   node_of_[key] = node;
   if (auto n = nodes_.find(node); n != nodes_.end()) n->second.add(key, pod);
   else waiting_[node][key] = pod;
 }
 
+void Snapshot::nominate(const std::string& key, const std::string& node, const json::Doc& pod) {
+  for (auto it = nominated_.begin(); it != nominated_.end();) {
+    it->second.erase(key);
+    it = it->second.empty() ? nominated_.erase(it) : std::next(it);
+  }
+  if (!node.empty()) nominated_[node][key] = pod;
+}
+
+const std::map<std::string, json::Doc>& Snapshot::nominated(const std::string& node) const {
+  static const std::map<std::string, json::Doc> kNone;
+  auto it = nominated_.find(node);
+  return it == nominated_.end() ? kNone : it->second;
+}
+
+void Snapshot::set_namespace(const json::Doc& ns) { namespaces_[ns.path("metadata.name").str()] = ns; }
+
+json::Value Snapshot::namespace_labels(const std::string& name) const {
+  auto it = namespaces_.find(name);
+  return it == namespaces_.end() ? json::Value() : it->second["metadata"]["labels"];
+}
+
 void Snapshot::remove_pod(const std::string& key) {
+  nominate(key, "", {});
   auto it = node_of_.find(key);
   if (it == node_of_.end()) return;
   if (auto n = nodes_.find(it->second); n != nodes_.end()) n->second.remove(key);

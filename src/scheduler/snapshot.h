@@ -13,7 +13,8 @@ namespace k8lite::scheduler {
 // Amounts by resource: "cpu" in thousandths, everything else whole.
 using Amounts = std::map<std::string, int64_t>;
 
-// What a pod asks for: the sum of its containers and sidecars, or its largest init container, plus overhead. cpu and memory always there.
+// What a pod asks for: the sum of its containers and sidecars, or its largest init container, plus overhead; what the pod itself
+// asks for (spec.resources) takes the place of that sum. cpu and memory always there.
 Amounts pod_requests(json::Value pod);
 
 struct PodOnNode {
@@ -38,11 +39,20 @@ class Snapshot {
   void set_pod(const std::string& key, const json::Doc& pod);
   void remove_pod(const std::string& key);
   const std::map<std::string, NodeInfo>& nodes() const { return nodes_; }
+  // A pod that had others ended on this node and waits for their room; until it is bound, gone or nominated elsewhere.
+  void nominate(const std::string& key, const std::string& node, const json::Doc& pod);
+  const std::map<std::string, json::Doc>& nominated(const std::string& node) const;
+  // Labels of namespaces, for the namespaceSelector of affinity terms.
+  void set_namespace(const json::Doc& ns);
+  void remove_namespace(const std::string& name) { namespaces_.erase(name); }
+  json::Value namespace_labels(const std::string& name) const;
 
  private:
   std::map<std::string, NodeInfo> nodes_;
   std::map<std::string, std::string> node_of_;  // pod key -> node, also of nodes not there (yet)
   std::map<std::string, std::map<std::string, json::Doc>> waiting_;  // pods of unknown nodes
+  std::map<std::string, std::map<std::string, json::Doc>> nominated_;  // by node
+  std::map<std::string, json::Doc> namespaces_;
 };
 
 }  // namespace k8lite::scheduler

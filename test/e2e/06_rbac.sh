@@ -26,6 +26,16 @@ same "a wrong token" 401 "$(api wrong GET /api/v1/pods)"
 answer
 says Unauthorized
 
+say "certificates"
+openssl=$(command -v openssl) || skip "no openssl on this machine"
+"$openssl" req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj '/O=system:masters/CN=system:admin' -keyout "$E2E_DIR/own.key" -out "$E2E_DIR/own.crt" 2>/dev/null
+forged() { "$curl" -s --max-time 5 -o "$E2E_DIR/answer" -w '%{http_code}' --cacert "$E2E_DIR/ca.pem" --cert "$E2E_DIR/own.crt" --key "$E2E_DIR/own.key" "$url$1"; }
+case $(forged /api/v1/secrets) in 401 | 000) ;; *) fail "a certificate of another authority is believed: $(cat "$E2E_DIR/answer")" ;; esac
+checks=$((checks + 1))
+sed 's,certificate-authority-data: .*,certificate-authority-data: '"$(base64 -w0 "$E2E_DIR/own.crt")," "$KUBECONFIG" >"$E2E_DIR/wrong.yaml"
+refuse "a server of another authority" on n1 "${kubectl_command[@]}" --kubeconfig "$E2E_DIR/wrong.yaml" get nodes
+says certificate
+
 say "a pod's token"
 expect "a pod" k create -f - <<<"$(busybox_pod asks 'cat /var/run/secrets/kubernetes.io/serviceaccount/token; echo; sleep 1000')"
 wait_for 10 "its token" logs_say asks ey

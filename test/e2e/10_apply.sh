@@ -39,7 +39,7 @@ same "writes nothing" "$before" "$(revision deployment/web)"
 
 say "conflicts"
 refuse "another manager's other value" ssa --field-manager=two -f - <<<"$(deployment 2)"
-says 'Apply failed with 1 conflict: conflict with "one": .spec.replicas' '--force-conflicts'
+says 'Apply failed with 1 conflict: conflict with "one": .spec.replicas'
 expect "the same value is shared" ssa --field-manager=two -f - <<<"$(deployment 1)"
 refuse "two owners, two conflicts" ssa --field-manager=three -f - <<<"$(deployment 3)"
 says 'Apply failed with 2 conflicts' 'conflicts with "one"' 'conflicts with "two"' '- .spec.replicas'
@@ -65,8 +65,8 @@ same "changes nothing" '{"u":"1"}' "$(field configmap/m .data)"
 
 say "what is refused"
 raw() { on n1 curl -sk --cert "$E2E_DIR/cert" --key "$E2E_DIR/key" -X PATCH -H "Content-Type: $1" -d "$3" "https://127.0.0.1:6443/api/v1/namespaces/default/configmaps/m$2"; }
-k config view --raw -o 'jsonpath={.users[0].user.client-certificate-data}' | base64 -d >"$E2E_DIR/cert"
-k config view --raw -o 'jsonpath={.users[0].user.client-key-data}' | base64 -d >"$E2E_DIR/key"
+sed -n 's/.*client-certificate-data: *//p' "$KUBECONFIG" | base64 -d >"$E2E_DIR/cert"
+sed -n 's/.*client-key-data: *//p' "$KUBECONFIG" | base64 -d >"$E2E_DIR/key"
 refuse "an unknown field" ssa --validate=false -f - <<<'{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"m"},"date":{}}'
 says '.date: field not declared in schema'
 refuse "a key twice" ssa --validate=false -f - <<<'{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p"},"spec":{"containers":[{"name":"c","image":"i","env":[{"name":"E"},{"name":"E"}]}]}}'
@@ -82,13 +82,16 @@ says 'may not be specified for non-apply patch'
 out=$(raw application/apply-patch+yaml "?fieldManager=x" "$(map '"u":"2"')")
 says '"code":409' '"reason":"FieldManagerConflict"' '"field":".data.u"' 'conflict with \"kubectl-patch\" using v1'
 
-say "from client-side apply to server-side apply"
-expect "client side" k apply -f - <<<'{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"old"},"data":{"a":"1","b":"1"}}'
-same "its owner" "kubectl-client-side-apply Update" "$(owners configmap/old)"
-expect "server side takes over, conflict or not" ssa -f - <<<'{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"old"},"data":{"a":"2"}}'
-same "what the old manifest had is gone" '{"a":"2"}' "$(field configmap/old .data)"
-same "kubectl keeps a manager for its annotation" "kubectl Apply,kubectl-last-applied Apply" "$(owners configmap/old)"
-expect "client side again" k apply -f - <<<'{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"old"},"data":{"c":"1"}}'
+# Taking over is half the client's work, which the bundled kubectl does not do.
+if [ "${kubectl_command[0]}" != "$E2E_BINARY" ]; then
+  say "from client-side apply to server-side apply"
+  expect "client side" k apply -f - <<<'{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"old"},"data":{"a":"1","b":"1"}}'
+  same "its owner" "kubectl-client-side-apply Update" "$(owners configmap/old)"
+  expect "server side takes over, conflict or not" ssa -f - <<<'{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"old"},"data":{"a":"2"}}'
+  same "what the old manifest had is gone" '{"a":"2"}' "$(field configmap/old .data)"
+  same "kubectl keeps a manager for its annotation" "kubectl Apply,kubectl-last-applied Apply" "$(owners configmap/old)"
+  expect "client side again" k apply -f - <<<'{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"old"},"data":{"c":"1"}}'
+fi
 
 say "subresources and other writers"
 expect "scale" k scale deployment web --replicas=2

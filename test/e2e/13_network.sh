@@ -83,6 +83,19 @@ wait_for 5 "its host port" answers lan http://192.0.2.21:8081/ b
 wait_for 10 "logs by the new address" k logs b
 wait_for 5 "the pod's hostIP" is 192.0.2.21 pod/b .status.hostIP
 
+expect "n1 moves" on n1 sh -c 'ip addr flush dev eth0 && ip addr add 192.0.2.11/24 dev eth0 && ip route add default via 192.0.2.1'
+wait_for 10 "n1 says so" is 192.0.2.11 node/n1 '.status.addresses[?(@.type=="InternalIP")].address'
+wait_for 5 "the API's endpoint" is 192.0.2.11 endpointslice/kubernetes '.endpoints[0].addresses[0]'
+expect "the API by its service" on n1 timeout 4 busybox wget --no-check-certificate -qO- https://10.43.0.1/readyz
+sed -n 's/.*certificate-authority-data: //p' "$KUBECONFIG" | base64 -d >"$E2E_DIR/ca.pem"
+if command -v curl >/dev/null; then
+  wait_for 5 "its certificate names the new address" timeout 4 curl -sS --cacert "$E2E_DIR/ca.pem" https://192.0.2.11:6443/readyz
+fi
+expect "n1 comes back" on n1 sh -c 'ip addr flush dev eth0 && ip addr add 192.0.2.10/24 dev eth0 && ip route add default via 192.0.2.1'
+wait_for 10 "n1 says so" is 192.0.2.10 node/n1 '.status.addresses[?(@.type=="InternalIP")].address'
+wait_for 20 "n2 hears of it" has_text 192.0.2.10 on n2 bridge fdb show dev flannel.1
+expect "pods reach each other still" pod_answers tool "http://$b:8080/" b
+
 say "leftovers"
 expect "links of others" on n1 ip link add vethdeadbeef type veth peer name veth0badcafe
 kill9 n1
@@ -98,6 +111,23 @@ wait_for 5 "the rule is gone" lacks "dport 7 " on n1 iptables-save
 expect "host ports are still there" answers lan http://192.0.2.10:8081/ a
 expect "and vxlan" pod_answers tool "http://$b:8080/" b
 same "nothing was restarted" "0 0 0" "$(k get pod -o 'jsonpath={.items[*].status.containerStatuses[0].restartCount}')"
+
+say "a name server of the machine's own, a firewall that lets nobody in"
+kill9 n1
+# Whoever has the port will do.
+on_exec n1 busybox httpd -f -p 0.0.0.0:53 -h /run >/dev/null 2>&1 &
+dnsd=$!
+sleep 0.2
+server_up n1
+expect "names for the node" on n1 busybox nslookup web.default.svc.cluster.local 10.43.0.10
+says 10.43.0.77
+expect "a firewall" on n1 sh -c 'iptables -A INPUT -i lo -j ACCEPT && iptables -A INPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT && iptables -A INPUT -p udp --dport 8472 -j ACCEPT && iptables -P INPUT DROP'
+expect "names for pods" k exec tool -- nslookup web.default.svc.cluster.local
+says 10.43.0.77
+expect "the log" grep -q "port 53 is taken" "$E2E_DIR/n1/server.log"
+expect "the firewall ends" on n1 iptables -P INPUT ACCEPT
+kill $dnsd
+wait $dnsd 2>/dev/null
 
 say "a firewall is reloaded"
 expect "it flushes" on n1 sh -c 'iptables -F INPUT && iptables -F FORWARD && iptables -P FORWARD DROP && iptables -t nat -F && iptables -t nat -X'

@@ -134,6 +134,7 @@ void refresh_last_applied(Node& object, const Node& config) {
 
 Result<Node> apply(const Node& live, const Node& config, const Type& type, const Writer& writer, bool force) {
   TRY(Managers managers, decode_managers(live.path("metadata.managedFields")).within("failed to decode managed fields"));
+  for (Manager& m : managers) m.fields = fitted(m.fields, type);
   Node bare = live;
   if (Node* metadata = bare.find("metadata")) metadata->erase("managedFields");
   if (managers.empty()) {

@@ -194,13 +194,14 @@ Node encode_managers(Managers managers) {
 
 void track_update(const Node& before, Node& after, const Type& type, const Writer& writer) {
   bool creating = !before.is_object();
-  Node sent = after.get("metadata").get("managedFields");
+  Node sent = Node::object();  // none
+  if (Node* own = after["metadata"].find("managedFields")) sent = std::move(*own);
   after["metadata"].erase("managedFields");
   const Node& had = before.path("metadata.managedFields");
   // Managers of the request, when they are a valid change of their own; else those the object has.
   Managers managers;
   bool kept = true;
-  if (writer.subresource.empty() && sent.exists() && !(sent == had)) {
+  if (writer.subresource.empty() && !sent.is_object() && !(sent == had)) {
     if (is_reset(sent)) {
       kept = false;
     } else if (auto own = decode_managers(sent); own.ok() && !own->empty()) {
@@ -213,9 +214,10 @@ void track_update(const Node& before, Node& after, const Type& type, const Write
   Changes changes = owned_changes(before, after, type);
   if (kept && changes.empty()) return set_managed(after, had.exists() ? had : Node());
   if (kept && had.size() > 0) {
-    Node same = had;
+    Node same = sent.size() > 0 && sent == had ? std::move(sent) : had;
     if (renew(same, changes, writer)) return set_managed(after, std::move(same));
     managers = decode_managers(had).value_or({});
+    for (Manager& m : managers) m.fields = fitted(m.fields, type);
   }
   if (managers.empty() && !creating) return;
   give(managers, changes, writer);

@@ -58,7 +58,61 @@ struct Maker {
 
 constexpr const char* kKinds[] = {"apps/v1.Deployment", "core/v1.Pod", "core/v1.Service", "core/v1.ConfigMap", "core/v1.Node", "networking/v1.Ingress", "rbac/v1.ClusterRole", "batch/v1.CronJob"};
 
+Node first_managed(const Node& object, const schema::Type& t) {
+  Node o = object;
+  o["metadata"] = Node::obj({{"name", "x"}});
+  track_update(Node(), o, t, {"u", "v1", "", {1}});
+  return o.path("metadata.managedFields").exists() ? o.path("metadata.managedFields") : Node::array();
+}
+
+// Puts something else somewhere, mostly of a wrong kind.
+void spoil(Node& n, Maker& maker, int depth = 0) {
+  if (depth > 0 && maker.pick(4) == 0) {
+    switch (maker.pick(7)) {
+      case 0: n = Node(); return;
+      case 1: n = Node::array(); return;
+      case 2: n = Node::object(); return;
+      case 3: n = 7; return;
+      case 4: n = Node::arr({Node(), Node::arr({Node()}), Node::obj({{"name", Node::array()}}), "x", "x", 1}); return;
+      case 5: n = Node::obj({{"", Node()}, {".", 1}, {"f:x", Node::obj({{"k:{}", Node::object()}, {"v:", 1}})}}); return;
+      default: n = "x"; return;
+    }
+  }
+  if (n.is_array() && n.size() > 0) {
+    spoil(n.items()[maker.pick(n.size())], maker, depth + 1);
+    if (maker.pick(3) == 0) n.append(n.items()[0]);
+  } else if (n.is_object() && n.size() > 0) {
+    spoil(n.members()[maker.pick(n.size())].second, maker, depth + 1);
+  } else if (depth > 0) {
+    n = Node::obj({{"x", n}});
+  }
+}
+
 }  // namespace
+
+TEST_CASE("apply: objects of any shape are gone through without harm") {
+  for (const char* name : kKinds)
+    for (uint64_t seed = 1; seed <= 40; ++seed) {
+      const schema::Type& t = type(name);
+      Maker maker{SeededRandom(seed)};
+      Node a = maker.object(t, 0), b = a;
+      for (int i = 0; i < 4; ++i) spoil(a, maker), spoil(b, maker);
+      (void)mistakes_of(a, t);
+      Changes c = compare(a, b, t);
+      CHECK(compare(b, b, t).empty());
+      (void)without(a, c.removed.united(fields_of(b, t)), t);
+      Node both = merge(a, b, t);
+      CHECK(merge(both, b, t).is_object());
+      Node managed = first_managed(b, t);
+      spoil(managed, maker);
+      a["metadata"] = Node::obj({{"name", "x"}, {"uid", "u"}, {"managedFields", managed}});
+      b["metadata"] = Node::obj({{"name", "x"}, {"uid", "u"}, {"managedFields", managed}});
+      auto applied = api::apply::apply(a, b, t, {"m", "v1", "", {1}}, seed % 2 == 0);
+      if (applied.ok()) CHECK(applied->is_object());
+      track_update(a, b, t, {"m", "v1", "", {1}});
+      CHECK(b.get("metadata").is_object());
+    }
+}
 
 TEST_CASE("apply: what holds for comparing and merging any objects") {
   for (const char* name : kKinds)
@@ -70,6 +124,7 @@ TEST_CASE("apply: what holds for comparing and merging any objects") {
       REQUIRE(mistakes_of(a, t).empty());
       FieldSet fields = fields_of(a, t);
       CHECK(FieldSet::decode(fields.encode()).value() == fields);
+      CHECK(fitted(fields, t) == fields);
       CHECK(compare(a, a, t).empty());
       CHECK(merge(a, a, t) == a);
       CHECK(merge(a, none, t) == a);

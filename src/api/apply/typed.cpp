@@ -58,6 +58,7 @@ enum class Fate { Same, Removed, Modified, Added };
 struct Compared {
   Fate fate = Fate::Same;  // of the value's own path
   Changes below;
+  bool same() const { return fate == Fate::Same && below.empty(); }
 };
 Compared compare_at(const Node* before, const Node* after, const Position& at);
 
@@ -65,8 +66,11 @@ Compared compare_at(const Node* before, const Node* after, const Position& at);
 struct Gathered {
   Entries removed, modified, added;
 
+  void add_field(const std::string& name, Compared c) {
+    if (!c.same()) add(field_element(name), std::move(c));
+  }
   void add(const std::string& element, Compared c) {
-    if (c.fate == Fate::Same && c.below.empty()) return;
+    if (c.same()) return;
     removed.push_back({element, c.fate == Fate::Removed, std::move(c.below.removed)});
     modified.push_back({element, c.fate == Fate::Modified, std::move(c.below.modified)});
     added.push_back({element, c.fate == Fate::Added, std::move(c.below.added)});
@@ -97,10 +101,10 @@ Changes compare_members(const Node* before, const Node* after, const Position& a
   Members old_members(before ? *before : empty_object()), new_members(after ? *after : empty_object());
   Gathered out;
   if (before)
-    for (const auto& [name, value] : before->members()) out.add(field_element(name), compare_child(&value, new_members.find(name), name, at, both));
+    for (const auto& [name, value] : before->members()) out.add_field(name, compare_child(&value, new_members.find(name), name, at, both));
   if (after)
     for (const auto& [name, value] : after->members())
-      if (!old_members.find(name)) out.add(field_element(name), compare_child(nullptr, &value, name, at, both));
+      if (!old_members.find(name)) out.add_field(name, compare_child(nullptr, &value, name, at, both));
   return std::move(out).changes();
 }
 
@@ -143,6 +147,8 @@ Compared compare_at(const Node* before, const Node* after, const Position& at) {
     bool same = *before == *after || (form != Form::Leaf && (before == &empty_object() || after == &empty_object()));
     return {same ? Fate::Same : Fate::Modified, {}};
   }
+  // Most of an object does not change: what is equal needs no elements.
+  if (before && after && *before == *after) return {};
   Changes below = list ? compare_items(a, b, at) : compare_members(before ? (a ? a : &empty_object()) : nullptr, after ? (b ? b : &empty_object()) : nullptr, at);
   return {!before ? Fate::Added : !after ? Fate::Removed : Fate::Same, std::move(below)};
 }
@@ -242,7 +248,21 @@ FieldSet with_structs_at(const FieldSet& set, const Position& at) {
   return FieldSet::of(std::move(entries));
 }
 
+// Both are of the value at `at`, which is no leaf.
+FieldSet fitted_at(const FieldSet& set, const Position& at) {
+  Entries entries;
+  for (const auto& e : set.entries()) {
+    std::string_view name = e.element[0] == 'f' ? std::string_view(e.element).substr(2) : std::string_view();
+    Position below = name.empty() ? at.item() : at.child(name);
+    bool atomic = below.field && below.form() == Form::Leaf && !e.children.empty();
+    entries.push_back({e.element, e.member || atomic, below.field && !atomic ? fitted_at(e.children, below) : atomic ? FieldSet() : e.children});
+  }
+  return FieldSet::of(std::move(entries));
+}
+
 }  // namespace
+
+FieldSet fitted(const FieldSet& set, const Type& type) { return fitted_at(set, {&type, nullptr, false}); }
 
 FieldSet fields_of(const Node& object, const Type& type) { return collect_fields(object, {&type, nullptr, false}).below; }
 

@@ -28,6 +28,10 @@ json::Node without(const json::Node& object, const FieldSet& fields, const schem
 // With the structs on the way to each member (`spec` for `spec.replicas`), but not map keys or list items.
 FieldSet with_structs(const FieldSet& set, const schema::Type& type);
 
+// As the type has it now: what is below a list, map or struct that has become atomic is that one field. (A set written by a version with
+// another schema.)
+FieldSet fitted(const FieldSet& set, const schema::Type& type);
+
 // Why this cannot be applied: undeclared fields, items twice or without their keys, values of another shape than the type's. One text
 // a mistake: `.spec.replica: field not declared in schema`.
 std::vector<std::string> mistakes_of(const json::Node& config, const schema::Type& type);

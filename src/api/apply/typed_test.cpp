@@ -98,6 +98,11 @@ TEST_CASE("typed: structs on the way become members, map keys and items do not")
   CHECK(text(with_structs(s, type("core/v1.Pod"))) == R"({"f:metadata":{".":{},"f:labels":{".":{},"f:a":{}}},"f:spec":{".":{},"f:containers":{".":{},"k:{\"name\":\"c\"}":{".":{},"f:name":{}}}}})");
 }
 
+TEST_CASE("typed: what has become atomic is one field") {
+  FieldSet old = FieldSet::decode(parse(R"({"f:spec":{"f:nodeSelector":{"f:disk":{}},"f:nodeName":{},"f:unknown":{"f:x":{}},"f:containers":{"k:{\"name\":\"c\"}":{".":{},"f:args":{"i:0":{}}}}}})")).value();
+  CHECK(text(fitted(old, type("core/v1.Pod"))) == R"({"f:spec":{"f:containers":{"k:{\"name\":\"c\"}":{".":{},"f:args":{}}},"f:nodeName":{},"f:nodeSelector":{},"f:unknown":{"f:x":{}}}})");
+}
+
 TEST_CASE("typed: mistakes are named with their paths") {
   struct {
     const char *type, *config, *mistake;

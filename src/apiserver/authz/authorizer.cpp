@@ -81,7 +81,8 @@ bool pod_refers_to(json::Value pod, std::string_view resource, std::string_view 
 
 bool node_allows(std::string_view node, const RequestInfo& r, const NodeView& view) {
   bool reads = one_of(r.verb, {"get", "list", "watch"});
-  if (!r.is_resource) return reads;
+  if (!r.is_resource) return false;  // what every authenticated user may see, roles say
+  bool plain = r.subresource.empty() || r.subresource == "status";  // never through a proxy to others
   if (r.group == "coordination.k8s.io" && r.resource == "leases")
     return r.ns == "kube-node-lease" && (r.name == node || (r.verb == "create" && r.name.empty())) && one_of(r.verb, {"get", "create", "update", "patch", "delete"});
   if (r.group == "certificates.k8s.io" && r.resource == "certificatesigningrequests") return one_of(r.verb, {"create", "get", "list", "watch"}) && r.subresource.empty();
@@ -91,11 +92,11 @@ bool node_allows(std::string_view node, const RequestInfo& r, const NodeView& vi
   if (r.group == "events.k8s.io" || (r.group.empty() && r.resource == "events")) return one_of(r.verb, {"create", "update", "patch"});
   if (!r.group.empty()) return false;
   if (r.resource == "nodes") {
-    if (reads) return true;
+    if (reads && plain) return true;
     if (r.verb == "create" && r.subresource.empty()) return true;  // NodeRestriction looks at the name
-    return r.name == node && one_of(r.verb, {"update", "patch", "delete"});
+    return plain && r.name == node && one_of(r.verb, {"update", "patch", "delete"});
   }
-  if (one_of(r.resource, {"services", "endpoints", "namespaces", "persistentvolumes"})) return reads;
+  if (one_of(r.resource, {"services", "endpoints", "namespaces", "persistentvolumes"})) return reads && plain;
   if (r.resource == "pods") {
     if (reads && r.subresource.empty()) return true;
     if (r.subresource == "status") return one_of(r.verb, {"update", "patch"}) && view.has_pod(r.ns, r.name);

@@ -176,6 +176,12 @@ Task<void> Front::serve_resource(Call& call) {
     co_return co_await send_status(call.response, not_found("the server could not find the requested resource"));
   if (type->row->namespaced && target.ns.empty() && (!i.name.empty() || i.verb == "create") && type->row->group != "authorization.k8s.io")
     co_return co_await send_status(call.response, bad_request("an empty namespace may not be set when a resource name is provided"));
+  for (const char* into : {"exec", "attach", "portforward"}) {
+    // WebSockets begin with a GET, and are no reading all the same (Kubernetes 1.35, AuthorizePodWebsocketUpgradeCreatePermission).
+    RequestInfo create = i;
+    create.verb = "create";
+    if (i.subresource == into && i.verb == "get" && !authorizer_.allows(call.identity.user, create)) co_return co_await send_status(call.response, forbidden(create, call.identity.user));
+  }
   for (const char* streaming : {"log", "exec", "attach", "portforward"})
     if (i.subresource == streaming) co_return co_await proxy_to_node(loop_, rest_, options_.kubelet_tls, target, call.request, call.response);
   if (i.subresource == "proxy") co_return co_await send_status(call.response, Status(Reason::MethodNotAllowed, "the proxy subresource is not in this build; use port-forward"));

@@ -119,7 +119,7 @@ Result<> prepare_create(Node& object, const ObjectKind& kind, const CreateContex
   return {};
 }
 
-Result<> prepare_update(Node& object, const json::Doc& old, int64_t old_revision, const ObjectKind& kind, std::string_view subresource) {
+Result<> prepare_update(Node& object, const json::Doc& old, int64_t old_revision, const ObjectKind& kind, std::string_view subresource, const Node* before) {
   if (!object.is_object()) return bad_request("the body is not a JSON object");
   json::Value old_meta = old["metadata"];
   Node& metadata = object["metadata"];
@@ -134,7 +134,7 @@ Result<> prepare_update(Node& object, const json::Doc& old, int64_t old_revision
   if (subresource == "status") {
     // Only status and, of metadata, managedFields come from the body.
     Node status = object.get("status").exists() ? object.get("status") : Node(), managed = metadata.get("managedFields");
-    object = old.to_node();
+    object = before ? *before : old.to_node();
     if (managed.exists()) object["metadata"].set("managedFields", std::move(managed));
     if (status.is_null()) object.erase("status");
     else object.set("status", std::move(status));

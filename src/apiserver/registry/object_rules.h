@@ -32,8 +32,10 @@ struct CreateContext {
 Result<> prepare_create(json::Node& object, const ObjectKind& kind, const CreateContext& context);
 
 // Merges the server's fields of `old` into the new state. `subresource` is "" or "status". Conflict when the body's
-// resourceVersion or uid is another one than the stored object's; `old_revision` is its revision.
-Result<> prepare_update(json::Node& object, const json::Doc& old, int64_t old_revision, const ObjectKind& kind, std::string_view subresource);
+// resourceVersion or uid is another one than the stored object's; `old_revision` is its revision. `before`: `old` as a tree, from who has
+// it already.
+Result<> prepare_update(json::Node& object, const json::Doc& old, int64_t old_revision, const ObjectKind& kind, std::string_view subresource,
+                        const json::Node* before = nullptr);
 
 struct DeleteRequest {
   std::optional<int64_t> grace_seconds;

@@ -111,8 +111,8 @@ async::Task<Result<ObjectPtr>> Registry::update(ObjectKind kind, std::string ns,
     const ObjectPtr old = *current;
     CO_TRY(json::Node object, change(*old));
     bool pinned = !object.path("metadata.resourceVersion").str().empty();
-    CO_TRY_OK(prepare_update(object, old->doc, old->revision, kind, subresource));
     const json::Node before = old->doc.to_node();
+    CO_TRY_OK(prepare_update(object, old->doc, old->revision, kind, subresource, &before));
     if (options.finish) CO_TRY_OK(options.finish(object, &old->doc, &before));
     if (api::apply::same_but_times(object, before)) co_return old;
     Write w;

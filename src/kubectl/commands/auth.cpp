@@ -1,4 +1,6 @@
 // kubectl auth: can-i and whoami, answered by the server's review resources.
+#include <algorithm>
+
 #include "base/strings.h"
 #include "base/yaml.h"
 #include "kubectl/commands/commands.h"
@@ -21,16 +23,33 @@ Result<> list_rules(Session& s) {
   TRY(std::string ns, s.ns());
   Node review = Node::obj({{"apiVersion", "authorization.k8s.io/v1"}, {"kind", "SelfSubjectRulesReview"}, {"spec", Node::obj({{"namespace", ns}})}});
   TRY(Node done, s.call("POST", "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", &review));
+  // One row a resource, address or name; sorted by what it names.
+  struct Row {
+    std::string group, resource, urls, names, verbs;
+  };
+  std::vector<Row> rows;
+  for (const Node& r : std::as_const(done).path("status.resourceRules").items())
+    for (const Node& group : r["apiGroups"].items())
+      for (const Node& res : r["resources"].items()) {
+        std::vector<std::string> names;
+        for (const Node& n : r["resourceNames"].items()) names.push_back("[" + n.str() + "]");
+        if (names.empty()) names.emplace_back("[]");
+        for (const std::string& n : names) rows.push_back({group.str(), res.str(), "[]", n, bracketed(r["verbs"])});
+      }
+  for (const Node& r : std::as_const(done).path("status.nonResourceRules").items())
+    for (const Node& url : r["nonResourceURLs"].items()) rows.push_back({"", "", "[" + url.str() + "]", "[]", bracketed(r["verbs"])});
+  auto key = [](const Row& r) { return r.verbs + ",[" + r.group + "],[" + r.resource + "]," + r.names + "," + r.urls; };
+  std::stable_sort(rows.begin(), rows.end(), [&key](const Row& x, const Row& y) { return key(x) < key(y); });
   TextTable table;
   if (!s.flags.on("no-headers")) table.row({"Resources", "Non-Resource URLs", "Resource Names", "Verbs"});
-  for (const Node& r : std::as_const(done).path("status.resourceRules").items())
-    for (const Node& res : r["resources"].items()) {
-      std::string name = res.str();
-      const auto& groups = r["apiGroups"].items();
-      if (groups.size() == 1 && !groups[0].str().empty()) name += "." + groups[0].str();
-      table.row({name, "[]", bracketed(r["resourceNames"]), bracketed(r["verbs"])});
+  for (const Row& r : rows) {
+    std::string name = r.resource;
+    if (!r.group.empty()) {
+      size_t slash = std::min(name.find('/'), name.size());
+      name = name.substr(0, slash) + "." + r.group + name.substr(slash);
     }
-  for (const Node& r : std::as_const(done).path("status.nonResourceRules").items()) table.row({"", bracketed(r["nonResourceURLs"]), "[]", bracketed(r["verbs"])});
+    table.row({name, r.urls, r.names, r.verbs});
+  }
   s.out(table.text());
   return {};
 }
@@ -39,6 +58,7 @@ Result<> can_i(Session& s) {
   if (s.flags.on("list")) return list_rules(s);
   const auto& a = s.flags.args;
   if (a.size() < 2 || a.size() > 3) return usage("you must specify two arguments: verb resource or verb resource/resourceName.\nSee 'kubectl auth can-i -h' for help and examples.");
+  static const char* const verbs[] = {"*", "approve", "attest", "bind", "create", "delete", "deletecollection", "escalate", "get", "impersonate", "list", "patch", "proxy", "sign", "update", "use", "watch"};
   Node spec;
   if (a[1].starts_with("/")) {
     spec.set("nonResourceAttributes", Node::obj({{"path", a[1]}, {"verb", a[0]}}));
@@ -57,6 +77,7 @@ Result<> can_i(Session& s) {
       s.err("Warning: the server doesn't have a resource type '" + word + "'\n\n");
     }
     if (m && !m->namespaced) s.err("Warning: resource '" + m->resource + "' is not namespace scoped" + (m->group.empty() ? "" : " in group '" + m->group + "'") + "\n\n");
+    if (std::find(std::begin(verbs), std::end(verbs), a[0]) == std::end(verbs)) s.err("Warning: verb '" + a[0] + "' is not a known verb\n\n");
     if (!s.all_namespaces() && (!m || m->namespaced)) attributes.set("namespace", ns);
     if (!name.empty()) attributes.set("name", name);
     if (s.flags.changed("subresource")) attributes.set("subresource", s.flags.text("subresource"));

@@ -54,6 +54,7 @@ std::vector<Command> exec_commands();
 std::vector<Command> auth_commands();
 std::vector<Command> port_forward_commands();
 std::vector<Command> copy_commands();
+std::vector<Command> diff_commands();
 std::vector<Command> config_commands();
 std::vector<Command> node_commands();
 std::vector<Command> explain_commands();

@@ -21,6 +21,7 @@ struct TablePrinter {
   Session& s;
   bool wide, kinds, namespaces, headers;
   std::vector<std::string> label_columns;
+  std::vector<size_t> widths = {};  // of a watch
 
   std::vector<std::string> head(const Node& definitions) const {
     std::vector<std::string> out;
@@ -44,7 +45,7 @@ struct TablePrinter {
   std::vector<std::string> cells(const Node& row, const Node& definitions, const Mapping& m, std::string_view event) const {
     std::vector<std::string> out;
     const Node& meta = row.path("object.metadata");
-    if (s.flags.on("output-watch-events")) out.emplace_back(event);
+    if (s.flags.on("output-watch-events")) out.push_back(std::string(event) + std::string(event.size() < 8 ? 8 - event.size() : 0, ' '));
     if (namespaces) out.push_back(meta["namespace"].str_or(m.namespaced ? "" : ""));
     const auto& defs = definitions.items();
     const auto& values = row["cells"].items();
@@ -69,14 +70,28 @@ std::string list_url(const Session& s, const Target& t, const std::string& next)
                           {"limit", s.flags.on("watch") || s.flags.on("watch-only") ? "" : s.flags.text("chunk-size")}, {"continue", next}});
 }
 
+// Name and age, for what the server does not print.
+Node plain_table(Node list) {
+  Node table = Node::obj({{"kind", "Table"}, {"metadata", list["metadata"]}, {"rows", Node::array()}});
+  table.set("columnDefinitions", Node::arr({Node::obj({{"name", "Name"}, {"priority", 0}}), Node::obj({{"name", "Age"}, {"priority", 0}})}));
+  std::vector<Node> objects;
+  if (list.find("items")) objects = std::move(list["items"].items());
+  else objects.push_back(std::move(list));
+  for (Node& o : objects) {
+    Node cells = Node::arr({std::as_const(o).path("metadata.name").str(), age_of(std::as_const(o).path("metadata.creationTimestamp"))});
+    table["rows"].append(Node::obj({{"cells", std::move(cells)}, {"object", std::move(o)}}));
+  }
+  return table;
+}
+
 // One type's (or one object's) table with all its pages.
 Result<Node> fetch_table(Session& s, const Target& t, bool whole) {
   Node table;
   std::string next;
   do {
-    TRY(Reply reply, s.http("GET", with_query(list_url(s, t, next), {{"includeObject", whole ? "Object" : ""}}), "", "", kTableAccept));
+    TRY(Reply reply, s.http("GET", with_query(list_url(s, t, next), {{"includeObject", whole ? "Object" : ""}}), "", "", s.flags.on("server-print") ? kTableAccept : "application/json"));
     TRY(Node page, Node::parse(reply.body));
-    if (page["kind"].str() != "Table") return usage("the server does not print tables of " + t.mapping.full_resource());
+    if (page["kind"].str() != "Table") page = plain_table(std::move(page));
     next = std::as_const(page).path("metadata.continue").str();
     if (table.is_null()) {
       table = std::move(page);
@@ -85,6 +100,15 @@ Result<Node> fetch_table(Session& s, const Target& t, bool whole) {
     }
   } while (!next.empty());
   return table;
+}
+
+// A list that was refused is described by its selectors.
+Status list_error(const Session& s, const Target& t, const Status& status) {
+  size_t at = status.message().find("): ");
+  if ((!status.is(Reason::BadRequest) && !status.is(Reason::NotFound)) || !from_server(status) || at == std::string::npos) return status;
+  std::string labels = s.flags.text("selector"), fields = s.flags.text("field-selector"), what = json::quoted(t.mapping.group + "/" + t.mapping.version + ", Resource=" + t.mapping.resource);
+  std::string head = labels.empty() && fields.empty() ? "Unable to list " + what : "Unable to find " + what + " that match label selector " + json::quoted(labels) + ", field selector " + json::quoted(fields);
+  return Status(status.reason(), status.message().substr(0, at + 3) + head + ": " + status.message().substr(at + 3));
 }
 
 Result<> sort_rows(Node& table, const std::string& expression) {
@@ -116,7 +140,7 @@ Result<> get_tables(Session& s, const std::vector<Target>& targets, TablePrinter
     if (!table.ok()) {
       if (table.status().is(Reason::NotFound) && s.flags.on("ignore-not-found")) continue;
       if (open) flush();
-      s.fail(table.status());
+      s.fail(t.name.empty() ? list_error(s, t, table.status()) : table.status());
       continue;
     }
     if (table->get("rows").empty()) continue;
@@ -145,7 +169,7 @@ Result<> get_objects(Session& s, const std::vector<Target>& targets, const Outpu
     if (t.name.empty()) {
       auto got = list_objects(s, t.mapping, s.all_namespaces() ? "" : t.ns, s.flags.text("selector"), s.flags.text("field-selector"));
       if (!got.ok()) {
-        s.fail(got.status());
+        s.fail(list_error(s, t, got.status()));
         continue;
       }
       for (Node& o : *got) objects.push_back(std::move(o)), kinds.push_back(t.mapping);
@@ -169,11 +193,21 @@ Result<> get_objects(Session& s, const std::vector<Target>& targets, const Outpu
   return print_object(s, output, list_of(std::move(objects)));
 }
 
+// With --output-watch-events the structured formats show the event around the object.
+Result<> print_event(Session& s, const Output& output, const std::string& type, const Node& object, const Mapping& mapping) {
+  if (!s.flags.on("output-watch-events") || (output.format != "json" && output.format != "yaml")) return print_object(s, output, object, &mapping);
+  Node event = Node::obj({{"type", type}, {"object", sorted_keys(s.flags.on("show-managed-fields") ? object : without_managed_fields(object))}});
+  if (output.format == "yaml") return print_object(s, output, event);
+  s.out(html_safe(event.dump()) + "\n");
+  return {};
+}
+
 // Follows one type from a resource version on; every event is printed as it comes.
-Result<> follow(Session& s, const Target& t, const Output& output, const TablePrinter& printer, Node definitions, std::string version, size_t columns_known) {
+Result<> follow(Session& s, const Target& t, const Output& output, TablePrinter& printer, Node definitions, std::string version, size_t columns_known) {
   std::string ns = s.all_namespaces() ? "" : t.ns;
   std::string fields = t.name.empty() ? s.flags.text("field-selector") : "metadata.name=" + t.name;
-  std::string url = with_query(url_of(t.mapping, ns), {{"watch", "true"}, {"labelSelector", s.flags.text("selector")}, {"fieldSelector", fields}, {"resourceVersion", version}});
+  int64_t limit = s.flags.time("request-timeout").count() / 1'000'000;
+  std::string url = with_query(url_of(t.mapping, ns), {{"watch", "true"}, {"labelSelector", s.flags.text("selector")}, {"fieldSelector", fields}, {"resourceVersion", version}, {"timeoutSeconds", limit ? std::to_string(limit) : ""}});
   TRY(auto reading, s.open(url, output.table() ? kTableAccept : "application/json"));
   bool headed = columns_known > 0 || !printer.headers;
   for (bool done = false;;) {
@@ -186,9 +220,7 @@ Result<> follow(Session& s, const Target& t, const Output& output, const TablePr
     if (type == "ERROR") return machinery::status_from_response(static_cast<int>(object["code"].int_or(500)), object.dump());
     if (type == "BOOKMARK") continue;
     if (!output.table()) {
-      if (s.flags.on("output-watch-events")) s.out(type + " ");
-      TRY_OK(print_object(s, output, object, &t.mapping));
-      if (output.format == "jsonpath") s.out("\n");
+      TRY_OK(print_event(s, output, type, object, t.mapping));
       continue;
     }
     if (!object["columnDefinitions"].empty()) definitions = object["columnDefinitions"];
@@ -196,11 +228,11 @@ Result<> follow(Session& s, const Target& t, const Output& output, const TablePr
     if (!headed) table.row(printer.head(definitions));
     headed = true;
     for (const Node& r : object["rows"].items()) table.row(printer.cells(r, definitions, t.mapping, type));
-    s.out(table.text());
+    s.out(table.text(&printer.widths));
   }
 }
 
-Result<> get_watch(Session& s, const std::vector<Target>& targets, const Output& output, const TablePrinter& printer) {
+Result<> get_watch(Session& s, const std::vector<Target>& targets, const Output& output, TablePrinter& printer) {
   if (targets.size() != 1) return usage("you may only specify a single resource type");
   const Target& t = targets[0];
   Target list = t;
@@ -218,12 +250,12 @@ Result<> get_watch(Session& s, const std::vector<Target>& targets, const Output&
     if (printer.headers && rows) text.row(printer.head(definitions));
     if (rows)
       for (const Node& r : table["rows"].items()) text.row(printer.cells(r, definitions, t.mapping, "ADDED"));
-    s.out(text.text());
+    s.out(text.text(&printer.widths));
     return follow(s, t, output, printer, definitions, version, rows ? 1 : 0);
   }
   TRY(auto objects, list_objects(s, t.mapping, s.all_namespaces() ? "" : t.ns, s.flags.text("selector"), name, &version));
   if (!s.flags.on("watch-only"))
-    for (const Node& o : objects) TRY_OK(print_object(s, output, o, &t.mapping));
+    for (const Node& o : objects) TRY_OK(print_event(s, output, "ADDED", o, t.mapping));
   return follow(s, t, output, printer, definitions, version, 1);
 }
 
@@ -237,15 +269,17 @@ Result<> get_raw(Session& s) {
 }
 
 Result<> get(Session& s) {
+  if (s.flags.changed("raw") && !s.flags.args.empty()) return usage("arguments may not be passed when --raw is specified");
   if (s.flags.changed("raw")) return get_raw(s);
   TRY(Output output, Output::parse(s));
   std::vector<Target> targets;
   if (s.flags.changed("filename")) {
     TRY(targets, targets_from_files(s));
   } else {
-    if (s.flags.args.empty())
-      return usage("You must specify the type of resource to get. Use \"kubectl api-resources\" for a complete list of supported resources.\n\nerror: Required resource not specified.\n"
-                   "Use \"kubectl explain <resource>\" for a detailed description of that resource (e.g. kubectl explain pods).\nSee 'kubectl get -h' for help and examples");
+    if (s.flags.args.empty()) {
+      s.err("You must specify the type of resource to get. Use \"kubectl api-resources\" for a complete list of supported resources.\n\n");
+      return usage("Required resource not specified.\nUse \"kubectl explain <resource>\" for a detailed description of that resource (e.g. kubectl explain pods).\nSee 'kubectl get -h' for help and examples");
+    }
     TRY(targets, targets_from_words(s, s.flags.args));
   }
   if (s.all_namespaces())
@@ -282,7 +316,7 @@ std::vector<Command> get_commands() {
                        {"show-managed-fields", 0, FlagKind::Bool, "false", "Keep managedFields in JSON and YAML"},
                        {"chunk-size", 0, FlagKind::Number, "500", "Page size of large lists"},
                        {"subresource", 0, FlagKind::Text, "", "Read this subresource (status, scale)"},
-                       {"template", 0, FlagKind::Text, "", "Template for -o jsonpath"},
+                       {"template", 0, FlagKind::Text, "", "Template for -o go-template and -o jsonpath"},
                        {"server-print", 0, FlagKind::Bool, "true", "Let the server make the columns"},
                        {"raw", 0, FlagKind::Text, "", "URI to request from the server"}},
                       selector_flags(), file_flags()}),

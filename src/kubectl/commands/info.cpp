@@ -52,10 +52,28 @@ Result<> cluster_info(Session& s) {
   return {};
 }
 
+Node texts(const std::vector<std::string>& list) {
+  Node out = Node::array();
+  for (const std::string& x : list) out.append(x);
+  return out;
+}
+
+// metav1.APIResource
+Node resource_object(const Mapping& m) {
+  Node out = Node::obj({{"name", m.resource}, {"singularName", m.singular}, {"namespaced", m.namespaced}, {"version", m.version}, {"kind", m.kind}, {"verbs", texts(m.verbs)}});
+  if (!m.group.empty()) out.set("group", m.group);
+  if (!m.short_names.empty()) out.set("shortNames", texts(m.short_names));
+  if (!m.categories.empty()) out.set("categories", texts(m.categories));
+  return out;
+}
+
 Result<> api_resources(Session& s) {
   TRY(const Discovery* d, s.discovery());
   std::string format = s.flags.text("output");
-  if (!format.empty() && format != "name" && format != "wide") return usage("--output " + format + " is not available");
+  if (!s.flags.args.empty()) return usage("unexpected arguments: [" + join(s.flags.args, " ") + "]\nSee 'kubectl api-resources -h' for help and examples");
+  bool objects = format == "json" || format == "yaml" || format == "kyaml";
+  if (!objects && !format.empty() && format != "name" && format != "wide")
+    return usage("unable to match a printer suitable for the output format " + json::quoted(format) + ", allowed formats are: json,kyaml,name,wide,yaml");
   std::vector<const Mapping*> rows;
   for (const Mapping& m : d->all()) {
     if (!m.preferred) continue;
@@ -73,6 +91,11 @@ Result<> api_resources(Session& s) {
     if (by == "kind") return a->kind < b->kind;
     return std::tie(a->group, a->resource) < std::tie(b->group, b->resource);
   });
+  if (objects) {
+    Node list = Node::obj({{"kind", "APIResourceList"}, {"apiVersion", "v1"}, {"groupVersion", ""}, {"resources", Node::array()}});
+    for (const Mapping* m : rows) list["resources"].append(resource_object(*m));
+    return print_object(s, {format, ""}, list);
+  }
   if (format == "name") {
     for (const Mapping* m : rows) s.out(m->full_resource() + "\n");
     return {};

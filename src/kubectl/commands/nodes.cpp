@@ -20,7 +20,7 @@ Result<std::vector<Target>> chosen_nodes(Session& s) {
     std::vector<std::string> word = {"nodes"};
     return choose_targets(s, {.words = &word});
   }
-  if (s.flags.args.empty()) return usage("USAGE: " + s.command_path.substr(8) + " NODE\nSee '" + s.command_path + " -h' for help and examples");
+  if (s.flags.args.empty()) return usage("USAGE: " + s.command_path.substr(8) + " NODE [flags]\nSee '" + s.command_path + " -h' for help and examples");
   std::vector<std::string> words;
   for (const std::string& a : s.flags.args) words.push_back(a.find('/') == std::string::npos ? "node/" + a : a);
   return choose_targets(s, {.words = &words});
@@ -50,7 +50,7 @@ Result<> cordon(Session& s) {
 
 struct Evictions {
   std::vector<Target> pods;
-  std::vector<std::string> ignored, problems;
+  std::vector<std::string> ignored, unmanaged, problems;  // full names
 };
 
 bool has_empty_dir(const Node& pod) {
@@ -77,6 +77,7 @@ Result<Evictions> evictions(Session& s, const std::string& node) {
     }
     if (has_empty_dir(p) && !ended && !s.flags.on("delete-emptydir-data")) dirs.push_back(full);
     if (!owned && !ended && !s.flags.on("force")) bare.push_back(full);
+    if (!owned && !ended && s.flags.on("force")) out.unmanaged.push_back(full);
     out.pods.push_back({m, ns, name, std::move(p), ""});
   }
   if (!daemons.empty()) out.problems.push_back("cannot delete DaemonSet-managed Pods (use --ignore-daemonsets to ignore): " + join(daemons, ", "));
@@ -103,7 +104,10 @@ Result<> drain_one(Session& s, const Target& node, const DryRun& dry) {
   TRY_OK(cordon_one(s, node, true, dry));
   TRY(Evictions plan, evictions(s, node.name));
   if (!plan.problems.empty()) return usage("unable to drain node " + json::quoted(node.name) + " due to error: " + (plan.problems.size() == 1 ? plan.problems[0] : "[" + join(plan.problems, ", ") + "]") + ", continuing command...\nThere are pending nodes to be drained:\n " + node.name + "\n" + join(plan.problems, "\n"));
-  if (!plan.ignored.empty()) s.err("Warning: ignoring DaemonSet-managed Pods: " + join(plan.ignored, ", ") + "\n");
+  std::vector<std::string> warnings;
+  if (!plan.unmanaged.empty()) warnings.push_back("deleting Pods that declare no controller: " + join(plan.unmanaged, ", "));
+  if (!plan.ignored.empty()) warnings.push_back("ignoring DaemonSet-managed Pods: " + join(plan.ignored, ", "));
+  if (!warnings.empty()) s.err("Warning: " + join(warnings, "; ") + "\n");
   Deadline deadline = s.flags.time("timeout").count() > 0 ? Deadline(s.flags.time("timeout")) : Deadline();
   for (const Target& p : plan.pods) {
     s.out("evicting pod " + p.ns + "/" + p.name + dry_run_suffix(s) + "\n");
@@ -144,7 +148,7 @@ Result<TaintEdit> taint_edit(const std::string& text) {
   if (size_t eq = t.find('='); eq != std::string::npos) e.value = t.substr(eq + 1), t = t.substr(0, eq);
   e.key = t;
   if (!is_qualified_name(e.key) || (!e.remove && e.effect.empty())) return usage("invalid taint spec: " + text);
-  if (!e.effect.empty() && e.effect != "NoSchedule" && e.effect != "PreferNoSchedule" && e.effect != "NoExecute") return usage("invalid taint effect: " + e.effect + ", unsupported taint effect");
+  if (!e.effect.empty() && e.effect != "NoSchedule" && e.effect != "PreferNoSchedule" && e.effect != "NoExecute") return usage("invalid taint effect: " + e.effect + ", unsupported taint effect\nSee 'kubectl taint -h' for help and examples");
   return e;
 }
 
@@ -174,7 +178,7 @@ Result<> taint_one(Session& s, const Target& t, const std::vector<TaintEdit>& ed
     Node patch = Node::obj({{"metadata", Node::obj({{"resourceVersion", t.object.path("metadata.resourceVersion")}})}, {"spec", Node::obj({{"taints", taints.empty() ? Node(nullptr) : taints}})}});
     TRY(shown, s.patch(with_query(t.url(), {{"dryRun", dry.query()}, {"fieldManager", "kubectl-taint"}}), PatchKind::Merge, patch));
   }
-  return print_done(s, shown, t.mapping, added && removed ? "modified" : removed ? "untainted" : "tainted");
+  return print_done(s, shown, t.mapping, (added && removed) || (added && s.flags.on("overwrite")) ? "modified" : removed ? "untainted" : "tainted");
 }
 
 Result<> taint(Session& s) {
@@ -189,6 +193,9 @@ Result<> taint(Session& s) {
     TRY(TaintEdit e, taint_edit(a));
     edits.push_back(e);
   }
+  if (words.empty()) return usage("one or more resources must be specified as <resource> <name>");
+  TRY(Mapping type, s.mapping(words[0].substr(0, words[0].find('/'))));
+  if (type.kind != "Node") return usage("invalid resource type " + words[0] + ", only node types are supported");
   if (edits.empty()) return usage("at least one taint update is required");
   TRY(auto targets, choose_targets(s, {.words = &words}));
   for (const Target& t : targets) {

@@ -2,6 +2,7 @@
 #include "base/strings.h"
 #include "kubectl/commands/commands.h"
 #include "kubectl/jsonpath.h"
+#include "kubectl/printers.h"
 #include "kubectl/waiting.h"
 
 namespace k8lite::kubectl {
@@ -36,7 +37,9 @@ Result<Look> jsonpath(const std::string& text) {
     if (value.size() >= 2 && (value[0] == '"' || value[0] == '\'') && value.back() == value[0]) value = value.substr(1, value.size() - 2);
     if (value.empty()) return usage("jsonpath wait condition has empty value");
   }
-  TRY(JsonPath path, JsonPath::parse_relaxed(expression));
+  auto parsed = JsonPath::parse_relaxed(expression);
+  if (!parsed.ok()) return usage("unexpected path string, expected a 'name1.name2' or '.name1.name2' or '{name1.name2}' or '{.name1.name2}'");
+  JsonPath path = *parsed;
   return Look([path, value, any](const Node& o) -> Result<bool> {
     if (!o.is_object()) return false;
     auto found = path.find(o);
@@ -50,8 +53,7 @@ Result<Look> jsonpath(const std::string& text) {
 
 Result<> wait(Session& s) {
   std::string what = s.flags.text("for");
-  if (what.empty()) return usage("--for must be set");
-  Look look;
+    Look look;
   bool gone = what == "delete", created = what == "create";
   if (what.starts_with("condition=")) {
     std::string rest = what.substr(10);
@@ -73,9 +75,12 @@ Result<> wait(Session& s) {
     if (gone) return {};
     return usage("no matching resources found");
   }
+  TRY(Output output, Output::parse(s));
   for (const Target& t : *chosen) {
+    if (gone && !s.get(t.url()).ok()) continue;  // what is not there needs no waiting and no word
     auto done = gone ? wait_gone(s, t, t.object.path("metadata.uid").str(), deadline) : watch_until(s, t, deadline, look);
-    if (!done.ok()) s.fail(done.status());
+    if (!done.ok()) s.fail(created && done.status().is(Reason::Timeout) ? usage("timed out waiting for the condition") : done.status());
+    else if (output.format == "name") s.out(t.mapping.full_singular() + "/" + t.name + "\n");
     else s.out(t.mapping.full_singular() + "/" + t.name + (gone ? " deleted" : "") + (gone ? "" : " condition met") + "\n");
   }
   return {};

@@ -35,7 +35,12 @@ int64_t preferred_affinity(const FilterInput& in, const NodeInfo& n) {
 
 int64_t tolerable(const FilterInput& in, const NodeInfo& n) {
   int64_t bad = 0;
-  for (Value taint : n.node.path("spec.taints").items()) bad += taint["effect"].equals("PreferNoSchedule");
+  for (Value taint : n.node.path("spec.taints").items()) {
+    if (!taint["effect"].equals("PreferNoSchedule")) continue;
+    bool tolerated = false;
+    for (Value t : in.pod.path("spec.tolerations").items()) tolerated |= api::tolerates(t, taint);
+    bad += !tolerated;
+  }
   return bad ? 0 : 100;
 }
 
@@ -56,19 +61,41 @@ int64_t spread(const FilterInput& in, const NodeInfo& n) {
   return most == 0 ? 100 : 100 * (most - here) / most;
 }
 
+// Constraints that may be broken: the emptier the node's domain, the better.
+int64_t soft_spread(const FilterInput& in, const NodeInfo& n) {
+  int64_t sum = 0, constraints = 0;
+  for (Value c : in.pod.path("spec.topologySpreadConstraints").items()) {
+    if (!c["whenUnsatisfiable"].equals("ScheduleAnyway")) continue;
+    ++constraints;
+    std::string key = c["topologyKey"].str();
+    Value own = n.node["metadata"]["labels"][key];
+    if (!own) continue;
+    std::map<std::string, int64_t> counts;
+    int64_t most = 0;
+    for (const auto& [name, other] : in.snapshot.nodes()) {
+      Value domain = other.node["metadata"]["labels"][key];
+      if (!domain) continue;
+      int64_t& count = counts[domain.str()];
+      for (const auto& [pod_key, p] : other.pods) count += spread_selects(c, in.pod, p.pod.root());
+      most = std::max(most, count);
+    }
+    sum += most == 0 ? 100 : 100 * (most - counts[own.str()]) / most;
+  }
+  return constraints ? sum / constraints : 0;
+}
+
 int64_t pod_preference(const FilterInput& in, const NodeInfo& n) {
   int64_t sum = 0, all = 0;
   for (auto [list, sign] : {std::pair{"podAffinity", 1}, {"podAntiAffinity", -1}})
     for (Value w : in.pod["spec"]["affinity"][list]["preferredDuringSchedulingIgnoredDuringExecution"].items()) {
       Value term = w["podAffinityTerm"];
-      auto selector = api::LabelSelector::from_object(term["labelSelector"]);
       std::string key = term["topologyKey"].str(), domain = n.node["metadata"]["labels"][key].str();
       all += w["weight"].int_or(1);
       bool found = false;
       for (const auto& [name, other] : in.snapshot.nodes())
         if (!domain.empty() && other.node["metadata"]["labels"][key].equals(domain))
           for (const auto& [pod_key, p] : other.pods)
-            found |= selector.ok() && p.pod.path("metadata.namespace").str() == in.pod.path("metadata.namespace").str() && selector->matches(p.pod["metadata"]["labels"]);
+            found |= affinity_term_selects(term, in.pod, p.pod.root(), in.snapshot);
       if (found) sum += sign * w["weight"].int_or(1);
     }
   return all ? 50 + 50 * sum / all : 0;
@@ -78,7 +105,8 @@ int64_t pod_preference(const FilterInput& in, const NodeInfo& n) {
 
 const Score kScores[] = {
     {"NodeResourcesFit", 1, least_allocated}, {"NodeResourcesBalancedAllocation", 1, balanced}, {"NodeAffinity", 2, preferred_affinity},
-    {"TaintToleration", 3, tolerable},        {"PodTopologySpread", 2, spread},                {"InterPodAffinity", 2, pod_preference},
+    {"TaintToleration", 3, tolerable},        {"SelectorSpread", 2, spread},                {"PodTopologySpread", 2, soft_spread},
+    {"InterPodAffinity", 2, pod_preference},
 };
 const size_t kScoreCount = std::size(kScores);
 

@@ -39,9 +39,9 @@ server_up n1
 wait_for 5 "exec into it" runs
 
 say "shareProcessNamespace"
-same "they see each other" "sleep 4712 sleep 4714 sleep 4713 " "$(k exec together -c a -- ps -o args | grep '^sleep 47' | sort | sed 'h;1p;$!d' | wc -l >/dev/null; k exec together -c a -- ps -o args | grep '^sleep 47' | tr '\n' ' ')"
+same "they see each other" 3 "$(k exec together -c a -- ps -o args | grep -c '^sleep 471[234]')"
 same "process 1" /pause "$(k exec together -c b -- ps -o pid,args | awk '$1 == 1 {print $2}')"
-expect "a signal to another's process" k exec together -c a -- pkill -f 'sleep 4714'
+expect "a signal to another's process" k exec together -c a -- sh -c 'kill $(ps -o pid,args | grep "sleep 471[4]" | xargs | cut -d" " -f1)'
 restarted() { [ "$(field pod/together '.status.containerStatuses[?(@.name=="b")].restartCount')" = 1 ]; }
 wait_for 10 "b is restarted" restarted
 same "what it left behind is gone" 1 "$(k exec together -c a -- ps -o args | grep -c '^sleep 4713')"
@@ -50,4 +50,5 @@ expect "delete" k delete pod together
 took=$(($(now_ms) - begin))
 [ $took -lt 3000 ] || fail "processes that die of SIGTERM took $took ms"
 expect "delete" k delete pod web --grace-period=1
-wait_for 5 "nothing runs any more" sh -c '! pgrep -f "sleep 471"'
+nothing_runs() { ! pgrep -axf 'sleep 471.'; }
+wait_for 5 "nothing runs any more" nothing_runs

@@ -281,6 +281,7 @@ void PodManager::start_container(const LocalPtr& local, const std::string& name)
   if (!run.current.running) {
     run.backoff = next_backoff(run);
     run.not_before = clock_.mono() + (attempt == 0 ? Duration{0} : run.backoff);
+    run.termination_message = termination_message(local->uid, name);
     return;
   }
   if (c["lifecycle"]["postStart"]) {

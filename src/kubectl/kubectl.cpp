@@ -111,6 +111,9 @@ int run_kubectl(int argc, char** argv) {
   }
   Session session(std::move(parsed).value());
   session.command_path = path;
+  for (const FlagSpec& own : command->flags)
+    for (const FlagSpec& global : global_flags())
+      if (own.name == global.name) session.own_flags.push_back(own.name);
   auto done = command->run(session);
   if (!done.ok()) session.fail(done.status());
   std::fflush(stdout);

@@ -56,6 +56,8 @@ std::vector<Command> auth_commands();
 std::vector<Command> port_forward_commands();
 std::vector<Command> copy_commands();
 std::vector<Command> diff_commands();
+std::vector<Command> event_commands();
+std::vector<Command> dump_commands();  // below cluster-info
 std::vector<Command> config_commands();
 std::vector<Command> node_commands();
 std::vector<Command> explain_commands();

@@ -3,7 +3,7 @@
 #include <arpa/inet.h>
 #include <ares.h>
 #include <netdb.h>
-#include <sys/select.h>
+#include <poll.h>
 
 #include <thread>
 
@@ -58,14 +58,27 @@ Result<std::vector<std::string>> look_up(const std::string& host) {
   hints.ai_family = AF_UNSPEC;
   ares_getaddrinfo(channel, host.c_str(), nullptr, &hints, on_answer, &answer);
   for (;;) {
-    fd_set readers, writers;
-    FD_ZERO(&readers);
-    FD_ZERO(&writers);
-    int n = ares_fds(channel, &readers, &writers);
+    // poll, not select: descriptors of a busy server lie beyond what an fd_set can hold.
+    ares_socket_t sockets[ARES_GETSOCK_MAXNUM];
+    const auto wanted = static_cast<unsigned>(ares_getsock(channel, sockets, ARES_GETSOCK_MAXNUM));
+    pollfd polled[ARES_GETSOCK_MAXNUM];
+    nfds_t n = 0;
+    for (unsigned i = 0; i < ARES_GETSOCK_MAXNUM; ++i) {
+      const short events = static_cast<short>((ARES_GETSOCK_READABLE(wanted, i) ? POLLIN : 0) | (ARES_GETSOCK_WRITABLE(wanted, i) ? POLLOUT : 0));
+      if (events) polled[n++] = {sockets[i], events, 0};
+    }
     if (n == 0) break;
-    timeval tv, *wait = ares_timeout(channel, nullptr, &tv);
-    select(n, &readers, &writers, nullptr, wait);
-    ares_process(channel, &readers, &writers);
+    timeval tv;
+    const timeval* wait = ares_timeout(channel, nullptr, &tv);
+    poll(polled, n, wait ? static_cast<int>(wait->tv_sec * 1000 + wait->tv_usec / 1000 + 1) : -1);
+    bool any = false;
+    for (nfds_t i = 0; i < n; ++i) {
+      if (!polled[i].revents) continue;
+      any = true;
+      const bool in = polled[i].revents & (POLLIN | POLLERR | POLLHUP), out = polled[i].revents & (POLLOUT | POLLERR);
+      ares_process_fd(channel, in ? polled[i].fd : ARES_SOCKET_BAD, out ? polled[i].fd : ARES_SOCKET_BAD);
+    }
+    if (!any) ares_process_fd(channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);  // a timeout is due
   }
   ares_destroy(channel);
   if (answer.addresses.empty()) {

@@ -14,15 +14,6 @@ std::string group_version_kind(const std::string& api_version, const std::string
   return (api_version.find('/') == api_version.npos ? "/" + api_version : api_version) + ", Kind=" + kind;
 }
 
-bool holds_null(const Node& n) {
-  if (n.is_null()) return true;
-  for (const Node& item : n.items())
-    if (holds_null(item)) return true;
-  for (const auto& m : n.members())
-    if (holds_null(m.second)) return true;
-  return false;
-}
-
 // What an apply to this subresource may say: nothing but status there, no status elsewhere.
 void keep_own_part(const Target& t, Node& config) {
   if (t.subresource != "status") {
@@ -97,15 +88,17 @@ Result<Node> Rest::read_config(const Target& t, Node config, const WriteParams& 
     return parent;
   }
   keep_own_part(t, config);
-  // A null stays a null: it asks for the default.
-  if (!holds_null(config)) TRY_OK(api::schema::decode(config, *t.type->row->type));
   return config;
 }
 
 Result<Node> Rest::apply_config(const Target& t, const Node& live, const Node& config, const WriteParams& p) const {
-  TRY(Node object, api::apply::apply(live, config, *t.type->row->type, writer_of(t, p, clock_.now()), p.force));
-  TRY_OK(api::schema::decode(object, *t.type->row->type));
-  return object;
+  const api::KindRow& row = *t.type->row;
+  auto complete = [&t, &row](Node& object) -> Result<> {
+    TRY_OK(api::schema::decode(object, *row.type));
+    if (t.subresource != "status") api::apply_defaults(row, object);
+    return {};
+  };
+  return api::apply::apply(live, config, *row.type, writer_of(t, p, clock_.now()), p.force, complete);
 }
 
 async::Task<Result<Answer>> Rest::apply(Target t, Node body, WriteParams p) {

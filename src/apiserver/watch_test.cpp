@@ -182,3 +182,32 @@ TEST_CASE("watch: over HTTP, selectors work the same and a bookmark ends it") {
   CHECK(w.ask("GET", "/api/v1/namespaces/default/configmaps?watch=1&labelSelector=app%3D%3D%3D").status == 400);
   CHECK(w.ask("GET", "/api/v1/namespaces/default/configmaps?watch=1&fieldSelector=data.v%3D1").message() == "field label not supported: data.v");
 }
+
+TEST_CASE("update: the server's fields are where they belong, in whatever order a body comes") {
+  ApiWorld w;
+  std::string url = "/apis/apps/v1/namespaces/default/deployments";
+  const char* spec = R"("spec":{"replicas":%r,"selector":{"matchLabels":{"a":"b"}},"template":{"metadata":{"labels":{"a":"b"}},"spec":{"containers":[{"name":"c","image":"i"}]}}})";
+  auto body = [&](const char* order, const char* replicas, const char* meta) {
+    std::string out = replace_all(replace_all(order, "%s", spec), "%m", meta);
+    return replace_all(replace_all(out, "%k", R"("kind":"Deployment","apiVersion":"apps/v1")"), "%r", replicas);
+  };
+  REQUIRE(w.ask("POST", url, body("{%k,%m,%s}", "1", R"("metadata":{"name":"d"})")).status == 201);
+  int64_t generation = 1;
+  for (const char* order : {"{%k,%m,%s}", "{%m,%s,%k}", "{%s,%m,%k}", "{%s,%k,%m}", R"({%k,"status":{"replicas":9},%m,%s})"}) {
+    CAPTURE(order);
+    auto a = w.ask("PUT", url + "/d", body(order, std::to_string(++generation).c_str(), R"("metadata":{"name":"d","labels":{"x":"y"}})"));
+    REQUIRE(a.status == 200);
+    CHECK(a.json().path("metadata.generation").int_or(0) == generation);
+    CHECK_FALSE(a.json().get("spec").get("generation").exists());
+    CHECK_FALSE(a.json().get("status").get("replicas").exists());
+    CHECK(w.ask("PUT", url + "/d", body(order, "1", R"("metadata":{"name":"d","labels":{"not a key":"y"}})")).status == 422);
+  }
+  auto patched = w.ask("PATCH", url + "/d", R"({"spec":{"replicas":50}})", {{"Content-Type", "application/merge-patch+json"}});
+  CHECK(patched.json().path("metadata.generation").int_or(0) == generation + 1);
+  // Being deleted, it takes no new finalizers.
+  REQUIRE(w.ask("PATCH", url + "/d", R"({"metadata":{"finalizers":["example.org/a"]}})", {{"Content-Type", "application/merge-patch+json"}}).status == 200);
+  REQUIRE(w.ask("DELETE", url + "/d").status == 200);
+  CHECK(w.ask("PATCH", url + "/d", R"({"metadata":{"finalizers":["example.org/a","example.org/b"]}})", {{"Content-Type", "application/merge-patch+json"}}).status == 422);
+  CHECK(w.ask("PATCH", url + "/d", R"({"metadata":{"finalizers":null}})", {{"Content-Type", "application/merge-patch+json"}}).status == 200);
+  CHECK(w.ask("GET", url + "/d").status == 404);
+}

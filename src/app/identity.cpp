@@ -60,10 +60,16 @@ Result<ClusterIdentity> load_or_create_identity(const config::Config& config, co
   if (!token.ok()) return token.status().within(dir + "/token");
   id.token = *token;
   if (!wanted.empty()) {
-    TRY(auto given, pki::parse_token(wanted));
-    if (given.secret != id.token.secret) return bad_request("the token given is not the one this cluster was made with (see " + dir + "/token)");
+    auto given = pki::parse_token(wanted);
+    if (!given.ok()) return given.status().within("token");
+    if (given->secret != id.token.secret) return bad_request("the token given is not the one this cluster was made with (see " + dir + "/token)");
   }
-  id.agent_secret = config.agent_token.empty() ? id.token.secret : config.agent_token;
+  id.agent_secret = id.token.secret;
+  if (!config.agent_token.empty()) {
+    auto agents = pki::parse_token(config.agent_token);
+    if (!agents.ok()) return agents.status().within("agent-token");
+    id.agent_secret = agents->secret;
+  }
   TRY_OK(os::write_file(dir + "/agent-token", pki::ClusterToken{hash, "server", id.agent_secret}.text() + "\n", 0600, false));
   return id;
 }

@@ -1,6 +1,7 @@
 #include "controllers/deployment.h"
 
 #include "api/selector.h"
+#include "controllers/adoption.h"
 #include "controllers/deployment_plan.h"
 
 namespace k8lite::controllers {
@@ -61,6 +62,8 @@ Result<std::vector<Doc>> DeploymentController::sets_of(const Doc& d) {
   TRY(auto selector, api::LabelSelector::from_object(d.path("spec.selector")));
   for (const Doc& rs : sets_.list(namespace_of(d))) {
     if (controller_of(rs.root()) || rs.path("metadata.deletionTimestamp") || !selector.matches(rs["metadata"]["labels"])) continue;
+    TRY(bool alive, may_adopt(context_.client, d));
+    if (!alive) break;
     Node patch = Node::object();
     patch["metadata"].set("uid", uid_of(rs));
     patch["metadata"]["ownerReferences"] = rs.path("metadata.ownerReferences").exists() ? rs.path("metadata.ownerReferences").to_node() : Node::array();

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "controllers/adoption.h"
+
 namespace k8lite::controllers {
 
 using json::Doc;
@@ -93,6 +95,8 @@ Result<std::vector<Doc>> PodControl::claim(const Doc& owner, const api::LabelSel
   if (deleting || selector.empty()) return mine;
   for (const Doc& p : pods_.list(ns)) {
     if (controller_of(p.root()) || !pod_is_active(p.root()) || !selector.matches(p["metadata"]["labels"])) continue;
+    TRY(bool alive, may_adopt(context_.client, owner));
+    if (!alive) break;
     Node patch = Node::object();
     patch["metadata"].set("uid", uid_of(p));
     patch["metadata"]["ownerReferences"] = p.path("metadata.ownerReferences").exists() ? p.path("metadata.ownerReferences").to_node() : Node::array();

@@ -28,7 +28,10 @@ struct Temp {
     char name[] = "/tmp/k8lite-image-XXXXXX";
     path = mkdtemp(name);
   }
-  ~Temp() { fs::remove_all(path); }
+  ~Temp() {
+    umount2((path + "/disk").c_str(), MNT_DETACH);  // of the test that fills one
+    fs::remove_all(path);
+  }
 };
 
 std::string end_of_archive() { return tar_end(); }
@@ -154,7 +157,6 @@ TEST_CASE("unpack: a full disk is an error that says so, and leaves nothing", "[
     CHECK((*store)->add_layer(digest_of(little), text).status().message() == "entry \"little\": no space left on device (some is kept free for the node)");
     CHECK(ImageStore::open(t.path + "/disk/s").ok());
   }
-  umount2((t.path + "/disk").c_str(), MNT_DETACH);
 }
 
 TEST_CASE("store: the echo image is there, archives are imported, damaged ones are not", "[root]") {

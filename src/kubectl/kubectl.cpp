@@ -6,6 +6,7 @@
 
 #include "base/strings.h"
 #include "kubectl/commands/commands.h"
+#include "kubectl/commands/suggest.h"
 
 namespace k8lite::kubectl {
 namespace {
@@ -71,6 +72,7 @@ bool wants_help(const std::vector<std::string>& words) {
 int run_kubectl(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
   std::vector<std::string> words(argv + (argc > 0 ? 1 : 0), argv + argc);
+  if (!words.empty() && (words[0] == "__complete" || words[0] == "__completeNoDesc")) return suggest(words[0] == "__complete", {words.begin() + 1, words.end()});
   std::string path = "kubectl";
   std::vector<FlagSpec> flags = global_flags();
   const Command* command = nullptr;
@@ -109,6 +111,9 @@ int run_kubectl(int argc, char** argv) {
   }
   Session session(std::move(parsed).value());
   session.command_path = path;
+  for (const FlagSpec& own : command->flags)
+    for (const FlagSpec& global : global_flags())
+      if (own.name == global.name) session.own_flags.push_back(own.name);
   auto done = command->run(session);
   if (!done.ok()) session.fail(done.status());
   std::fflush(stdout);

@@ -92,7 +92,8 @@ class Explainer {
     if (!ref.empty()) return ref.substr(ref.rfind('.') + 1);
     if (schema.find("items")) return "[]" + type_of(schema["items"]);
     if (schema["additionalProperties"].is_object()) return "map[string]" + type_of(schema["additionalProperties"]);
-    return schema["type"].str_or("Object");
+    std::string type = schema["type"].str_or("Object");
+    return type == "object" ? "Object" : type;
   }
 
   std::string describe(const Node& schema) const {

@@ -135,6 +135,8 @@ config::KubeconfigQuery Session::kubeconfig_query() const {
   q.context = flags.text("context");
   q.cluster = flags.text("cluster");
   q.user = flags.text("user");
+  if (std::find(own_flags.begin(), own_flags.end(), "user") != own_flags.end()) q.user.clear();
+  if (std::find(own_flags.begin(), own_flags.end(), "cluster") != own_flags.end()) q.cluster.clear();
   return q;
 }
 

@@ -45,6 +45,7 @@ class Session {
   ~Session();
   Flags flags;
   std::string command_path;  // "kubectl rollout status"
+  std::vector<std::string> own_flags;  // the command's flags that have the name of a global one: `create rolebinding --user`
   int exit_code = 0;
 
   void out(std::string_view text);  // stdout

@@ -221,6 +221,7 @@ std::optional<PodManager::Failure> PodManager::try_start(const LocalPtr& local, 
   event(local, "Normal", "Created", "Container created", name);
   auto started = runtime_->start(local->uid, id, plan_container(*spec));
   if (!started.ok()) {
+    remove_record(facts_.run_dir, local->uid, id);
     event(local, "Warning", "Failed", "Error: " + started.status().message(), name);
     return Failure{"RunContainerError", started.status()};
   }
@@ -280,6 +281,7 @@ void PodManager::start_container(const LocalPtr& local, const std::string& name)
   if (!run.current.running) {
     run.backoff = next_backoff(run);
     run.not_before = clock_.mono() + (attempt == 0 ? Duration{0} : run.backoff);
+    run.termination_message = termination_message(local->uid, name);
     return;
   }
   if (c["lifecycle"]["postStart"]) {

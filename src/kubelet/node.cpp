@@ -43,6 +43,7 @@ std::string architecture() {
 #endif
 }
 
+constexpr const char* kBootId = "/proc/sys/kernel/random/boot_id";
 std::string first_line(const std::string& path) { return std::string(trim(os::read_file(path).value_or(""))); }
 
 }  // namespace
@@ -80,7 +81,7 @@ Node NodeReporter::node_status(bool ready, const std::string& why, json::Value o
   }
   status["addresses"] = Node::arr({Node::obj({{"type", "InternalIP"}, {"address", ip}}), Node::obj({{"type", "Hostname"}, {"address", config_.hostname}})});
   status["daemonEndpoints"]["kubeletEndpoint"].set("Port", config_.kubelet_port);
-  status["nodeInfo"] = Node::obj({{"machineID", first_line("/etc/machine-id")}, {"systemUUID", first_line("/etc/machine-id")}, {"bootID", first_line("/proc/sys/kernel/random/boot_id")}, {"kernelVersion", uts.release},
+  status["nodeInfo"] = Node::obj({{"machineID", first_line("/etc/machine-id")}, {"systemUUID", first_line("/etc/machine-id")}, {"bootID", first_line(kBootId)}, {"kernelVersion", uts.release},
                                   {"osImage", os_release()}, {"containerRuntimeVersion", "k8lite://" + config_.version}, {"kubeletVersion", "v1.36.0+k8lite"}, {"kubeProxyVersion", ""},
                                   {"operatingSystem", "linux"}, {"architecture", architecture()}});
   return status;
@@ -111,6 +112,8 @@ Result<> NodeReporter::register_node() {
     for (const auto& [key, value] : labels.members()) missing |= !(*current)["metadata"]["labels"][key].equals(value.str());
     if (missing) TRY_OK(client_.patch({"", "v1", "nodes", "", config_.name, ""}, machinery::PatchType::Merge, Node::obj({{"metadata", Node::obj({{"labels", labels}})}}).dump(), {}));
   }
+  // After a restart of k8lite alone its pods have run on: the node stays what it was. A machine that has booted has none that run.
+  if (current.ok() && (*current).path("status.nodeInfo.bootID").equals(first_line(kBootId))) return {};
   return report(false, "the node is starting");
 }
 

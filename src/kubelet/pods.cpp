@@ -377,12 +377,15 @@ void PodManager::on_exit(const std::string& uid, const runtime::shim::State& sta
   local->stopping.erase(state.id);
   for (auto& [name, run] : local->runs) {
     if (!run.exists || run.current.id != state.id) continue;
+    // An exit that start_container() saw first has its back-off already: counted twice, a crash would wait twice as long.
+    bool counted = !run.current.running;
     run.current = state;
     run.ready = run.started = run.hooking = false;
-    Duration backoff = next_backoff(run);
-    run.backoff = backoff;
-    // The first restart comes at once when the container had run well for a while.
-    run.not_before = clock_.mono() + (run.restart_count == 0 ? Duration{0} : backoff);
+    if (!counted) {
+      run.backoff = next_backoff(run);
+      // The first restart comes at once when the container had run well for a while.
+      run.not_before = clock_.mono() + (run.restart_count == 0 ? Duration{0} : run.backoff);
+    }
     run.termination_message = termination_message(uid, name);
     Value pod = local->pod.root();
     bool init = false;

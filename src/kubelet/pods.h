@@ -10,8 +10,8 @@
 
 #include "cni/cni.h"
 #include "image/pull.h"
-#include "kubelet/hooks.h"
 #include "kubelet/container_record.h"
+#include "kubelet/hooks.h"
 #include "kubelet/image_pulls.h"
 #include "kubelet/pod_plan.h"
 #include "kubelet/prober.h"
@@ -140,13 +140,13 @@ class PodManager : public machinery::Controller {
   // As the status tells it: the image's first name, and its ID or the reference with the manifest's digest.
   static void name_image(const image::Image& image, json::Value container, std::string& name, std::string& id);
   void start_container(const LocalPtr& local, const std::string& name);
-  std::string processes_of(const LocalPtr& local, json::Value container) const;
   std::optional<Failure> try_start(const LocalPtr& local, json::Value container, int attempt, const image::Image& image);
   // The image, or nothing: then the container's state says why and when it is looked at again.
   std::optional<image::Image> ensure_image(const LocalPtr& local, json::Value container);
   std::vector<image::RegistryAuth> pull_credentials(const LocalPtr& local, const image::Reference& reference);
   void on_pulled(const std::string& uid);
   Result<> record_start(const LocalPtr& local, json::Value container, int attempt, const image::Image& image, const runtime::ContainerSpec& spec);
+  std::string processes_of(const LocalPtr& local, json::Value container) const;
   Result<runtime::ContainerSpec> container_spec(const LocalPtr& local, json::Value container, const image::Image& image);
   EnvironmentInput environment_input(const LocalPtr& local, json::Value container);
   Result<> write_etc_files(const LocalPtr& local);

@@ -316,8 +316,10 @@ class StoreImpl : public Store {
     Event event{removed ? Event::Type::Removed : previous ? Event::Type::Modified : Event::Type::Added, object, previous};
     fresh_.push_back(event);
     history_.push_back(std::move(event));
-    while (history_.size() > options_.history_events) {
+    history_bytes_ += object->doc.memory();
+    while (history_.size() > options_.history_events || (history_bytes_ > options_.history_bytes && history_.size() > 1)) {
       compacted_ = history_.front().object->revision;
+      history_bytes_ -= history_.front().object->doc.memory();
       history_.pop_front();
     }
     return object;
@@ -340,6 +342,7 @@ class StoreImpl : public Store {
   ObjectMap map_;
   Revision revision_ = 0, compacted_ = 0;
   std::deque<Event> history_;
+  size_t history_bytes_ = 0;  // of the documents in it
   std::vector<Event> fresh_;
   std::vector<std::shared_ptr<Watcher>> watchers_;
   mutable std::list<Pin> pins_;

@@ -142,6 +142,7 @@ Result<std::unique_ptr<Backend>> sqlite_backend(const std::string& path);
 
 struct StoreOptions {
   size_t history_events = 20'000;        // kept for watches that resume
+  size_t history_bytes = 8 << 20;        // as far as that fits; the last event always stays
   size_t watch_queue_events = 5'000;     // a slower watcher gets Expired
   Duration volatile_flush = seconds(900);
   Duration pin_lists_for = seconds(300);

@@ -166,6 +166,22 @@ TEST_CASE("store: slow watchers and old revisions get Expired") {
   CHECK(s->watch("/", (*a)->revision).status().is(Reason::Expired));
 }
 
+TEST_CASE("store: the history is bounded by bytes too") {
+  TempDir dir;
+  StoreOptions options;
+  options.history_bytes = 100'000;
+  auto s = open(GENERATE("memory", "sqlite"), dir, options);
+  auto a = one(*s, create("/a"));
+  std::vector<Revision> revisions;
+  for (int i = 0; i < 8; ++i) {
+    auto r = one(*s, update("/a", std::string(40'000, 'x') + std::to_string(i)));
+    REQUIRE(r.ok());
+    revisions.push_back((*r)->revision);
+  }
+  CHECK(s->watch("/", (*a)->revision).status().is(Reason::Expired));
+  CHECK(s->watch("/", revisions[6]).ok());
+}
+
 TEST_CASE("store: writers on many threads lose nothing") {
   TempDir dir;
   auto s = open(GENERATE("memory", "sqlite"), dir);

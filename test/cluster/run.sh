@@ -1,7 +1,7 @@
 #!/bin/bash
 # Runs one scenario against a k8lite executable: run.sh BINARY SCENARIO [ARGUMENT...]. The scenario runs in network, mount and process
 # namespaces of its own, so that whatever it starts ends with it; what namespaces do not take along (cgroups, files) is removed here.
-# Exit code: the scenario's; 77 where this machine lacks what it needs. E2E_KEEP=1 keeps the files, E2E_LIMIT=seconds (110) ends a hang.
+# Exit code: the scenario's; 77 where this machine lacks what it needs. E2E_KEEP=1 keeps the files, E2E_LIMIT=seconds (170) ends a hang.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 [ $# -ge 2 ] || { echo "usage: $0 BINARY SCENARIO [ARGUMENT...]" >&2; exit 2; }
@@ -66,7 +66,7 @@ trap 'exit 130' INT TERM HUP
 sweep
 for mount in $(hierarchies); do mkdir -p "$mount/$E2E_CGROUP" || skip "cgroups cannot be made below $mount"; done
 setpriv --pdeathsig KILL unshare --mount --net --pid --fork --kill-child --mount-proc --propagation private \
-  timeout --foreground -k 2 "${E2E_LIMIT:-110}" bash "$here/scenario.sh" "$scenario" "$@" &
+  timeout --foreground -k 2 "${E2E_LIMIT:-170}" bash "$here/scenario.sh" "$scenario" "$@" &
 child=$!
 wait "$child"
 code=$?
@@ -74,5 +74,5 @@ child=
 remove_cgroups "$E2E_CGROUP"
 left=$(left_behind)
 [ -z "$left" ] || { echo "FAILED: left behind: $left"; [ $code != 0 ] || code=1; }
-[ $code = 124 ] && echo "FAILED: ended after ${E2E_LIMIT:-110} s"
+[ $code = 124 ] && echo "FAILED: ended after ${E2E_LIMIT:-170} s"
 exit $code

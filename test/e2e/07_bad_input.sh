@@ -23,6 +23,7 @@ server_says 'flannel-backend' --flannel-backend wireguard
 server_says 'cluster-cidr' --cluster-cidr 10.42.0.0/99
 server_says 'service-cidr' --service-cidr nonsense
 server_says 'service-node-port-range' --service-node-port-range 5
+server_says 'agent-token: ' --agent-token 'a secret'
 server_says /no/such/file --token-file /no/such/file
 out=$("$E2E_BINARY" sevrer 2>&1)
 same "exit code of an unknown command" 1 $?

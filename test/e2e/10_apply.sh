@@ -48,6 +48,29 @@ same "the value" 3 "$(field deployment/web .spec.replicas)"
 refuse "the others have it no more" ssa --field-manager=one -f - <<<"$(deployment 1)"
 says 'conflict with "three": .spec.replicas'
 
+say "what only looks different"
+cat >"$E2E_DIR/spelt.yaml" <<'YAML'
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: spelt, creationTimestamp: null}
+spec:
+  replicas: 0
+  selector: {matchLabels: {app: spelt}}
+  template:
+    metadata: {labels: {app: spelt}, creationTimestamp: null}
+    spec:
+      containers:
+      - {name: c, image: "c:1", resources: {limits: {cpu: 1000m, memory: 1024Mi}}, env: [{name: POD, valueFrom: {fieldRef: {fieldPath: metadata.name}}}]}
+YAML
+expect "apply" ssa --field-manager=one -f "$E2E_DIR/spelt.yaml"
+wait_for 5 "the controller has its say" is 1 deployment/spelt .status.observedGeneration
+before=$(revision deployment/spelt)
+expect "the same again" ssa --field-manager=one -f "$E2E_DIR/spelt.yaml"
+same "writes nothing" "$before" "$(revision deployment/spelt)"
+expect "another manager agrees" ssa --field-manager=two -f "$E2E_DIR/spelt.yaml"
+expect "replace by the same" k replace -f "$E2E_DIR/spelt.yaml"
+same "is no new generation" 1 "$(field deployment/spelt .metadata.generation)"
+
 say "what is no longer applied goes"
 map() { printf '{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"m"%s},"data":{%s}}' "${2:-}" "$1"; }
 expect "three keys" ssa --field-manager=one -f - <<<"$(map '"a":"1","b":"1","c":"1"' ',"finalizers":["x/one","x/two"]')"

@@ -202,6 +202,7 @@ class FakeCluster : public machinery::Client {
     return out;
   }
 
+  std::function<void(const std::string& what)> on_call;  // "patch namespaces/status": before it is done
   bool graceful_pods = false;  // a deleted pod stays, with its deletionTimestamp, until it is deleted with grace 0
 
  private:
@@ -237,6 +238,7 @@ class FakeCluster : public machinery::Client {
   static std::string key(const Path& p) { return p.group + "/" + p.resource + "/" + (p.ns.empty() ? "" : p.ns + "/") + p.name; }
 
   Result<> call(const std::string& verb, const Path& p) {
+    if (on_call) on_call(verb + " " + p.resource + (p.subresource.empty() ? "" : "/" + p.subresource));
     std::lock_guard lock(mutex_);
     std::string what = verb + " " + p.resource + (p.subresource.empty() ? "" : "/" + p.subresource);
     ++calls_[what];

@@ -37,7 +37,7 @@ Node prune(Node merged, const FieldSet& last, const Managers& managers, const Ty
   return without(merged, gone, type, owned);
 }
 
-Outcome try_apply(const Node& live, const Node& config, Managers managers, const Type& type, const Writer& writer, bool force) {
+Result<Outcome> try_apply(const Node& live, const Node& config, Managers managers, const Type& type, const Writer& writer, bool force, const Complete& complete) {
   Manager self{writer.manager, "Apply", writer.api_version, writer.subresource, "", fields_of(config, type)};
   Manager last = self;
   last.fields = {};
@@ -52,8 +52,10 @@ Outcome try_apply(const Node& live, const Node& config, Managers managers, const
   if (is_new) managers.push_back(self);
   Outcome out;
   out.object = prune(merge(live, config, type), last.fields, managers, type);
+  if (complete) TRY_OK(complete(out.object));
   Changes changes = compare(live, out.object, type);
-  FieldSet taken = changes.modified.united(changes.added);
+  // What the configuration itself changes; a null takes away.
+  FieldSet taken = changes.modified.united(changes.added).united(changes.removed).shared(self.fields);
   for (Manager& m : managers) {
     if (m.same(self)) continue;
     FieldSet contested = m.fields.shared(taken);
@@ -69,7 +71,7 @@ Outcome try_apply(const Node& live, const Node& config, Managers managers, const
   }
   std::erase_if(managers, [](const Manager& m) { return m.fields.empty(); });
   out.managers = std::move(managers);
-  return out;
+  return std::move(out);
 }
 
 std::string printed(const Manager& m) {
@@ -132,7 +134,7 @@ void refresh_last_applied(Node& object, const Node& config) {
 
 }  // namespace
 
-Result<Node> apply(const Node& live, const Node& config, const Type& type, const Writer& writer, bool force) {
+Result<Node> apply(const Node& live, const Node& config, const Type& type, const Writer& writer, bool force, const Complete& complete) {
   TRY(Managers managers, decode_managers(live.path("metadata.managedFields")).within("failed to decode managed fields"));
   for (Manager& m : managers) m.fields = fitted(m.fields, type);
   Node bare = live;
@@ -141,12 +143,14 @@ Result<Node> apply(const Node& live, const Node& config, const Type& type, const
     FieldSet all = compare(Node::object(), bare, type).added.minus(never_owned());
     if (!all.empty()) managers.push_back({std::string(kBeforeFirst), "Update", writer.api_version, writer.subresource, rfc3339(writer.now), std::move(all)});
   }
-  Outcome out = try_apply(bare, config, managers, type, writer, force);
+  TRY(Outcome out, try_apply(bare, config, managers, type, writer, force, complete));
   if (!out.conflicts.empty() && writer.manager == kKubectl) {
     FieldSet allowed = still_as_last_applied(bare, type, writer);
     for (Conflict& c : out.conflicts) c.fields = c.fields.minus(allowed);
     std::erase_if(out.conflicts, [](const Conflict& c) { return c.fields.empty(); });
-    if (out.conflicts.empty()) out = try_apply(bare, config, std::move(managers), type, writer, true);
+    if (out.conflicts.empty()) {
+      TRY(out, try_apply(bare, config, std::move(managers), type, writer, true, complete));
+    }
   }
   if (!out.conflicts.empty()) return conflict_status(out.conflicts);
   if (writer.manager == kKubectl) refresh_last_applied(out.object, config);

@@ -1,6 +1,8 @@
 // metadata.managedFields: who owns which fields of an object, kept up on every write, and server-side apply on top of it (KEP-555).
 // Pure: objects in, objects out; the API server reads, calls these, writes.
 #pragma once
+#include <functional>
+
 #include "api/apply/typed.h"
 #include "base/clock.h"
 
@@ -38,7 +40,11 @@ void track_update(const json::Node& before, json::Node& after, const schema::Typ
 // Merges a configuration into the live object ({} when there is none) and gives it to `writer`: fields it applied before and no longer
 // names go, unless somebody else owns them. Conflict (with a cause for each field) when it changes fields of others, unless `force`.
 // The manager "kubectl" takes over from client-side apply without conflicts what the last-applied annotation says was applied.
-Result<json::Node> apply(const json::Node& live, const json::Node& config, const schema::Type& type, const Writer& writer, bool force);
+// `complete` brings the merged object into the form in which objects are stored (spelling of quantities, defaults, no nulls), before it is
+// compared with the live one: what only looks different is no conflict.
+using Complete = std::function<Result<>(json::Node& object)>;
+Result<json::Node> apply(const json::Node& live, const json::Node& config, const schema::Type& type, const Writer& writer, bool force,
+                         const Complete& complete = {});
 
 // Equal but for the times of managedFields: such a write is none.
 bool same_but_times(const json::Node& a, const json::Node& b);

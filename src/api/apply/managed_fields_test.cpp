@@ -127,6 +127,28 @@ TEST_CASE("apply: items of associative lists are owned by several keys, defaults
   CHECK(s.object.path("spec.ports").dump() == R"([{"port":53,"protocol":"UDP","name":"u"},{"port":53,"protocol":"TCP","nodePort":30053}])");
 }
 
+TEST_CASE("apply: what only looks different is no conflict, and a null takes away") {
+  const api::schema::Type& t = type("core/v1.Pod");
+  auto applied = [&t](const Node& live, const char* manager, const char* config) {
+    return api::apply::apply(live, parse(config), t, {manager, "v1", "", {1}}, false, [&t](Node& o) -> Result<> {
+      TRY_OK(api::schema::decode(o, t));
+      api::schema::apply_defaults(o, t);
+      return {};
+    });
+  };
+  constexpr const char* kPod = R"({"metadata":{"name":"p","creationTimestamp":null},"spec":{"nodeName":null,"hostname":"h","containers":[{"name":"c","resources":{"limits":{"cpu":"1000m"}},"env":[{"name":"E","valueFrom":{"fieldRef":{"fieldPath":"metadata.name"}}}]}]}})";
+  auto one = applied(Node::object(), "m", kPod);
+  REQUIRE(one.ok());
+  CHECK(one->path("spec.containers").items()[0].get("resources").dump() == R"({"limits":{"cpu":"1"}})");
+  CHECK_FALSE(one->path("spec.nodeName").exists());
+  CHECK(*applied(*one, "m", kPod) == *one);
+  auto two = applied(*one, "n", kPod);
+  REQUIRE(two.ok());
+  CHECK(two->path("metadata.managedFields").size() == 2);
+  auto taken = applied(*two, "o", R"({"metadata":{"name":"p"},"spec":{"hostname":null}})");
+  CHECK(taken.status().message() == "Apply failed with 2 conflicts: conflicts with \"m\":\n- .spec.hostname\nconflicts with \"n\":\n- .spec.hostname");
+}
+
 TEST_CASE("apply: an object that nobody tracked belongs to before-first-apply") {
   Story s;
   s.object = parse(R"({"metadata":{"name":"x","uid":"u"},"data":{"a":"1"}})");

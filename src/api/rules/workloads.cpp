@@ -120,7 +120,16 @@ void validate_set(const Node& o, const Node* old, Causes& causes) {
 }
 
 void validate_stateful_set(const Node& o, const Node* old, Causes& causes) {
-  validate_set(o, nullptr, causes);
+  // A mount may name a claim template: the pod gets a volume of that name.
+  Node with_claims = o;
+  Node& volumes = with_claims["spec"]["template"]["spec"]["volumes"];
+  for (const Node& t : o.path("spec.volumeClaimTemplates").items()) {
+    const std::string& name = t.path("metadata.name").str();
+    bool there = false;
+    for (const Node& v : volumes.items()) there |= v.get("name").str() == name;
+    if (!there && !name.empty()) volumes.append(Node::obj({{"name", name}, {"persistentVolumeClaim", Node::obj({{"claimName", name}})}}));
+  }
+  validate_set(with_claims, nullptr, causes);
   if (!old) return;
   auto frozen = [](Node spec) {
     for (const char* f : {"replicas", "ordinals", "template", "updateStrategy", "revisionHistoryLimit", "persistentVolumeClaimRetentionPolicy", "minReadySeconds"}) spec.erase(f);

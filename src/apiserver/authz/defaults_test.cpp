@@ -74,6 +74,7 @@ TEST_CASE("roles: nobody grants what they do not hold") {
   CHECK(refused.message() == "roles.rbac.authorization.k8s.io \"more\" is forbidden: user \"ann\" (groups=[\"dev\" \"system:authenticated\"]) is attempting to grant RBAC permissions not currently held:\n{APIGroups:[\"\"], Resources:[\"pods\"], Verbs:[\"delete\"]}");
   CHECK(w.ask("GET", roles + "/more").status == 404);
   CHECK(w.ask("PATCH", roles + "/mine", R"({"rules":[{"verbs":["*"],"apiGroups":["*"],"resources":["*"]}]})", {{"Content-Type", "application/merge-patch+json"}}, "ann").status == 403);
+  CHECK(w.ask("PATCH", roles + "/mine?fieldManager=x&force=true", R"({"apiVersion":"rbac.authorization.k8s.io/v1","kind":"Role","metadata":{"name":"mine"},"rules":[{"verbs":["*"],"apiGroups":["*"],"resources":["*"]}]})", {{"Content-Type", "application/apply-patch+yaml"}}, "ann").status == 403);
   auto bind = [](const char* name, const char* kind, const char* to) {
     return R"({"metadata":{"name":")" + std::string(name) + R"("},"roleRef":{"kind":")" + kind + R"(","name":")" + to + R"(","apiGroup":"rbac.authorization.k8s.io"},"subjects":[{"kind":"User","name":"bob"}]})";
   };

@@ -122,6 +122,9 @@ Result<> prepare_create(Node& object, const ObjectKind& kind, const CreateContex
 Result<> prepare_update(Node& object, const json::Doc& old, int64_t old_revision, const ObjectKind& kind, std::string_view subresource, const Node* before) {
   if (!object.is_object()) return bad_request("the body is not a JSON object");
   json::Value old_meta = old["metadata"];
+  // First of all: taking members out or putting some in moves the others, and `metadata` with them.
+  object.erase("apiVersion");
+  object.erase("kind");
   Node& metadata = object["metadata"];
   if (!metadata.is_object()) return bad_request("metadata: not an object");
   std::string name = old_meta["name"].str();
@@ -144,12 +147,6 @@ Result<> prepare_update(Node& object, const json::Doc& old, int64_t old_revision
   metadata.erase("selfLink");
   for (auto* f : {"namespace", "uid", "creationTimestamp", "generateName", "generation", "deletionTimestamp", "deletionGracePeriodSeconds"})
     keep(metadata, old_meta, f);
-  if (kind.has_status && subresource != "binding") {  // a binding also sets the condition PodScheduled, in the same write
-    if (old["status"]) object.set("status", old["status"].to_node());
-    else object.erase("status");
-  }
-  object.erase("apiVersion");
-  object.erase("kind");
   TRY_OK(check_maps(kind, metadata));
   if (old_meta["deletionTimestamp"])
     for (const auto& f : metadata.get("finalizers").items()) {
@@ -160,6 +157,10 @@ Result<> prepare_update(Node& object, const json::Doc& old, int64_t old_revision
     }
   if (kind.counts_generation && object.find("spec") && !same_spec(object, old.root()))
     metadata.set("generation", old_meta["generation"].int_or(0) + 1);
+  if (kind.has_status && subresource != "binding") {  // a binding also sets the condition PodScheduled, in the same write
+    if (old["status"]) object.set("status", old["status"].to_node());
+    else object.erase("status");
+  }
   return {};
 }
 
@@ -190,7 +191,6 @@ Result<DeletePlan> plan_delete(const json::Doc& old, int64_t old_revision, const
   if (deleting) grace = std::min(grace, meta["deletionGracePeriodSeconds"].int_or(0));  // it can only get shorter
   bool content_remains = !object.get("spec").get("finalizers").empty() && kind.kind == "Namespace";
   if (finalizers.empty() && grace == 0 && !content_remains) return DeletePlan{DeletePlan::Step::Remove, {}};
-  if (content_remains) object["status"].set("phase", "Terminating");
 
   if (finalizers.empty()) metadata.erase("finalizers");
   else metadata["finalizers"] = Node::array(), metadata["finalizers"].items() = finalizers;
@@ -200,6 +200,7 @@ Result<DeletePlan> plan_delete(const json::Doc& old, int64_t old_revision, const
     if (!deleting && kind.counts_generation && metadata.get("generation").exists())
       metadata.set("generation", metadata.get("generation").int_or(0) + 1);
   }
+  if (content_remains) object["status"].set("phase", "Terminating");
   if (object == old.to_node()) return DeletePlan{DeletePlan::Step::Nothing, std::move(object)};
   return DeletePlan{DeletePlan::Step::Update, std::move(object)};
 }

@@ -28,7 +28,7 @@ std::string validation(const Session& s) {
 Node annotated(Node object) {
   if (!std::as_const(object).path("metadata.annotations").is_object()) object["metadata"].set("annotations", Node::object());
   object["metadata"]["annotations"].erase(kLastApplied);
-  std::string text = sorted_keys(object).dump() + "\n";
+  std::string text = html_safe(sorted_keys(object).dump()) + "\n";
   object["metadata"]["annotations"].set(kLastApplied, text);
   return object;
 }

@@ -34,7 +34,11 @@ Result<> list_rules(Session& s) {
         std::vector<std::string> names;
         for (const Node& n : r["resourceNames"].items()) names.push_back("[" + n.str() + "]");
         if (names.empty()) names.emplace_back("[]");
-        for (const std::string& n : names) rows.push_back({group.str(), res.str(), "[]", n, bracketed(r["verbs"])});
+        for (const std::string& n : names) {
+          Row row{group.str(), res.str(), "[]", n, bracketed(r["verbs"])};
+          auto same = [&row](const Row& x) { return x.group == row.group && x.resource == row.resource && x.names == row.names && x.verbs == row.verbs; };
+          if (std::none_of(rows.begin(), rows.end(), same)) rows.push_back(std::move(row));
+        }
       }
   for (const Node& r : std::as_const(done).path("status.nonResourceRules").items())
     for (const Node& url : r["nonResourceURLs"].items()) rows.push_back({"", "", "[" + url.str() + "]", "[]", bracketed(r["verbs"])});

@@ -35,6 +35,7 @@ struct DryRun {
 };
 std::string field_manager(const Session& session, std::string_view otherwise);
 std::string full_help(const Command& command, const std::string& path);
+std::string help_of(std::string_view path);  // of "kubectl config view"
 std::string overview();
 
 // One function a file of this folder.
@@ -55,6 +56,8 @@ std::vector<Command> auth_commands();
 std::vector<Command> port_forward_commands();
 std::vector<Command> copy_commands();
 std::vector<Command> diff_commands();
+std::vector<Command> event_commands();
+std::vector<Command> dump_commands();  // below cluster-info
 std::vector<Command> config_commands();
 std::vector<Command> node_commands();
 std::vector<Command> explain_commands();

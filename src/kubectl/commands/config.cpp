@@ -33,7 +33,7 @@ Result<Loaded> changeable(Session& s) {
   Loaded l;
   auto all = config::merged_kubeconfig(s.kubeconfig_query(), &l.file);
   if (l.file.empty()) return usage(all.ok() ? "no kubeconfig file" : all.status().message());
-  l.config = Node::obj({{"apiVersion", "v1"}, {"kind", "Config"}, {"preferences", Node::object()}, {"clusters", Node::array()}, {"contexts", Node::array()}, {"users", Node::array()}, {"current-context", ""}});
+  l.config = Node::obj({{"apiVersion", "v1"}, {"kind", "Config"}, {"clusters", Node::array()}, {"contexts", Node::array()}, {"users", Node::array()}, {"current-context", ""}});
   if (!os::exists(l.file)) return l;
   TRY(std::string text, os::read_file(l.file));
   TRY(auto documents, parse_yaml(text, l.file));
@@ -41,7 +41,36 @@ Result<Loaded> changeable(Session& s) {
   return l;
 }
 
-Result<> save(const Loaded& l) { return os::write_file(l.file, dump_yaml(l.config), 0600); }
+// Entries in order of their names, as kubectl keeps them; null where a list is empty.
+Node in_order(Node config) {
+  config.erase("preferences");
+  for (const char* list : {"clusters", "contexts", "users"}) {
+    Node& entries = config[list];
+    if (std::as_const(entries).empty()) entries = Node();
+    std::stable_sort(entries.items().begin(), entries.items().end(), [](const Node& a, const Node& b) { return a.get("name").str() < b.get("name").str(); });
+  }
+  if (!std::as_const(config).find("current-context")) config.set("current-context", "");
+  config.set("apiVersion", "v1");
+  config.set("kind", "Config");
+  return config;
+}
+
+Result<> save(const Loaded& l) {
+  if (size_t slash = l.file.rfind('/'); slash != std::string::npos && slash > 0) TRY_OK(os::make_dirs(l.file.substr(0, slash)));
+  return os::write_file(l.file, dump_yaml(in_order(l.config)), 0600);
+}
+
+// A file below the kubeconfig's folder is named relative to it.
+std::string relative_to(const Loaded& l, const std::string& path) {
+  size_t slash = l.file.rfind('/');
+  if (slash == std::string::npos || !path.starts_with(l.file.substr(0, slash + 1))) return path;
+  return path.substr(slash + 1);
+}
+
+Result<> wrong_words(Session& s, const std::string& message) {
+  s.out(help_of(s.command_path));
+  return usage(message);
+}
 
 const Node* entry(const Node& config, std::string_view list, std::string_view name) {
   for (const Node& e : config.get(list).items())
@@ -60,8 +89,9 @@ Node& entry_for(Node& config, std::string_view list, std::string_view inner, con
 }
 
 Result<> view(Session& s) {
+  if (!s.flags.args.empty()) return usage("unexpected arguments: [" + join(s.flags.args, " ") + "]\nSee 'kubectl config view -h' for help and examples");
   TRY(Loaded l, merged(s));
-  Node c = l.config;
+  Node c = in_order(l.config);
   if (s.flags.on("minify")) {
     std::string name = s.flags.text("context").empty() ? c.get("current-context").str() : s.flags.text("context");
     const Node* context = entry(c, "contexts", name);
@@ -99,7 +129,7 @@ Result<> current_context(Session& s) {
 }
 
 Result<> use_context(Session& s) {
-  if (s.flags.args.size() != 1) return usage("unexpected args: [" + join(s.flags.args, " ") + "]");
+  if (s.flags.args.size() != 1) return wrong_words(s, "Unexpected args: [" + join(s.flags.args, " ") + "]");
   TRY(Loaded all, merged(s));
   if (!entry(all.config, "contexts", s.flags.args[0])) return usage("no context exists with the name: " + json::quoted(s.flags.args[0]));
   TRY(Loaded l, changeable(s));
@@ -117,8 +147,6 @@ Result<> get_contexts(Session& s) {
   for (const Node& e : c.get("contexts").items())
     if (s.flags.args.empty() || std::find(s.flags.args.begin(), s.flags.args.end(), e["name"].str()) != s.flags.args.end()) rows.push_back(&e);
   std::sort(rows.begin(), rows.end(), [](const Node* a, const Node* b) { return a->get("name").str() < b->get("name").str(); });
-  for (const std::string& a : s.flags.args)
-    if (!entry(c, "contexts", a)) s.fail(usage("context " + a + " not found"));
   TextTable table;
   if (!names && !s.flags.on("no-headers")) table.row({"CURRENT", "NAME", "CLUSTER", "AUTHINFO", "NAMESPACE"});
   for (const Node* e : rows) {
@@ -128,6 +156,8 @@ Result<> get_contexts(Session& s) {
     else table.row({name == c.get("current-context").str() ? "*" : "", name, context["cluster"].str(), context["user"].str(), context["namespace"].str()});
   }
   s.out(table.text());
+  for (const std::string& a : s.flags.args)
+    if (!entry(c, "contexts", a)) s.fail(usage("context " + a + " not found"));
   return {};
 }
 
@@ -143,6 +173,7 @@ Result<> set_context(Session& s) {
   TRY(Loaded l, changeable(s));
   std::string name = s.flags.on("current") ? std::as_const(l.config).get("current-context").str() : s.flags.args.empty() ? "" : s.flags.args[0];
   if (name.empty()) return usage("you must specify a non-empty context name or --current");
+  if (s.flags.on("current") && !s.flags.args.empty()) return usage("you cannot specify both a context name and --current");
   bool made = false;
   Node& context = entry_for(l.config, "contexts", "context", name, made);
   for (const char* k : {"cluster", "user", "namespace"})
@@ -153,7 +184,7 @@ Result<> set_context(Session& s) {
 }
 
 Result<> set_cluster(Session& s) {
-  if (s.flags.args.size() != 1) return usage("Unexpected args: [" + join(s.flags.args, " ") + "]");
+  if (s.flags.args.size() != 1) return wrong_words(s, "Unexpected args: [" + join(s.flags.args, " ") + "]");
   TRY(Loaded l, changeable(s));
   bool made = false;
   Node& cluster = entry_for(l.config, "clusters", "cluster", s.flags.args[0], made);
@@ -161,7 +192,8 @@ Result<> set_cluster(Session& s) {
   if (s.flags.changed("tls-server-name")) cluster.set("tls-server-name", s.flags.text("tls-server-name"));
   if (s.flags.changed("insecure-skip-tls-verify")) cluster.set("insecure-skip-tls-verify", s.flags.on("insecure-skip-tls-verify"));
   if (s.flags.changed("certificate-authority")) {
-    cluster.set("certificate-authority", s.flags.text("certificate-authority"));
+    cluster.set("certificate-authority", relative_to(l, s.flags.text("certificate-authority")));
+    cluster.erase("insecure-skip-tls-verify");
     if (s.flags.on("embed-certs")) {
       TRY(std::string pem, os::read_file(s.flags.text("certificate-authority")));
       cluster.erase("certificate-authority");
@@ -174,14 +206,16 @@ Result<> set_cluster(Session& s) {
 }
 
 Result<> set_credentials(Session& s) {
-  if (s.flags.args.size() != 1) return usage("Unexpected args: [" + join(s.flags.args, " ") + "]");
+  if (s.flags.args.size() != 1) return wrong_words(s, "Unexpected args: [" + join(s.flags.args, " ") + "]");
   TRY(Loaded l, changeable(s));
   bool made = false;
   Node& user = entry_for(l.config, "users", "user", s.flags.args[0], made);
-  if (s.flags.changed("token")) user.set("token", s.flags.text("token"));
+  if (s.flags.changed("token")) user.set("token", s.flags.text("token")), user.erase("username"), user.erase("password");
+  for (const char* k : {"username", "password"})
+    if (s.flags.changed(k)) user.set(k, s.flags.text(k)), user.erase("token");
   for (const char* k : {"client-certificate", "client-key"}) {
     if (!s.flags.changed(k)) continue;
-    user.set(k, s.flags.text(k));
+    user.set(k, relative_to(l, s.flags.text(k)));
     if (!s.flags.on("embed-certs")) continue;
     TRY(std::string pem, os::read_file(s.flags.text(k)));
     user.erase(k);
@@ -194,7 +228,7 @@ Result<> set_credentials(Session& s) {
 
 Result<> remove_entry(Session& s) {
   std::string word = s.command_path.substr(s.command_path.rfind('-') + 1);
-  if (s.flags.args.size() != 1) return usage("you must specify a " + word + " to delete");
+  if (s.flags.args.size() != 1) return wrong_words(s, "you must specify a " + word + " to delete");
   TRY(Loaded l, changeable(s));
   std::string name = s.flags.args[0], list = word + "s";
   if (!entry(l.config, list, name)) return usage("cannot delete " + word + " " + name + ", not in " + l.file);
@@ -219,6 +253,45 @@ Result<> rename_context(Session& s) {
   return {};
 }
 
+// ---- set and unset ----
+
+// "clusters.NAME.server" taken apart; names may hold dots, so the longest known name wins.
+Result<> set_property(Session& s) {
+  bool unset = s.command_path.ends_with(" unset");
+  const auto& args = s.flags.args;
+  if (args.size() != (unset ? 1 : 2)) return wrong_words(s, "Unexpected args: [" + join(args, " ") + "]");
+  TRY(Loaded l, changeable(s));
+  const std::string& path = args[0];
+  static const std::pair<const char*, const char*> lists[] = {{"clusters", "cluster"}, {"contexts", "context"}, {"users", "user"}};
+  bool known = path == "current-context";
+  if (known) l.config.set("current-context", unset ? "" : args[1]);
+  for (const auto& [list, inner] : lists) {
+    std::string head = std::string(list) + ".";
+    if (path == list && unset) l.config.set(list, Node::array()), known = true;
+    if (!path.starts_with(head)) continue;
+    known = true;
+    std::string rest = path.substr(head.size());
+    if (unset && entry(l.config, list, rest)) {
+      auto& items = l.config[list].items();
+      items.erase(std::remove_if(items.begin(), items.end(), [&rest](const Node& e) { return e.get("name").str() == rest; }), items.end());
+      break;
+    }
+    size_t dot = rest.rfind('.');
+    if (dot == std::string::npos) return usage("unable to parse " + path + " after [" + std::string(list) + "] at " + list);
+    bool made = false;
+    Node& object = entry_for(l.config, list, inner, rest.substr(0, dot), made);
+    std::string field = rest.substr(dot + 1);
+    if (unset) object.erase(field);
+    else if (args[1] == "true" || args[1] == "false") object.set(field, args[1] == "true");
+    else object.set(field, args[1]);
+    break;
+  }
+  if (!known) return usage("unable to parse " + path + " after [] at api.Config");
+  TRY_OK(save(l));
+  s.out("Property " + json::quoted(path) + (unset ? " unset.\n" : " set.\n"));
+  return {};
+}
+
 }  // namespace
 
 std::vector<Command> config_commands() {
@@ -232,9 +305,11 @@ std::vector<Command> config_commands() {
                 {"get-contexts", "", "Describe one or many contexts", "[NAME]", {output_flag(), {"no-headers", 0, FlagKind::Bool, "false", "Print no headers"}}, get_contexts},
                 {"get-users", "", "Display users defined in the kubeconfig", "", {}, get_names},
                 {"rename-context", "", "Rename a context from the kubeconfig file", "CONTEXT_NAME NEW_NAME", {}, rename_context},
+                {"set", "", "Set an individual value in a kubeconfig file", "PROPERTY_NAME PROPERTY_VALUE", {}, set_property},
+                {"unset", "", "Unset an individual value in a kubeconfig file", "PROPERTY_NAME", {}, set_property},
                 {"set-cluster", "", "Set a cluster entry in kubeconfig", "NAME [--server=server] [--certificate-authority=path]", flags_of({embed, {{"certificate-authority", 0, FlagKind::Text, "", "CA file"}, {"tls-server-name", 0, FlagKind::Text, "", "Name in the server's certificate"}}}), set_cluster},
                 {"set-context", "", "Set a context entry in kubeconfig", "[NAME | --current] [--cluster=cluster] [--user=user] [--namespace=namespace]", {{"current", 0, FlagKind::Bool, "false", "The current context"}}, set_context},
-                {"set-credentials", "", "Set a user entry in kubeconfig", "NAME [--client-certificate=path] [--client-key=path] [--token=token]", flags_of({embed, {{"client-certificate", 0, FlagKind::Text, "", "Certificate file"}, {"client-key", 0, FlagKind::Text, "", "Key file"}}}), set_credentials},
+                {"set-credentials", "", "Set a user entry in kubeconfig", "NAME [--client-certificate=path] [--client-key=path] [--token=token]", flags_of({embed, {{"client-certificate", 0, FlagKind::Text, "", "Certificate file"}, {"client-key", 0, FlagKind::Text, "", "Key file"}, {"username", 0, FlagKind::Text, "", "Name for basic authentication"}, {"password", 0, FlagKind::Text, "", "Password for basic authentication"}}}), set_credentials},
                 {"use-context", "", "Set the current-context in a kubeconfig file", "CONTEXT_NAME", {}, use_context, {}, {"use"}},
                 {"view", "", "Display merged kubeconfig settings or a specified kubeconfig file", "[flags]", {output_flag(), {"minify", 0, FlagKind::Bool, "false", "Only what the current context uses"}, {"raw", 0, FlagKind::Bool, "false", "Show secrets"}, {"flatten", 0, FlagKind::Bool, "false", "Show secrets, in one file"}}, view}};
   return {c};

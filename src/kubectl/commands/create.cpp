@@ -90,7 +90,7 @@ Result<> create_deployment(Session& s) {
     for (char& c : base) c = isalnum(static_cast<unsigned char>(c)) || c == '-' ? static_cast<char>(tolower(c)) : '-';
     Node c = Node::obj({{"name", base}, {"image", image}});
     for (const std::string& word : command) c["command"].append(word);
-    if (s.flags.changed("port")) c["ports"].append(Node::obj({{"containerPort", s.flags.number("port")}}));
+    if (s.flags.changed("port") && std::as_const(containers).empty()) c["ports"].append(Node::obj({{"containerPort", s.flags.number("port")}}));
     containers.append(std::move(c));
   }
   Node labels = Node::obj({{"app", name}});

@@ -56,7 +56,7 @@ Result<> remove(Session& s) {
     }
     std::string ns = s.flags.on("all-namespaces") && !t.ns.empty() ? " from " + t.ns + " namespace" : !t.ns.empty() ? " from " + t.ns + " namespace" : "";
     if (output == "name") s.out(t.mapping.full_singular() + "/" + t.name + "\n");
-    else s.out(t.mapping.full_singular() + " \"" + t.name + "\" " + (s.flags.on("force") ? "force deleted" : "deleted") + (dry.client || dry.server ? "" : ns) + dry_run_suffix(s) + "\n");
+    else s.out(t.mapping.full_singular() + " \"" + t.name + "\" " + (s.flags.on("force") ? "force deleted" : "deleted") + ns + dry_run_suffix(s) + "\n");
     gone.push_back(std::move(t));
   }
   if (targets.empty() && !s.exit_code && output.empty()) s.out("No resources found\n");

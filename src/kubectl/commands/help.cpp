@@ -3,6 +3,7 @@
 
 #include "base/strings.h"
 #include "kubectl/commands/commands.h"
+#include "kubectl/completing.h"
 
 namespace k8lite::kubectl {
 namespace {
@@ -22,23 +23,31 @@ std::string flag_lines(const std::vector<FlagSpec>& flags) {
 
 std::string padded(const std::string& name, size_t width) { return "  " + name + std::string(width > name.size() ? width - name.size() : 1, ' '); }
 
-Result<> help(Session& s) {
-  if (s.flags.args.empty()) {
-    s.out(overview());
-    return {};
-  }
+const Command* command_at(const std::vector<std::string>& words) {
   const Command* found = nullptr;
-  std::string path = "kubectl";
-  for (const std::string& word : s.flags.args) {
+  for (const std::string& word : words) {
     const Command* next = nullptr;
     if (found) next = found->child(word);
     else
       for (const Command& c : commands())
         if (c.name == word) next = &c;
-    if (!next) return usage("Unknown help topic [" + join(s.flags.args, " ") + "]");
+    if (!next) return nullptr;
     found = next;
-    path += " " + word;
   }
+  return found;
+}
+
+Result<> help(Session& s) {
+  if (s.flags.args.empty()) {
+    s.out(overview());
+    return {};
+  }
+  const Command* found = command_at(s.flags.args);
+  if (!found) {
+    s.err("Unknown help topic [`" + join(s.flags.args, "` `") + "`]\n\n" + overview());
+    return {};
+  }
+  std::string path = "kubectl " + join(s.flags.args, " ");
   s.out(full_help(*found, path));
   return {};
 }
@@ -50,56 +59,40 @@ Result<> options(Session& s) {
 
 Result<> completion(Session& s) {
   if (s.flags.args.empty()) return usage("Shell not specified.\nSee 'kubectl completion -h' for help and examples");
-  if (s.flags.args[0] != "bash") return usage("Unsupported shell type \"" + s.flags.args[0] + "\".");
-  std::string names;
-  std::string cases;
-  for (const Command& c : commands()) {
-    names += (names.empty() ? "" : " ") + c.name;
-    std::string words;
-    for (const Command& k : c.children) words += " " + k.name;
-    std::string flags;
-    for (const FlagSpec& f : c.flags) flags += " --" + f.name;
-    cases += "    " + c.name + ") words=\"" + std::string(trim(words)) + "\"; flags=\"" + std::string(trim(flags)) + "\" ;;\n";
-  }
-  std::string global;
-  for (const FlagSpec& f : global_flags()) global += " --" + f.name;
-  s.out("# bash completion for kubectl\n"
-        "__kubectl_complete() {\n"
-        "  local cur=\"${COMP_WORDS[COMP_CWORD]}\" command=\"\" i words=\"\" flags=\"\" types\n"
-        "  for ((i = 1; i < COMP_CWORD; i++)); do\n"
-        "    case \"${COMP_WORDS[i]}\" in -n|--namespace|--context|--kubeconfig|-s|--server) i=$((i + 1)) ;; -*) ;; *) command=\"${COMP_WORDS[i]}\"; break ;; esac\n"
-        "  done\n"
-        "  if [[ -z $command ]]; then COMPREPLY=($(compgen -W \"" + names + global + "\" -- \"$cur\")); return; fi\n"
-        "  case \"$command\" in\n" + cases +
-        "  esac\n"
-        "  if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W \"$flags" + global + "\" -- \"$cur\")); return; fi\n"
-        "  if [[ -n $words && $((i + 1)) -eq $COMP_CWORD ]]; then COMPREPLY=($(compgen -W \"$words\" -- \"$cur\")); return; fi\n"
-        "  case \"$command\" in\n"
-        "    logs|exec|attach|port-forward) types=\"$(\"${COMP_WORDS[0]}\" get pods -o 'jsonpath={.items[*].metadata.name}' 2>/dev/null)\" ;;\n"
-        "    cordon|uncordon|drain) types=\"$(\"${COMP_WORDS[0]}\" get nodes -o 'jsonpath={.items[*].metadata.name}' 2>/dev/null)\" ;;\n"
-        "    *) if [[ $((i + 1)) -eq $COMP_CWORD ]]; then types=\"$(\"${COMP_WORDS[0]}\" api-resources -o name 2>/dev/null | sed 's/\\..*//')\"\n"
-        "       else types=\"$(\"${COMP_WORDS[0]}\" get \"${COMP_WORDS[i + 1]}\" -o 'jsonpath={.items[*].metadata.name}' 2>/dev/null)\"; fi ;;\n"
-        "  esac\n"
-        "  COMPREPLY=($(compgen -W \"$types\" -- \"$cur\"))\n"
-        "}\n"
-        "complete -F __kubectl_complete kubectl\n");
+  if (s.flags.args.size() > 1) return usage("Too many arguments. Expected only the shell type.\nSee 'kubectl completion -h' for help and examples");
+  std::string script = completion_script(s.flags.args[0]);
+  if (script.empty()) return usage("Unsupported shell type " + json::quoted(s.flags.args[0]) + ".\nSee 'kubectl completion -h' for help and examples");
+  s.out(script);
   return {};
+}
+
+size_t widest(const std::vector<Command>& list, size_t least) {
+  for (const Command& c : list) least = std::max(least, c.name.size());
+  return least;
 }
 
 }  // namespace
 
 std::string full_help(const Command& c, const std::string& path) {
   std::string out = c.summary + ".\n\n";
+  if (!c.aliases.empty()) out += "Aliases:\n" + c.name + ", " + join(c.aliases, ", ") + "\n\n";
   if (!c.examples.empty()) out += "Examples:\n" + c.examples + "\n\n";
   if (!c.children.empty()) {
     out += "Available Commands:\n";
-    for (const Command& k : c.children) out += padded(k.name, 16) + k.summary + "\n";
+    for (const Command& k : c.children) out += padded(k.name, widest(c.children, 11) + 3) + k.summary + "\n";
     out += "\n";
   }
   if (!c.flags.empty()) out += "Options:\n" + flag_lines(c.flags);
-  out += "Usage:\n  " + path + " " + (c.usage.empty() ? c.children.empty() ? "[flags] [options]" : "COMMAND [options]" : c.usage + " [options]") + "\n\n";
+  out += "Usage:\n  " + path + " " + (c.usage.empty() ? c.children.empty() ? "[options]" : "[flags] [options]" : c.usage + " [options]") + "\n\n";
   if (!c.children.empty()) out += "Use \"" + path + " <command> --help\" for more information about a given command.\n";
   return out + "Use \"kubectl options\" for a list of global command-line options (applies to all commands).\n";
+}
+
+std::string help_of(std::string_view path) {
+  auto words = split_strings(path, ' ');
+  words.erase(words.begin());
+  const Command* c = command_at(words);
+  return c ? full_help(*c, std::string(path)) : "";
 }
 
 std::string overview() {
@@ -117,7 +110,7 @@ std::string overview() {
 }
 
 std::vector<Command> help_commands() {
-  return {{"completion", "Settings Commands", "Output shell completion code for bash", "bash", {}, completion},
+  return {{"completion", "Settings Commands", "Output shell completion code for the specified shell (bash, zsh, fish, or powershell)", "SHELL", {}, completion},
           {"options", "Other Commands", "Print the list of flags inherited by all commands", "", {}, options},
           {"help", "", "Help about any command", "[command]", {}, help}};
 }

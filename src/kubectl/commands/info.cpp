@@ -38,7 +38,6 @@ Result<> version(Session& s) {
 }
 
 Result<> cluster_info(Session& s) {
-  if (!s.flags.args.empty()) return usage("unknown command \"" + s.flags.args[0] + "\" for \"kubectl cluster-info\"");
   TRY(const config::Access* a, s.access());
   TRY(Node services, s.get("/api/v1/namespaces/kube-system/services?labelSelector=kubernetes.io%2Fcluster-service%3Dtrue"));
   s.out("Kubernetes control plane is running at " + a->server + "\n");
@@ -116,6 +115,7 @@ Result<> api_resources(Session& s) {
 }
 
 Result<> api_versions(Session& s) {
+  if (!s.flags.args.empty()) return usage("unexpected arguments: [" + join(s.flags.args, " ") + "]\nSee 'kubectl api-versions -h' for help and examples");
   TRY(const Discovery* d, s.discovery());
   std::vector<std::string> all = d->group_versions();
   std::sort(all.begin(), all.end());
@@ -126,7 +126,9 @@ Result<> api_versions(Session& s) {
 }  // namespace
 
 std::vector<Command> info_commands() {
-  return {{"cluster-info", "Cluster Management Commands", "Display cluster information", "", {}, cluster_info},
+  Command cluster{"cluster-info", "Cluster Management Commands", "Display cluster information", "", {}, cluster_info};
+  cluster.children = dump_commands();
+  return {cluster,
           {"api-resources", "Other Commands", "Print the supported API resources on the server", "",
            {output_flag(),
             {"api-group", 0, FlagKind::Text, "", "Only this group"},

@@ -178,7 +178,11 @@ Result<> taint_one(Session& s, const Target& t, const std::vector<TaintEdit>& ed
     Node patch = Node::obj({{"metadata", Node::obj({{"resourceVersion", t.object.path("metadata.resourceVersion")}})}, {"spec", Node::obj({{"taints", taints.empty() ? Node(nullptr) : taints}})}});
     TRY(shown, s.patch(with_query(t.url(), {{"dryRun", dry.query()}, {"fieldManager", "kubectl-taint"}}), PatchKind::Merge, patch));
   }
-  return print_done(s, shown, t.mapping, (added && removed) || (added && s.flags.on("overwrite")) ? "modified" : removed ? "untainted" : "tainted");
+  std::string word = (added && removed) || (added && s.flags.on("overwrite")) ? "modified" : removed ? "untainted" : "tainted";
+  TRY(Output output, Output::parse(s));
+  if (!output.table()) return print_object(s, output, shown, &t.mapping);
+  s.out(t.mapping.full_singular() + "/" + t.name + " " + word + "\n");  // without the "(dry run)" of other commands
+  return {};
 }
 
 Result<> taint(Session& s) {

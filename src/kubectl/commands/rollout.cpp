@@ -2,9 +2,9 @@
 #include <algorithm>
 
 #include "base/strings.h"
-#include "base/yaml.h"
 #include "kubectl/commands/commands.h"
 #include "kubectl/commands/streams.h"
+#include "kubectl/describe/describe.h"
 #include "kubectl/jsonpath.h"
 #include "kubectl/printers.h"
 #include "kubectl/waiting.h"
@@ -21,9 +21,14 @@ constexpr std::string_view kCause = "kubernetes.io/change-cause";
 bool rolls(const Mapping& m) { return m.kind == "Deployment" || m.kind == "DaemonSet" || m.kind == "StatefulSet"; }
 
 Result<std::vector<Target>> workloads(Session& s, std::string_view verb) {
-  TRY(auto targets, choose_targets(s, {}));
-  for (const Target& t : targets)
-    if (!rolls(t.mapping)) return usage(t.mapping.full_resource() + " " + json::quoted(t.name) + " " + std::string(verb) + " is not supported");
+  bool looks = verb == "status" || verb == "history";
+  if (s.flags.args.empty() && !s.flags.changed("filename")) return usage("required resource not specified");
+  TRY(auto targets, choose_targets(s, {.types_alone = looks}));
+  for (const Target& t : targets) {
+    if (rolls(t.mapping)) continue;
+    if (looks) return usage("no " + std::string(verb) + " viewer has been implemented for " + t.mapping.kind);
+    return usage(t.mapping.full_resource() + " " + json::quoted(t.name) + " " + std::string(verb) + " is not supported");
+  }
   return targets;
 }
 
@@ -129,24 +134,23 @@ Result<> history(Session& s) {
   for (const Target& t : targets) {
     TRY(auto all, revisions(s, t));
     int64_t wanted = s.flags.number("revision");
-    s.out(t.mapping.full_singular() + "/" + t.name + " ");
+    std::string label = t.mapping.full_singular() + "/" + t.name + " ";
     if (wanted > 0) {
       auto it = std::find_if(all.begin(), all.end(), [wanted](const Revision& r) { return r.number == wanted; });
       if (it == all.end()) return usage("unable to find the specified revision");
-      s.out("with revision #" + std::to_string(wanted) + "\nPod Template:\n");
-      for (std::string_view line : split(std::string(trim(dump_yaml(it->tmpl))), '\n')) s.out("  " + std::string(line) + "\n");
-      s.out("\n");
+      Page page;
+      put_pod_template(page, it->tmpl);
+      s.out(label + "with revision #" + std::to_string(wanted) + "\n" + page.unaligned() + "\n");
       continue;
     }
-    s.out("\n");
+    s.out(label + "\n");
     if (all.empty()) {
       s.out("No rollout history found.\n");
       continue;
     }
-    TextTable table;
-    table.row({"REVISION", "CHANGE-CAUSE"});
-    for (const Revision& r : all) table.row({std::to_string(r.number), r.cause});
-    s.out(table.text() + "\n");
+    std::string rows = "REVISION\tCHANGE-CAUSE\n";
+    for (const Revision& r : all) rows += std::to_string(r.number) + "\t" + r.cause + "\n";
+    s.out(align_tabs(rows) + "\n");
   }
   return {};
 }

@@ -21,6 +21,7 @@ class Page {
   // "Label:<tab>value"
   void field(int level, std::string_view label, std::string_view value) { line(level, std::string(label) + ":\t" + std::string(value)); }
   std::string text() const { return align_tabs(text_); }
+  const std::string& unaligned() const { return text_; }
 
  private:
   std::string text_;

@@ -1,5 +1,5 @@
-// Port-forward: pairs of SPDY streams (data, error), a pair a connection, from kubectl directly or inside a WebSocket (KEP-4006). Each
-// becomes a TCP connection to localhost inside the pod's network namespace, as a process of the pod would make it.
+// Port-forward: pairs of SPDY streams (data, error), a pair a connection, from kubectl directly or inside a WebSocket (KEP-4006), or pairs
+// of channels of a WebSocket, a pair a port. Each becomes a TCP connection to localhost inside the pod's network namespace, as a process of the pod would make it.
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -24,6 +24,8 @@ namespace {
 constexpr size_t kMaxHalfPairs = 64;  // streams that wait for their partner
 constexpr int kConnectTimeoutMs = 10'000;
 constexpr std::string_view kTunnel = "SPDY/3.1+portforward.k8s.io";
+constexpr std::string_view kChannels = "v4.channel.k8s.io";
+constexpr size_t kMaxPorts = 64;  // of one WebSocket: two channels each
 
 struct Forwarding {
   StreamingCorePtr core;
@@ -112,13 +114,8 @@ Task<void> say_error(Forwarding::Pair pair, std::string text) {
   (void)co_await pair.data->close_write();
 }
 
-Task<void> forward(ForwardingPtr f, Forwarding::Pair pair) {
-  std::string port_text(pair.data->headers().get("port"));
-  auto port = parse_int(port_text);
-  if (!port || *port < 1 || *port > 65535) co_return co_await say_error(pair, "unable to parse \"" + port_text + "\" as a port");
-  StreamingCorePtr core = f->core;
-  std::string ns = f->ns, pod = f->pod;
-  int number = static_cast<int>(*port);
+// A connection for a client's, with both its directions. The error is for the client to read.
+Task<Result<TunnelPtr>> open_tunnel(StreamingCorePtr core, std::string ns, std::string pod, int number) {
   std::function<Result<TunnelPtr>()> work = [core, ns, pod, number]() -> Result<TunnelPtr> {
     if (core->stopping) return unavailable("the node agent is stopping");
     TRY(std::string ip, core->pods.pod_address(ns, pod));
@@ -127,11 +124,21 @@ Task<void> forward(ForwardingPtr f, Forwarding::Pair pair) {
     return t;
   };
   auto connected = co_await async::offload<Result<TunnelPtr>>(core->pool, work);
-  if (!connected.ok()) co_return co_await say_error(pair, "error forwarding port " + std::to_string(number) + " to pod " + pod + ", uid : " + connected.status().message());
+  if (!connected.ok()) co_return unavailable("error forwarding port " + std::to_string(number) + " to pod " + pod + ", uid : " + connected.status().message());
   TunnelPtr t = *connected;
   t->reader = std::make_shared<FdStream>(core->watch, os::Fd(fcntl(t->socket.get(), F_DUPFD_CLOEXEC, 3)));
   t->writer = std::make_shared<FdStream>(core->watch, os::Fd(fcntl(t->socket.get(), F_DUPFD_CLOEXEC, 3)));
-  async::spawn(core->loop, to_pod(pair.data, t));
+  co_return t;
+}
+
+Task<void> forward(ForwardingPtr f, Forwarding::Pair pair) {
+  std::string port_text(pair.data->headers().get("port"));
+  auto port = parse_int(port_text);
+  if (!port || *port < 1 || *port > 65535) co_return co_await say_error(pair, "unable to parse \"" + port_text + "\" as a port");
+  auto opened = co_await open_tunnel(f->core, f->ns, f->pod, static_cast<int>(*port));
+  if (!opened.ok()) co_return co_await say_error(pair, opened.status().message());
+  TunnelPtr t = *opened;
+  async::spawn(f->core->loop, to_pod(pair.data, t));
   for (;;) {
     auto piece = co_await t->reader->read();
     if (!piece.ok() || piece->empty()) break;
@@ -161,6 +168,63 @@ Task<void> serve_session(ForwardingPtr f) {
   f->halves.clear();
 }
 
+// ---- channels of a WebSocket, as the clients for Python and JavaScript use them: one connection a port, 2i for its data, 2i+1 for its error ----
+
+Task<Result<>> send_on(std::shared_ptr<net::WebSocket> socket, size_t channel, std::string data) {
+  data.insert(data.begin(), static_cast<char>(channel));
+  co_return co_await socket->write(net::WebSocket::Opcode::Binary, std::move(data));
+}
+
+Task<void> from_pod(std::shared_ptr<net::WebSocket> socket, size_t index, TunnelPtr t) {
+  for (;;) {
+    auto piece = co_await t->reader->read();
+    if (!piece.ok() || piece->empty()) break;
+    if (!(co_await send_on(socket, 2 * index, std::move(*piece))).ok()) break;
+  }
+  t->close();
+}
+
+Task<void> serve_channels(StreamingCorePtr core, std::shared_ptr<net::WebSocket> socket, std::string ns, std::string pod, std::vector<int> ports) {
+  std::vector<TunnelPtr> tunnels(ports.size());
+  for (size_t i = 0; i < ports.size(); ++i) {
+    std::string number{static_cast<char>(ports[i] & 0xff), static_cast<char>(ports[i] >> 8)};  // each channel begins with its port
+    for (size_t channel : {2 * i, 2 * i + 1})
+      if (!(co_await send_on(socket, channel, number)).ok()) co_return;
+  }
+  for (size_t i = 0; i < ports.size(); ++i) {
+    auto opened = co_await open_tunnel(core, ns, pod, ports[i]);
+    if (!opened.ok()) {
+      (void)co_await send_on(socket, 2 * i + 1, opened.status().message());
+      continue;
+    }
+    tunnels[i] = *opened;
+    async::spawn(core->loop, from_pod(socket, i, tunnels[i]));
+  }
+  for (;;) {
+    auto message = co_await socket->read();
+    if (!message.ok() || message->opcode == net::WebSocket::Opcode::Close) break;
+    if (message->data.size() < 2) continue;
+    auto channel = static_cast<unsigned char>(message->data[0]);
+    if (channel % 2 == 0 && channel / 2u < tunnels.size() && tunnels[channel / 2]) (void)co_await tunnels[channel / 2]->writer->write(message->data.substr(1));
+  }
+  for (const TunnelPtr& t : tunnels)
+    if (t) t->close();
+}
+
+Result<std::vector<int>> ports_of(const net::Query& query) {
+  std::vector<int> ports;
+  for (const char* name : {"port", "ports"})
+    for (std::string_view list : query.all(name))
+      for (std::string_view text : split(list, ',')) {
+        auto port = parse_int(text);
+        if (!port || *port < 1 || *port > 65535) return bad_request("invalid port \"" + std::string(text) + "\"");
+        ports.push_back(static_cast<int>(*port));
+      }
+  if (ports.empty()) return bad_request("query parameter \"port\" is required");
+  if (ports.size() > kMaxPorts) return bad_request("at most " + std::to_string(kMaxPorts) + " ports are forwarded at once");
+  return ports;
+}
+
 }  // namespace
 
 Result<os::Fd> connect_in_pod(int sandbox_pid, const std::string& pod_ip, int port) {
@@ -184,7 +248,16 @@ Task<Result<>> serve_port_forward(StreamingCorePtr core, net::Request& request, 
   net::StreamPtr raw;
   if (net::is_websocket_upgrade(request)) {
     std::vector<std::string> served = {std::string(kTunnel)};
+    std::vector<int> ports;
+    if (request.query.has("port") || request.query.has("ports")) {
+      CO_TRY(ports, ports_of(request.query));
+      served.emplace_back(kChannels);
+    }
     CO_TRY(auto socket, co_await net::accept_websocket(request, response, served));
+    if (socket->protocol() == kChannels) {
+      async::spawn(core->loop, serve_channels(core, socket, ns, pod, ports));
+      co_return Result<>{};
+    }
     raw = net::websocket_stream(socket);
   } else {
     if (!is_spdy_upgrade(request)) co_return bad_request("Upgrade request required");

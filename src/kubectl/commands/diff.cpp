@@ -54,7 +54,10 @@ Result<Node> applied(Session& s, const Target& t, const Node& live) {
   if (auto parsed = Node::parse(annotation.str()); annotation.is_string() && parsed.ok()) original = std::move(parsed).value();
   const api::schema::Type* type = api::schema::find_type_of_kind(t.mapping.group, t.mapping.version, t.mapping.kind);
   if (!api::find_builtin(t.mapping.group, t.mapping.version, t.mapping.resource)) type = nullptr;
-  Node patch = three_way_patch(original, t.object, live, type);
+  Node wanted = t.object;  // as apply notes it down: with annotations, be they empty, but without its own
+  if (!std::as_const(wanted).path("metadata.annotations").is_object()) wanted["metadata"].set("annotations", Node::object());
+  wanted["metadata"]["annotations"].erase("kubectl.kubernetes.io/last-applied-configuration");
+  Node patch = three_way_patch(original, wanted, live, type);
   if (patch.empty()) return live;
   return s.patch(with_query(t.url(), dry), type ? PatchKind::Strategic : PatchKind::Merge, patch);
 }

@@ -89,7 +89,7 @@ void put_labels(Page& page, std::string_view title, const Node& labels, std::str
   if (labels.empty()) page.line(0, lead + "<none>");
   for (const std::string& k : sorted_names(labels)) {
     page.line(0, lead + k + "=" + labels[k].str());
-    lead = std::string(indent) + "\t";
+    lead = "\t";
   }
 }
 

@@ -119,7 +119,7 @@ on_exec n1 busybox httpd -f -p 0.0.0.0:53 -h /run >/dev/null 2>&1 &
 dnsd=$!
 sleep 0.2
 server_up n1
-expect "names for the node" on n1 busybox nslookup web.default.svc.cluster.local 10.43.0.10
+wait_for 5 "names for the node" on n1 busybox nslookup web.default.svc.cluster.local 10.43.0.10
 says 10.43.0.77
 expect "a firewall" on n1 sh -c 'iptables -A INPUT -i lo -j ACCEPT && iptables -A INPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT && iptables -A INPUT -p udp --dport 8472 -j ACCEPT && iptables -P INPUT DROP'
 expect "names for pods" k exec tool -- nslookup web.default.svc.cluster.local

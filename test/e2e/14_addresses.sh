@@ -59,6 +59,7 @@ stop n1
 say "no address at all"
 on n1 ip addr flush dev eth0
 server_up n1
-same "the node's address" 127.0.0.1 "$(field node/n1 '.status.addresses[?(@.type=="InternalIP")].address')"
+node_is_at() { [ "$(field node/n1 '.status.addresses[?(@.type=="InternalIP")].address')" = "$1" ]; }
+wait_for 10 "the node's address is its own machine's" node_is_at 127.0.0.1
 expect "a pod" k create -f - <<<"$(busybox_pod alone 'echo up; sleep 1000')"
 wait_for 10 "it runs" logs_say alone up

@@ -29,8 +29,8 @@ expect "sleeps" hooked sleeps "trap 'exit 0' TERM; $forever" '{preStop: {sleep: 
 expect "http" hooked http "trap 'exit 0' TERM; nc -l -p 8080 >/out/http & $forever" '{preStop: {httpGet: {path: /goodbye, port: web}}}'
 expect "stubborn" hooked stubborn "trap '' TERM; $forever" '{preStop: {exec: {command: [sh, -c, "sleep 50"]}}}'
 expect "signal" hooked signal "trap 'echo usr1 >/out/signal; exit 0' USR1; trap 'echo term >/out/signal' TERM; $forever" '{stopSignal: SIGUSR1}' '  os: {name: linux}'
-expect "dies" hooked dies "trap '' TERM; touch /tmp/live; $forever" '{preStop: {exec: {command: [sh, -c, "echo bye >>/out/dies"]}}}
-    livenessProbe: {exec: {command: [test, -e, /tmp/live]}, periodSeconds: 1, failureThreshold: 1, terminationGracePeriodSeconds: 1}'
+expect "dies" hooked dies "trap '' TERM; $forever" '{preStop: {exec: {command: [sh, -c, "echo bye >>/out/dies"]}}}
+    livenessProbe: {exec: {command: [sh, -c, "! test -e /tmp/dead"]}, periodSeconds: 1, failureThreshold: 1, terminationGracePeriodSeconds: 1}'
 expect "slow probe" hooked slowprobe "$forever" '{}
     readinessProbe: {exec: {command: [sleep, "777"]}, periodSeconds: 1, timeoutSeconds: 1}'
 expect "much from a probe" hooked muchprobe "$forever" '{}
@@ -80,7 +80,7 @@ expect "it is told" event_of stubborn 'Killing: Stopping container main'
 
 say "liveness"
 wait_for 10 "dies runs" phase dies Running
-expect "it turns bad" k exec dies -- rm /tmp/live
+expect "it turns bad" k exec dies -- touch /tmp/dead
 wait_for 10 "it is restarted" restarted dies 1
 same "after its preStop hook" bye "$(cat "$shared/dies")"
 expect "as events say" event_of dies 'Killing: Container main failed liveness probe, will be restarted'

@@ -146,6 +146,7 @@ Result<> expose(Session& s) {
     Mapping m;
     m.version = "v1", m.resource = "services", m.singular = "service", m.kind = "Service";
     if (dry.client) {
+      add_empty_parts(service);
       TRY_OK(print_done(s, service, m, "exposed"));
       continue;
     }

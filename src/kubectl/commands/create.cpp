@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "base/strings.h"
-#include "kubectl/commands/commands.h"
+#include "kubectl/commands/creating.h"
 #include "kubectl/jsonpath.h"
 #include "kubectl/printers.h"
 #include "kubectl/resources.h"
@@ -23,6 +23,7 @@ Result<> send_new(Session& s, const Mapping& m, const std::string& ns, Node obje
     std::string text = sorted_keys(object).dump() + "\n";
     object["metadata"]["annotations"].set(kLastApplied, text);
   }
+  if (dry.client && source.empty()) add_empty_parts(object);
   if (dry.client) return print_done(s, object, m, "created");
   std::string v = s.flags.text("validate");
   std::string validation = v == "warn" ? "Warn" : v == "false" || v == "ignore" ? "Ignore" : "Strict";
@@ -44,6 +45,8 @@ Result<> create_files(Session& s) {
   }
   return {};
 }
+
+}  // namespace
 
 Result<std::string> one_name(const Session& s) {
   size_t n = s.flags.dash >= 0 ? static_cast<size_t>(s.flags.dash) : s.flags.args.size();
@@ -67,11 +70,13 @@ Result<> generate(Session& s, std::string_view group, std::string_view version, 
     }
   }
   auto done = send_new(s, m, ns, full, "");
-  if (done.ok() || !done.status().is(Reason::AlreadyExists) || !namespaced || group == "rbac.authorization.k8s.io") return done;
-  std::string text = done.status().message();
+  std::string text = done.ok() ? "" : done.status().message();
+  if (!text.starts_with("Error from server (") || text.find("): ") == std::string::npos || !namespaced || group == "rbac.authorization.k8s.io") return done;
   std::string what = kind == "Service" ? std::as_const(full).path("spec.type").str() + " service" : std::string(lower(kind));
   return usage("failed to create " + what + ": " + text.substr(text.find("): ") + 3));
 }
+
+namespace {
 
 Result<> create_namespace(Session& s) { return generate(s, "", "v1", "Namespace", "namespaces", false, Node::object()); }
 Result<> create_serviceaccount(Session& s) { return generate(s, "", "v1", "ServiceAccount", "serviceaccounts", true, Node::object()); }
@@ -325,6 +330,8 @@ std::vector<Command> create_commands() {
                 make("rolebinding", "Create a role binding for a particular role or cluster role", "NAME --clusterrole=NAME|--role=NAME", who, create_binding),
                 secrets, services, make("serviceaccount", "Create a service account with the specified name", "NAME", {}, create_serviceaccount, {"sa"}),
                 Command{"token", "", "Request a service account token", "SERVICE_ACCOUNT_NAME", {{"audience", 0, FlagKind::List, "", "Audience"}, {"duration", 0, FlagKind::Time, "0s", "Lifetime"}}, create_token}};
+  for (Command& more : further_create_commands(common)) c.children.push_back(std::move(more));
+  std::sort(c.children.begin(), c.children.end(), [](const Command& a, const Command& b) { return a.name < b.name; });
   return {c};
 }
 

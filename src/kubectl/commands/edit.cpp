@@ -24,7 +24,7 @@ using json::Node;
 namespace {
 
 Result<> replace(Session& s) {
-  if (!s.flags.changed("filename")) return usage("must specify --filename to replace");
+  if (!s.flags.changed("filename")) return usage("must specify one of -f and -k");
   TRY(DryRun dry, DryRun::of(s));
   TRY(auto targets, targets_from_files(s));
   for (Target& t : targets) {

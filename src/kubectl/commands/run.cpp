@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "base/strings.h"
-#include "kubectl/commands/commands.h"
+#include "kubectl/commands/creating.h"
 #include "kubectl/commands/streams.h"
 #include "kubectl/printers.h"
 #include "kubectl/resources.h"
@@ -56,6 +56,7 @@ Result<Node> run_pod(Session& s, const std::string& name) {
 }
 
 Result<> run(Session& s) {
+  if (!s.flags.changed("image")) return usage("required flag(s) \"image\" not set");
   if (s.flags.args.empty()) return usage("NAME is required for run\nSee 'kubectl run -h' for help and examples");
   if (!s.flags.changed("image")) return usage("required flag(s) \"image\" not set");
   TRY(DryRun dry, DryRun::of(s));
@@ -68,6 +69,7 @@ Result<> run(Session& s) {
   Target t;
   t.mapping.version = "v1", t.mapping.resource = "pods", t.mapping.singular = "pod", t.mapping.kind = "Pod";
   t.ns = ns, t.name = name;
+  if (dry.client) add_empty_parts(pod);
   if (dry.client) return print_done(s, pod, t.mapping, "created");
   auto made = s.call("POST", with_query(url_of(t.mapping, ns), {{"fieldManager", field_manager(s, "kubectl-run")}, {"dryRun", dry.query()}}), &pod);
   if (!made.ok()) return made.status();
@@ -126,7 +128,7 @@ Result<> expose(Session& s) {
       return usage("cannot expose a " + t.mapping.full_resource());
     }
     Node ports = expose_ports(s, t.object, kind);
-    if (ports.empty() && s.flags.text("cluster-ip") != "None") return usage("couldn't find port via --port flag or introspection\nSee 'kubectl expose -h' for help and examples");
+    if (ports.empty() && s.flags.text("cluster-ip") != "None") return usage("couldn't find port via --port flag or introspection");
     std::string name = s.flags.changed("name") ? s.flags.text("name") : t.name;
     Node spec = Node::obj({{"ports", ports}, {"selector", selector}});
     if (s.flags.changed("type")) spec.set("type", s.flags.text("type"));
@@ -144,6 +146,7 @@ Result<> expose(Session& s) {
     Mapping m;
     m.version = "v1", m.resource = "services", m.singular = "service", m.kind = "Service";
     if (dry.client) {
+      add_empty_parts(service);
       TRY_OK(print_done(s, service, m, "exposed"));
       continue;
     }
@@ -180,7 +183,8 @@ Result<> scale_one(Session& s, const Target& t, const DryRun& dry, int64_t repli
 }
 
 Result<> scale(Session& s) {
-  if (!s.flags.changed("replicas") || s.flags.number("replicas") < 0) return usage("The --replicas=COUNT flag is required, and COUNT must be greater than or equal to 0");
+  if (!s.flags.changed("replicas")) return usage("required flag(s) \"replicas\" not set");
+  if (s.flags.number("replicas") < 0) return usage("The --replicas=COUNT flag is required, and COUNT must be greater than or equal to 0");
   TRY(DryRun dry, DryRun::of(s));
   TRY(auto targets, choose_targets(s, {}));
   if (targets.empty() && !s.exit_code) return usage("no objects passed to scale");
@@ -192,6 +196,7 @@ Result<> scale(Session& s) {
 }
 
 Result<> autoscale(Session& s) {
+  if (!s.flags.changed("max")) return usage("required flag(s) \"max\" not set");
   if (s.flags.number("max") < 1) return usage("--max=MAXPODS is required and must be at least 1, max: " + s.flags.text("max"));
   TRY(DryRun dry, DryRun::of(s));
   TRY(auto targets, choose_targets(s, {}));

@@ -54,7 +54,7 @@ Result<> label(Session& s) {
     size_t eq = c.find('=');
     if (eq != std::string::npos) {
       std::string key = c.substr(0, eq), value = c.substr(eq + 1);
-      if (!annotations && !is_label_value(value)) return usage("invalid label value: " + json::quoted(c) + ": a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character");
+      if (!annotations && !is_label_value(value)) return usage("invalid label value: " + json::quoted(c) + ": a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')");
       if (!is_qualified_name(key)) return usage("invalid " + one + " key: " + json::quoted(key));
       edits.emplace_back(key, value);
     } else if (c.size() > 1 && c.back() == '-') {
@@ -235,7 +235,7 @@ Result<> list_env(Session& s, const std::vector<std::string>& words) {
     const char* path = pod_spec_path(t.mapping);
     if (!path) continue;
     for (const Node& c : t.object.path(path)["containers"].items()) {
-      s.out("# " + t.label() + ", container " + c["name"].str() + "\n");
+      s.out("# " + t.mapping.kind + " " + t.name + ", container " + c["name"].str() + "\n");
       for (const Node& e : c["env"].items()) {
         if (e.find("valueFrom")) s.out("# " + e["name"].str() + " from " + e["valueFrom"].dump() + "\n");
         else s.out(e["name"].str() + "=" + e["value"].str() + "\n");

@@ -117,6 +117,7 @@ class Rest {
   Result<json::Node> apply_config(const Target& target, const json::Node& live, const json::Node& config, const WriteParams& params) const;
   // subresources.cpp
   async::Task<Result<Answer>> bind(Target target, json::Node body, WriteParams params);
+  async::Task<Result<>> take_disruption(const Target& pods, const json::Doc& pod, WriteParams params);
   async::Task<Result<Answer>> evict(Target target, json::Node body, WriteParams params);
   Result<Answer> request_token(const Target& target, const json::Node& body, const WriteParams& params) const;
   Result<Answer> review(const Target& target, const json::Node& body, const WriteParams& params) const;

@@ -34,22 +34,63 @@ async::Task<Result<Answer>> Rest::bind(Target t, Node body, WriteParams p) {
   co_return Answer{t.type, nullptr, json::Doc::from(Node::obj({{"kind", "Status"}, {"apiVersion", "v1"}, {"metadata", Node::object()}, {"status", "Success"}, {"code", 201}})), true};
 }
 
+namespace {
+
+Status over_budget(const json::Doc& budget) {
+  Status s(Reason::TooManyRequests, "Cannot evict pod as it would violate the pod's disruption budget.");
+  StatusDetails d;
+  d.causes.push_back({"DisruptionBudget", "The disruption budget " + budget.path("metadata.name").str() + " needs " + std::to_string(budget.path("status.desiredHealthy").int_or(0)) + " healthy pods and has " +
+                                              std::to_string(budget.path("status.currentHealthy").int_or(0)) + " currently", ""});
+  return s.set_details(std::move(d));
+}
+
+bool is_ready(const json::Doc& pod) {
+  for (json::Value c : pod.path("status.conditions").items())
+    if (c["type"].equals("Ready")) return c["status"].equals("True");
+  return false;
+}
+
+}  // namespace
+
+// One pod less: written into the budget before the pod goes, so that two evictions never share one allowance.
+async::Task<Result<>> Rest::take_disruption(const Target& pods, const json::Doc& pod, WriteParams p) {
+  std::string phase = pod.path("status.phase").str();
+  if (phase == "Succeeded" || phase == "Failed" || phase == "Pending" || pod.path("metadata.deletionTimestamp")) co_return Result<>{};
+  auto budgets = store_.list("/registry/policy/poddisruptionbudgets/" + pods.ns + "/", {});
+  if (!budgets.ok()) co_return std::move(budgets).status();
+  json::Doc budget;
+  for (const auto& b : budgets->items) {
+    auto selector = api::LabelSelector::from_object(b->doc.path("spec.selector"));
+    if (!selector.ok() || !selector->matches(pod["metadata"]["labels"])) continue;
+    if (budget) co_return internal_error("This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.");
+    budget = b->doc;
+  }
+  if (!budget) co_return Result<>{};
+  if (!is_ready(pod)) {  // KEP-3017: it is not among the healthy ones that the budget counts
+    bool enough = budget.path("status.currentHealthy").int_or(0) >= budget.path("status.desiredHealthy").int_or(0) && budget.path("status.desiredHealthy").int_or(0) > 0;
+    if (enough || budget.path("spec.unhealthyPodEvictionPolicy").equals("AlwaysAllow")) co_return Result<>{};
+  }
+  Target target{types_.find("policy", "v1", "poddisruptionbudgets"), pods.ns, budget.path("metadata.name").str(), "status"};
+  std::string name = pod.path("metadata.name").str(), now = rfc3339(clock_.now());
+  auto r = co_await change(target, p, [name, now](Node current) -> Result<Node> {
+    Node& status = current["status"];
+    int64_t allowed = status.get("disruptionsAllowed").int_or(0);
+    if (status.get("observedGeneration").int_or(0) < current.path("metadata.generation").int_or(0))
+      return Status(Reason::TooManyRequests, "Cannot evict pod as it would violate the pod's disruption budget. The disruption budget " + current.path("metadata.name").str() + " is still being processed by the server.");
+    if (allowed <= 0) return over_budget(json::Doc::from(current));
+    status.set("disruptionsAllowed", allowed - 1);
+    status["disruptedPods"].set(name, now);
+    return current;
+  });
+  if (!r.ok()) co_return std::move(r).status();
+  co_return Result<>{};
+}
+
 async::Task<Result<Answer>> Rest::evict(Target t, Node body, WriteParams p) {
   CO_TRY_OK(decode(t, body, p, api::schema::find_type("policy/v1.Eviction")));
   Target pods{types_.find("", "v1", "pods"), t.ns, t.name, ""};
   CO_TRY(Answer pod, get(pods));
-  auto budgets = store_.list("/registry/policy/poddisruptionbudgets/" + t.ns + "/", {});
-  if (budgets.ok())
-    for (const auto& b : budgets->items) {
-      auto selector = api::LabelSelector::from_object(b->doc.path("spec.selector"));
-      if (!selector.ok() || !selector->matches(pod.object->doc["metadata"]["labels"])) continue;
-      if (b->doc.path("status.disruptionsAllowed").int_or(0) > 0) continue;
-      Status s(Reason::TooManyRequests, "Cannot evict pod as it would violate the pod's disruption budget.");
-      StatusDetails d;
-      d.causes.push_back({"DisruptionBudget", "The disruption budget " + b->doc.path("metadata.name").str() + " needs " + std::to_string(b->doc.path("status.desiredHealthy").int_or(0)) + " healthy pods and has " +
-                                                  std::to_string(b->doc.path("status.currentHealthy").int_or(0)) + " currently", ""});
-      co_return s.set_details(std::move(d));
-    }
+  CO_TRY_OK(co_await take_disruption(pods, pod.object->doc, p));
   DeleteRequest request;
   const Node& o = body.get("deleteOptions");
   if (o.get("gracePeriodSeconds").exists()) request.grace_seconds = o.get("gracePeriodSeconds").int_or(0);

@@ -4,6 +4,7 @@
 #include "controllers/cronjob.h"
 #include "controllers/daemonset.h"
 #include "controllers/deployment.h"
+#include "controllers/disruption.h"
 #include "controllers/endpoints.h"
 #include "controllers/garbage.h"
 #include "controllers/job.h"
@@ -31,6 +32,7 @@ constexpr std::unique_ptr<machinery::Controller> (*kControllers[])(Context&) = {
     make<StatefulSetController>,
     make<JobController>,
     make<CronJobController>,
+    make<DisruptionController>,
     make<EndpointsController>,
     make<GarbageCollector>,
 };

@@ -9,4 +9,4 @@ cmake --preset release
 cmake --build --preset release
 python3 scripts/layers.py
 python3 scripts/tidy.py
-ctest --test-dir build/release --output-on-failure --no-tests=error "$@"
+ctest --test-dir build/release --output-on-failure --no-tests=error -j2 "$@"

@@ -1,12 +1,13 @@
 #include "image/registries.h"
 
+#include <re2/re2.h>
+
 #include <arpa/inet.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
-#include <regex>
 
 #include "base/log.h"
 #include "base/strings.h"
@@ -76,14 +77,36 @@ std::string host_of(const std::string& registry) {
   return registry.substr(0, registry.rfind(':'));
 }
 
-// A pattern that is no regular expression, or takes too long, changes nothing; it was complained about when the file was read.
+// Go's "$1" and "${1}" as RE2 writes them; "$$" is a dollar.
+std::string replacement_of(const std::string& go) {
+  std::string out;
+  for (size_t i = 0; i < go.size(); ++i) {
+    if (go[i] == '\\') out += "\\\\";
+    if (go[i] == '\\') continue;
+    if (go[i] != '$' || i + 1 == go.size()) {
+      out += go[i];
+      continue;
+    }
+    bool braced = go[i + 1] == '{';
+    size_t digit = i + 1 + braced;
+    if (go[i + 1] == '$') {
+      out += go[++i];
+    } else if (digit < go.size() && go[digit] >= '0' && go[digit] <= '9' && (!braced || (digit + 1 < go.size() && go[digit + 1] == '}'))) {
+      out += std::string("\\") + go[digit];
+      i = digit + braced;
+    } else {
+      out += go[i];
+    }
+  }
+  return out;
+}
+
+// The first pattern that matches. One that is no regular expression was complained about when the file was read.
 std::string rewritten(const std::string& repository, const Mirror& mirror) {
   for (const auto& [pattern, replacement] : mirror.rewrites) {
-    try {
-      std::regex re(pattern, std::regex::ECMAScript);
-      if (std::regex_search(repository, re)) return std::regex_replace(repository, re, replacement);
-    } catch (const std::regex_error&) {
-    }
+    re2::RE2 re(pattern, re2::RE2::Quiet);
+    std::string out = repository;
+    if (re.ok() && re2::RE2::GlobalReplace(&out, re, replacement_of(replacement)) > 0) return out;
   }
   return repository;
 }
@@ -111,11 +134,7 @@ Result<Registries> parse_registries(std::string_view yaml, const std::string& na
       mirror.endpoints.push_back(e.str());
     }
     for (const auto& [from, to] : m.get("rewrite").members()) {
-      try {
-        std::regex check(from, std::regex::ECMAScript);
-      } catch (const std::regex_error& e) {
-        return bad_request(name + ": mirrors." + host + ".rewrite: " + json::quoted(from) + ": " + e.what());
-      }
+      if (re2::RE2 check(from, re2::RE2::Quiet); !check.ok()) return bad_request(name + ": mirrors." + host + ".rewrite: " + json::quoted(from) + ": " + check.error());
       mirror.rewrites.emplace_back(from, to.str());
     }
   }

@@ -15,7 +15,12 @@ nothing_left() { local got; got=$(left "$1"); [ -z "$got" ] || { echo "$got"; re
 # Everything that a reboot ends: the server, every process of every pod, /run.
 reboot() {
   kill9 n1
-  on n1 pkill -KILL -x k8lite-shim
+  # The other host's shims are in sight too: they are in another mount namespace.
+  local pid own
+  own=$(on n1 readlink /proc/self/ns/mnt)
+  for pid in $(pgrep -x k8lite-shim); do
+    if [ "$(readlink "/proc/$pid/ns/mnt")" = "$own" ]; then kill -KILL "$pid"; fi
+  done
   pkill -KILL -f 'sleep 98[12]'
   on n1 sh -c 'rm -rf /run/k8lite'
 }

@@ -86,6 +86,11 @@ PodManager::LocalPtr PodManager::find_by_name(const std::string& ns, const std::
   return ended;
 }
 
+bool PodManager::is_coming(const std::string& ns, const std::string& pod) const {
+  if (!adopted_) return true;
+  return !find_by_name(ns, pod) && pods_.get(machinery::object_key(ns, pod));
+}
+
 namespace {
 
 // A run as its `terminated` state in the API tells it.
@@ -215,6 +220,7 @@ void PodManager::adopt() {
   if (network_) network_->keep_only(alive);
   if (auto r = publish_ports(); !r.ok()) log_warn("host ports could not be mapped", {{"error", r.status()}});
   for (const Doc& p : pods_.list()) queue_.add(machinery::object_key(p.root()));
+  adopted_ = true;
   remove_orphans();
 }
 

@@ -80,6 +80,8 @@ class PodManager : public machinery::Controller {
   void set_node_ip(const std::string& ip);
   // Takes over what runs from before and removes what nobody wants any more. The pod informer must be synced.
   void adopt();
+  // This pod shall be on the node, but is not known here yet: adoption is not over, or its worker has not looked at it.
+  bool is_coming(const std::string& ns, const std::string& pod) const;
 
   std::string_view name() const override { return "kubelet"; }
   Result<machinery::Action> reconcile(const std::string& key) override;
@@ -163,6 +165,7 @@ class PodManager : public machinery::Controller {
   std::string node_ip_;  // guarded by the mutex
   std::mutex ports_mutex_;
   machinery::Informer& pods_;
+  std::atomic<bool> adopted_{false};
   machinery::Informer& services_;
   image::ImageStore& images_;
   image::Puller& puller_;

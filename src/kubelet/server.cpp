@@ -22,6 +22,8 @@ Task<void> handle(StreamingCorePtr core, net::Request& request, net::ResponseWri
   if (!allowed) co_return co_await refuse(response, Status(Reason::Unauthorized, "Unauthorized"));
   auto parts = split_strings(request.path.substr(1), '/');
   for (auto& p : parts) p = url_decode(p);
+  // Right after a start not every pod of the process before is known again: who asks for one waits, at most ten seconds.
+  for (int i = 0; i < 200 && parts.size() >= 3 && !core->stopping && core->pods.is_coming(parts[1], parts[2]); ++i) (void)co_await async::sleep_for(core->loop, milliseconds(50));
   auto streamed = co_await serve_stream(core, request, response, parts);
   if (!streamed.ok() && !response.started()) co_return co_await refuse(response, streamed.status());
   if (!streamed.ok() || *streamed) co_return;

@@ -90,6 +90,7 @@ async::Task<Result<Answer>> Rest::evict(Target t, Node body, WriteParams p) {
   CO_TRY_OK(decode(t, body, p, api::schema::find_type("policy/v1.Eviction")));
   Target pods{types_.find("", "v1", "pods"), t.ns, t.name, ""};
   CO_TRY(Answer pod, get(pods));
+  for (const Node& d : body.path("deleteOptions.dryRun").items()) p.dry_run |= d.str() == "All";  // how kubectl drain asks for it
   CO_TRY_OK(co_await take_disruption(pods, pod.object->doc, p));
   DeleteRequest request;
   const Node& o = body.get("deleteOptions");

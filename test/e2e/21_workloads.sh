@@ -133,6 +133,25 @@ same "succeeded" 12 "$(field job/counted .status.succeeded)"
 same "failed" "" "$(field job/counted .status.failed)"
 same "pods" 12 "$(k get pods -l job-name=counted -o name | wc -l)"
 
+say "a disruption budget"
+expect "a deployment" k create deployment guarded --image=k8lite/echoserver:1.0 --replicas=2
+expect "it comes up" k rollout status deployment/guarded --timeout=20s
+expect "its budget" k create -f - <<<'{"apiVersion":"policy/v1","kind":"PodDisruptionBudget","metadata":{"name":"guarded"},"spec":{"minAvailable":2,"selector":{"matchLabels":{"app":"guarded"}}}}'
+wait_for 5 "it counts" is 2 poddisruptionbudget/guarded .status.currentHealthy
+victim=$(k get pods -l app=guarded -o 'jsonpath={.items[0].metadata.name}')
+raw=$(real_kubectl) || raw=
+evict() { on n1 env KUBECONFIG="$KUBECONFIG" "$raw" create --raw "/api/v1/namespaces/default/pods/$victim/eviction" -f - <<<"{\"apiVersion\":\"policy/v1\",\"kind\":\"Eviction\",\"metadata\":{\"name\":\"$victim\"}$1}"; }
+if [ -n "$raw" ]; then
+  refuse "none may go" evict ""
+  says "violate the pod's disruption budget"
+  expect "one may" k patch poddisruptionbudget guarded --type=merge -p '{"spec":{"minAvailable":1}}'
+  wait_for 5 "one is allowed" is 1 poddisruptionbudget/guarded .status.disruptionsAllowed
+  expect "a rehearsal" evict ',"deleteOptions":{"dryRun":["All"]}'
+  same "changes nothing" "1 " "$(field poddisruptionbudget/guarded .status.disruptionsAllowed) $(field "pod/$victim" .metadata.deletionTimestamp)"
+  expect "it goes" evict ""
+fi
+expect "delete" k delete deployment,poddisruptionbudget guarded
+
 say "delete"
 expect "with their pods" k delete statefulset,daemonset,job,cronjob,replicationcontroller --all
 for app in db logger old; do wait_for 15 "pods of $app go" no_pods $app; done

@@ -105,23 +105,28 @@ void Prober::finish(uint64_t id, const Outcome& outcome) {
     auto it = probes_.find(id);
     if (it == probes_.end()) return;  // the container ended meanwhile
     Probe& p = it->second;
-    p.running = false;
     p.due = clock_.mono() + seconds(std::max<int64_t>(1, p.spec["periodSeconds"].int_or(10)));
     p.successes = outcome.good ? p.successes + 1 : 0;
     p.failures = outcome.good ? 0 : p.failures + 1;
     if (p.successes >= p.spec["successThreshold"].int_or(1) && p.told != 1) tell = p.told = 1;
     if (p.failures >= p.spec["failureThreshold"].int_or(3) && p.told != 0) tell = p.told = 0;
+    p.running = p.kind == ProbeKind::Startup && tell == 1;  // it never runs again
     target = p.target;
     kind = p.kind;
-    if (tell == 1 && kind == ProbeKind::Startup) {
-      for (auto& [other, q] : probes_)
-        if (q.target.pod_uid == target.pod_uid && q.target.container_id == target.container_id) q.waits_for_startup = false, q.due = clock_.mono();
-      probes_.erase(id);
-    }
     wake_.notify_all();
   }
   if (!outcome.good) failed_(target, kind, outcome.message);
   if (tell >= 0) changed_(target, kind, tell == 1);
+  if (tell == 1 && kind == ProbeKind::Startup) end_startup(id, target);
+}
+
+// Only after the startup was told may the container's other probes run: nobody hears of readiness before it.
+void Prober::end_startup(uint64_t id, const ProbeTarget& target) {
+  std::lock_guard lock(mutex_);
+  if (!probes_.erase(id)) return;  // the container ended meanwhile
+  for (auto& [other, q] : probes_)
+    if (q.target.pod_uid == target.pod_uid && q.target.container_id == target.container_id) q.waits_for_startup = false, q.due = clock_.mono();
+  wake_.notify_all();
 }
 
 Prober::Outcome Prober::run(const Probe& p) {

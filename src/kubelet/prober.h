@@ -57,6 +57,7 @@ class Prober {
   Outcome http(json::Value spec, const ProbeTarget& target, Duration timeout);
   Outcome tcp(json::Value spec, const ProbeTarget& target, Duration timeout);
   void finish(uint64_t id, const Outcome& outcome);
+  void end_startup(uint64_t id, const ProbeTarget& target);
 
   async::Loop& loop_;
   const Clock& clock_;

@@ -1,5 +1,6 @@
 // A persistent (copy-on-write) sorted map from key to object: a treap whose priorities are hashes of the keys. Copies are one
-// pointer, so a list or a continue token can pin a snapshot while writers go on. Insert and erase copy one path.
+// pointer, so a list or a continue token can pin a snapshot while writers go on. Insert and erase copy the nodes on their path that a
+// copy of the map shares, and change the others in place: the caller sees to it that nobody copies this map meanwhile.
 #pragma once
 #include <functional>
 #include <memory>
@@ -21,18 +22,16 @@ class ObjectMap {
 
  private:
   struct Node;
-  using Link = std::shared_ptr<const Node>;
+  using Link = std::shared_ptr<Node>;
   struct Node {
     ObjectPtr object;
-    uint64_t priority;
-    size_t size;
+    uint32_t priority, size;
     Link left, right;
   };
-  static Link make(ObjectPtr object, uint64_t priority, Link left, Link right);
-  static std::pair<Link, Link> split(const Link& n, std::string_view key);  // < key, >= key
-  static Link merge(const Link& a, const Link& b);
-  static Link put(const Link& n, const ObjectPtr& object, uint64_t priority);
-  static Link drop(const Link& n, std::string_view key);
+  static size_t size_of(const Link& n) { return n ? n->size : 0; }
+  static Node& own(Link& n);                                         // copied first where a copy of the map shares it
+  static std::pair<Link, Link> split(Link n, std::string_view key);  // < key, >= key
+  static Link merge(Link a, Link b);
   static bool walk(const Node* n, std::string_view from, const std::function<bool(const ObjectPtr&)>& fn);
   Link root_;
 };

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "base/yaml.h"
+#include "machinery/courier.h"
 #include "pki/jwt.h"
 
 namespace k8lite::embedded_manifests {
@@ -48,6 +49,8 @@ class Impl : public ApiServer {
     rest_.set_authenticator(&authenticator_);
   }
 
+  ~Impl() override { courier_->stop(); }
+
   Result<> bootstrap() override {
     authn::Identity admin{{"system:apiserver", {"system:masters"}}, {}, {}};
     auto client = this->client(admin, "k8lite");
@@ -71,7 +74,7 @@ class Impl : public ApiServer {
     return [this](net::Request& q, net::ResponseWriter& r) { return front_.handle(q, r); };
   }
   std::unique_ptr<machinery::Client> client(authn::Identity identity, std::string manager) override {
-    return make_local_client(loop_, rest_, *authorizer_, std::move(identity), std::move(manager));
+    return make_local_client(loop_, rest_, *authorizer_, courier_, std::move(identity), std::move(manager));
   }
   Rest& rest() override { return rest_; }
   void add_handler(Extra extra) override { front_.extra.push_back(std::move(extra)); }
@@ -147,6 +150,7 @@ class Impl : public ApiServer {
   }
 
   async::Loop& loop_;
+  const std::shared_ptr<machinery::Courier> courier_ = std::make_shared<machinery::Courier>();  // of all clients in process
   const ApiServerOptions options_;
   ResourceTypes types_;
   std::unique_ptr<authz::Authorizer> authorizer_;

@@ -176,7 +176,7 @@ void ObjectWatch::append_item(const store::Event& e, std::vector<WatchItem>& out
   using Type = machinery::WatchEvent::Type;
   bool now = e.type != store::Event::Type::Removed && matches(e.object->doc);
   bool before = e.previous ? matches(e.previous->doc) : e.type == store::Event::Type::Removed && matches(e.object->doc);
-  if (now) out.push_back({before ? Type::Modified : Type::Added, e.object, e.object->revision});
+  if (now) out.push_back({before ? Type::Modified : Type::Added, e.object, e.object->revision, before ? e.previous : nullptr});
   else if (before) {
     // The last state that matched, with the revision of the change that took it away.
     auto last = std::make_shared<store::Object>(e.previous ? *e.previous : *e.object);

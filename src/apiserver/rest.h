@@ -60,6 +60,7 @@ struct WatchItem {
   machinery::WatchEvent::Type type;
   store::ObjectPtr object;  // null for bookmarks
   int64_t revision = 0;
+  store::ObjectPtr previous = nullptr;  // Modified: what it was
 };
 // One watch with its selectors. poll() and on_ready() as those of store::Watch.
 class ObjectWatch {

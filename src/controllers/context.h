@@ -25,6 +25,13 @@ struct Context {
     if (!slot) slot = std::make_unique<machinery::Informer>(client, machinery::Path{group, "v1", plural, "", "", ""}, select);
     return *slot;
   }
+  // One that holds no more than what `keep` wants, unless somebody wants the whole resource anyway (and said so before).
+  machinery::Informer& some_of(const std::string& group, const std::string& plural, bool (*keep)(json::Value)) {
+    if (informers.contains(group + "/" + plural + "?")) return informer(group, plural);
+    auto& slot = informers[group + "/" + plural + "?kept"];
+    if (!slot) slot = std::make_unique<machinery::Informer>(client, machinery::Path{group, "v1", plural, "", "", ""}, machinery::ListOptions{.keep = keep});
+    return *slot;
+  }
 };
 
 // A controller over one queue.

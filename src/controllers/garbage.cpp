@@ -32,6 +32,12 @@ api::KindPtr builtin(const std::string& group, Value kind) {
   return nullptr;
 }
 
+// What the collector must hold: dependents, and owners that wait. That anything else went it is told.
+bool matters(Value object) {
+  Value metadata = object["metadata"];
+  return metadata["ownerReferences"] || metadata["finalizers"] || metadata["deletionTimestamp"];
+}
+
 bool is_deleted_in_foreground(const Doc& d) { return d.path("metadata.deletionTimestamp") && has_finalizer(d.root(), "foregroundDeletion"); }
 
 }  // namespace
@@ -39,9 +45,19 @@ bool is_deleted_in_foreground(const Doc& d) { return d.path("metadata.deletionTi
 GarbageCollector::GarbageCollector(Context& c) : Base(c, "generic-garbage-collector") {
   for (auto [group, plural] : kCollected) {
     auto row = api::find_builtin(group, "v1", plural);
-    resources_.push_back({std::string(group), std::string(plural), row->kind, row->namespaced, &c.informer(std::string(group), std::string(plural))});
+    resources_.push_back({std::string(group), std::string(plural), row->kind, row->namespaced, &c.some_of(std::string(group), std::string(plural), matters)});
   }
-  for (const Resource& r : resources_) r.informer->on_change([this, &r](const Doc& before, const Doc& after) { changed(r, before, after); });
+  for (const Resource& r : resources_) {
+    r.informer->on_change([this, &r](const Doc& before, const Doc& after) { changed(r, before, after); });
+    r.informer->on_relisted([this] { queue_all(); });
+  }
+}
+
+// Owners may have gone unseen.
+void GarbageCollector::queue_all() {
+  std::lock_guard lock(mutex_);
+  for (const auto& [owner, keys] : dependents_)
+    for (const auto& key : keys) queue_.add(key);
 }
 
 void GarbageCollector::changed(const Resource& r, const Doc& before, const Doc& after) {

@@ -26,6 +26,7 @@ class GarbageCollector : public Base {
   };
   void changed(const Resource& resource, const json::Doc& before, const json::Doc& after);
   void queue_owners(const json::Doc& object);
+  void queue_all();
   std::pair<const Resource*, json::Doc> look_up(const std::string& key) const;
   const Resource* resource_of(json::Value reference) const;
   Result<OwnerState> state_of(json::Value reference, const std::string& ns) const;

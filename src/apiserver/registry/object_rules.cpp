@@ -1,5 +1,7 @@
 #include "apiserver/registry/object_rules.h"
 
+#include <charconv>
+
 #include "base/strings.h"
 
 namespace k8lite::apiserver {
@@ -224,17 +226,29 @@ std::string served_lean(const json::Doc& doc, int64_t revision, const ObjectKind
   return out;
 }
 
-std::string served(const json::Doc& doc, int64_t revision, const ObjectKind& kind) {
+void append_served(std::string& out, const json::Doc& doc, int64_t revision, const ObjectKind& kind) {
   std::string_view bytes = doc.bytes();
-  std::string out;
-  out.reserve(bytes.size() + 128);
-  out.append("{\"kind\":").append(json::quoted(kind.kind)).append(",\"apiVersion\":").append(json::quoted(api_version(kind)));
+  out.append("{\"kind\":\"").append(kind.kind).append("\",\"apiVersion\":\"");
+  if (!kind.group.empty()) out.append(kind.group).append("/");
+  out.append(kind.version).append("\"");
   std::string_view metadata = doc["metadata"].raw();
-  if (metadata.size() < 2) return out.append("}");
+  if (metadata.size() < 2) {
+    out += '}';
+    return;
+  }
   size_t inside = static_cast<size_t>(metadata.data() - bytes.data()) + 1;
-  out.append(",").append(bytes.substr(1, inside - 1)).append("\"resourceVersion\":\"").append(std::to_string(revision)).append("\"");
+  char number[24];
+  size_t digits = static_cast<size_t>(std::to_chars(number, number + sizeof number, revision).ptr - number);
+  out.append(",").append(bytes.substr(1, inside - 1)).append("\"resourceVersion\":\"").append(number, digits).append("\"");
   if (metadata.size() > 2) out += ',';
-  return out.append(bytes.substr(inside));
+  out.append(bytes.substr(inside));
+}
+
+std::string served(const json::Doc& doc, int64_t revision, const ObjectKind& kind) {
+  std::string out;
+  out.reserve(doc.bytes().size() + 128);
+  append_served(out, doc, revision, kind);
+  return out;
 }
 
 }  // namespace k8lite::apiserver

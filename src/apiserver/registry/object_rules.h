@@ -55,6 +55,7 @@ bool is_finished(const json::Node& object);
 
 // The bytes a client gets: apiVersion and kind in front, metadata.resourceVersion put in.
 std::string served(const json::Doc& doc, int64_t revision, const ObjectKind& kind);
+void append_served(std::string& out, const json::Doc& doc, int64_t revision, const ObjectKind& kind);
 // The same without managedFields, for readers in process: an update that does not send them keeps them.
 std::string served_lean(const json::Doc& doc, int64_t revision, const ObjectKind& kind);
 

@@ -5,23 +5,8 @@
 #include <cstring>
 
 namespace k8lite::json {
-namespace {
 
-// Offset just past the string whose opening quote is at `i`.
-uint32_t skip_string(const std::string& b, uint32_t i) {
-  const char* p = b.data() + i + 1;
-  const char* end = b.data() + b.size();
-  for (;;) {
-    p = static_cast<const char*>(memchr(p, '"', static_cast<size_t>(end - p)));
-    if (!p) return static_cast<uint32_t>(b.size());
-    const char* q = p;
-    while (q[-1] == '\\') --q;
-    if (((p - q) & 1) == 0) return static_cast<uint32_t>(p + 1 - b.data());
-    ++p;
-  }
-}
-
-void append_utf8(std::string& out, uint32_t cp) {
+void detail::append_utf8(std::string& out, uint32_t cp) {
   if (cp < 0x80) {
     out += static_cast<char>(cp);
   } else if (cp < 0x800) {
@@ -36,6 +21,22 @@ void append_utf8(std::string& out, uint32_t cp) {
     out += static_cast<char>(0x80 | ((cp >> 12) & 0x3F));
     out += static_cast<char>(0x80 | ((cp >> 6) & 0x3F));
     out += static_cast<char>(0x80 | (cp & 0x3F));
+  }
+}
+
+namespace {
+
+// Offset just past the string whose opening quote is at `i`.
+uint32_t skip_string(const std::string& b, uint32_t i) {
+  const char* p = b.data() + i + 1;
+  const char* end = b.data() + b.size();
+  for (;;) {
+    p = static_cast<const char*>(memchr(p, '"', static_cast<size_t>(end - p)));
+    if (!p) return static_cast<uint32_t>(b.size());
+    const char* q = p;
+    while (q[-1] == '\\') --q;
+    if (((p - q) & 1) == 0) return static_cast<uint32_t>(p + 1 - b.data());
+    ++p;
   }
 }
 
@@ -58,7 +59,7 @@ std::string unescape(std::string_view s) {
       case 'u': {
         uint32_t cp = 0;
         if (i + 4 < s.size()) std::from_chars(s.data() + i + 1, s.data() + i + 5, cp, 16);
-        append_utf8(out, cp);
+        detail::append_utf8(out, cp);
         i += 4;
         break;
       }
@@ -189,7 +190,8 @@ std::string Value::Member::key() const { return unescape(raw_key); }
 Value Value::operator[](std::string_view key) const {
   for (const auto& m : members()) {
     if (m.raw_key == key) return m.value;
-    if (m.raw_key.find('\\') != m.raw_key.npos && m.key() == key) return m.value;
+    // Escaped, a key is longer than what it means.
+    if (m.raw_key.size() > key.size() && m.raw_key.find('\\') != m.raw_key.npos && m.key() == key) return m.value;
   }
   return {};
 }
@@ -317,7 +319,22 @@ Doc Doc::from_canonical(std::string bytes) {
   return d;
 }
 
-Doc Doc::from(const Node& node) { return from_canonical(node.dump()); }
+Doc Doc::from(const Node& node) {
+  // Written where there is room already, then copied to its size.
+  thread_local std::string text;
+  thread_local std::vector<detail::Container> index;
+  text.clear();
+  index.clear();
+  node.dump_to(text, &index);
+  auto data = std::make_shared<detail::DocData>();
+  data->bytes = std::string(text.data(), text.size());
+  data->index = std::vector<detail::Container>(index.begin(), index.end());
+  constexpr size_t kKept = 64 * 1024;
+  if (text.capacity() > kKept) text = {}, index = {};
+  Doc d;
+  d.data_ = std::move(data);
+  return d;
+}
 
 Result<Doc> Doc::parse(std::string_view text, ParseOptions options) {
   TRY(Node node, Node::parse(text, options));

@@ -29,6 +29,7 @@ struct DocData {
   std::string bytes;
   std::vector<Container> index;
 };
+void append_utf8(std::string& out, uint32_t code_point);
 }  // namespace detail
 
 // A view into a Doc; valid as long as a Doc (copy) holds the bytes. Cheap to copy.
@@ -166,20 +167,25 @@ class Node {
  public:
   using Member = std::pair<std::string, Node>;
 
-  Node() = default;  // null
+  Node() : int_(0) {}  // null
   Node(std::nullptr_t) {}
-  Node(bool b) : kind_(Kind::Bool) { num_.i = b; }
+  Node(bool b) : kind_(Kind::Bool), int_(b) {}
   Node(int v) : Node(static_cast<int64_t>(v)) {}
   Node(unsigned v) : Node(static_cast<int64_t>(v)) {}
-  Node(long v) : kind_(Kind::Number) { num_.i = v; }
+  Node(long v) : kind_(Kind::Number), int_(v) {}
   Node(long long v) : Node(static_cast<long>(v)) {}
   Node(unsigned long v) : Node(static_cast<long>(v)) {}
-  Node(double v) : kind_(Kind::Number), is_double_(true) { num_.d = v; }
+  Node(double v) : kind_(Kind::Number), is_double_(true), double_(v) {}
   Node(const char* s) : kind_(Kind::String), str_(s) {}
   Node(std::string s) : kind_(Kind::String), str_(std::move(s)) {}
   Node(std::string_view s) : kind_(Kind::String), str_(s) {}
-  static Node object() { Node n; n.kind_ = Kind::Object; return n; }
-  static Node array() { Node n; n.kind_ = Kind::Array; return n; }
+  Node(const Node& o);
+  Node(Node&& o) noexcept { take(o); }
+  Node& operator=(const Node& o);
+  Node& operator=(Node&& o) noexcept;
+  ~Node() { clear(); }
+  static Node object();
+  static Node array();
   // Node::obj({{"a", 1}, {"b", Node::arr({"x", "y"})}})
   static Node obj(std::initializer_list<std::pair<std::string_view, Node>> members);
   static Node arr(std::initializer_list<Node> items);
@@ -198,11 +204,11 @@ class Node {
   bool empty() const;  // missing, null, "", [] or {}
   size_t size() const;
 
-  const std::string& str() const { return str_; }  // text of a String, "" otherwise
+  const std::string& str() const;  // text of a String, "" otherwise
   std::string str_or(std::string_view otherwise) const { return is_string() ? str_ : std::string(otherwise); }
   int64_t int_or(int64_t otherwise) const;
   double double_or(double otherwise) const;
-  bool bool_or(bool otherwise) const { return is_bool() ? num_.i != 0 : otherwise; }
+  bool bool_or(bool otherwise) const { return is_bool() ? int_ != 0 : otherwise; }
 
   // Objects. operator[] turns null into an object and adds the member (null) where it is not there; the others never change anything.
   Node& operator[](std::string_view key);
@@ -213,31 +219,37 @@ class Node {
   const Node& path(std::string_view dotted) const;
   void set(std::string_view key, Node value) { (*this)[key] = std::move(value); }
   bool erase(std::string_view key);
-  std::vector<Member>& members() { return members_; }
-  const std::vector<Member>& members() const { return members_; }
+  std::vector<Member>& members();  // of anything but an object: none, and what is added is lost
+  const std::vector<Member>& members() const { return const_cast<Node*>(this)->members(); }
 
   // Arrays. append turns null into an array.
   Node& append(Node value);
-  std::vector<Node>& items() { return items_; }
-  const std::vector<Node>& items() const { return items_; }
+  std::vector<Node>& items();  // of anything but an array: none, and what is added is lost
+  const std::vector<Node>& items() const { return const_cast<Node*>(this)->items(); }
 
   // Same JSON value; the order of members does not matter, 1 and 1.0 are equal.
   bool operator==(const Node& o) const;
 
   std::string dump() const;                        // compact
   std::string dump_pretty(int indent = 4) const;   // as kubectl -o json prints
-  void dump_to(std::string& out) const;
+  void dump_to(std::string& out, std::vector<detail::Container>* index = nullptr) const;
 
  private:
-  friend struct NodeBuilder;
+  friend struct NodeParser;
   static const Node& missing();
+  void take(Node& o) noexcept;
+  void clear() noexcept;
 
   Kind kind_ = Kind::Null;
   bool is_double_ = false;
-  union { int64_t i; double d; } num_ = {0};
-  std::string str_;
-  std::vector<Node> items_;
-  std::vector<Member> members_;
+  // Which of these lives, kind_ says: the whole is 40 bytes.
+  union {
+    int64_t int_ = 0;
+    double double_;
+    std::string str_;
+    std::vector<Node> items_;
+    std::vector<Member> members_;
+  };
 };
 
 inline Node Doc::to_node() const { return root().to_node(); }

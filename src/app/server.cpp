@@ -165,7 +165,7 @@ class Server {
     net::HttpServerOptions http;
     if (!config_.bind_address.empty()) http.listen.address = config_.bind_address;
     http.listen.port = config_.https_listen_port;
-    TRY(http.listen.tls, net::make_tls_server({serving.certificate_pem, serving.key_pem, identity_.ca.certificate_pem}));
+    TRY(http.listen.tls, net::make_tls_server({serving.certificate_pem, serving.key_pem, identity_.ca.certificate_pem, true}));
     TRY(http_, net::serve_http(loop_, http, api_->handler()));
     front_ip_ = node_ip;
     return {};

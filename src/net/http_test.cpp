@@ -201,3 +201,27 @@ TEST_CASE("http: nonsense is refused and slow heads are cut off") {
   CHECK(w.raw("GET / HTTP/1.1\r\nX: " + std::string(70'000, 'a') + "\r\n\r\n").starts_with("HTTP/1.1 431"));
   CHECK(w.raw("GET / HTTP/1.1\r\nHost: a").empty());
 }
+
+TEST_CASE("http: a body that is too long is refused before it comes, one that does not come in time gets 504") {
+  HttpServerOptions options;
+  options.body_timeout = milliseconds(200);
+  World w(false, options);
+  CHECK(w.raw("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\n").starts_with("HTTP/1.1 413"));
+  std::string late = w.raw("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc");
+  CHECK(late.starts_with("HTTP/1.1 504"));
+  CHECK(late.find("request did not complete within the allotted timeout") != std::string::npos);
+  // The answer survives a peer that goes on sending.
+  CHECK(w.raw("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\n" + std::string(300'000, 'x')).starts_with("HTTP/1.1 413"));
+}
+
+TEST_CASE("http: a connection that asks for nothing is closed") {
+  HttpServerOptions options;
+  options.first_request_timeout = milliseconds(200);
+  World w(false, options);
+  auto stream = async::block_on(w.loop, dial(w.loop, "127.0.0.1", w.server->port(), nullptr, seconds(15))).value();
+  stream->set_timeout(seconds(15));
+  char buffer[16];
+  auto n = async::block_on(w.loop, stream->read_some(buffer));
+  bool closed = n.ok() && *n == 0;
+  CHECK(closed);
+}

@@ -101,6 +101,16 @@ class TcpStream : public Stream, public std::enable_shared_from_this<TcpStream> 
     co_return r.n;
   }
 
+  Task<Result<>> wait_readable() override {
+    if (closed_) co_return unavailable("read: connection closed");
+    auto self = shared_from_this();
+    auto cut = arm();
+    IoResult r = co_await io([&](auto done) { socket_.async_wait(Socket::wait_read, std::move(done)); });
+    if (disarm(cut)) co_return timed_out("read: no data in time");
+    if (r.ec) co_return io_error("read", r.ec);
+    co_return Result<>{};
+  }
+
   Task<Result<>> write_all(std::string_view data) override {
     if (closed_) co_return unavailable("write: connection closed");
     auto self = shared_from_this();

@@ -173,6 +173,7 @@ bool H2Connection::begin() {
 
 Task<void> H2Connection::run(std::shared_ptr<H2Connection> self) {
   self->server_->open.insert(self.get());
+  self->idle_since = now();
   self->idle_deadline_ = now() + self->options().first_request_timeout;
   self->arm(self->options().first_request_timeout);
   if (self->begin()) {
@@ -325,6 +326,7 @@ void H2Connection::open_stream(int32_t id) {
   nghttp2_extpri fair{NGHTTP2_EXTPRI_DEFAULT_URGENCY, 1};  // streams take turns, whatever they ask for
   nghttp2_session_change_extpri_stream_priority(session_, id, &fair, 1);
   streams_[id] = std::move(s);
+  idle_since = Duration{0};
 }
 
 void H2Connection::header(H2Stream& s, std::string_view name, std::string_view value) {
@@ -361,7 +363,8 @@ void H2Connection::close_stream(H2Stream& s) {
       if (auto stream = weak.lock(); stream && stream->gone) stream->gone();
     });
   if (streams_.empty()) {
-    idle_deadline_ = now() + options().idle_timeout;
+    idle_since = now();
+    idle_deadline_ = idle_since + options().idle_timeout;
     if (!over_) arm(options().idle_timeout);
   }
 }

@@ -292,6 +292,7 @@ Task<bool> Connection::read_head() {
   parser_ = MessageParser::create(MessageParser::Kind::Request, server_->options.max_header_bytes);
   bool begun = !pending_.empty(), hungry = pending_.empty();
   const HttpServerOptions& o = server_->options;
+  idle_since = system_clock().mono();  // also while a head comes: it is not worth more than a newcomer
   watchdog_->limit(begun ? o.header_timeout : first_ ? o.first_request_timeout : o.idle_timeout);
   while (!parser_->header_done()) {
     if (hungry) {
@@ -329,6 +330,7 @@ Task<void> Connection::refuse(Status status) {
 // Returns whether the connection can take another request.
 Task<bool> Connection::serve_one() {
   if (!co_await read_head()) co_return false;
+  idle_since = Duration{0};
   stalled_ = false;
   body_deadline_ = Duration{0};
   ServerRequest request(*this);
@@ -371,6 +373,15 @@ class Server : public HttpServer {
 
 }  // namespace
 
+void ServerState::make_room() {
+  OpenConnection* oldest = nullptr;
+  for (OpenConnection* c : open)
+    if (c->idle_since != Duration{0} && (!oldest || c->idle_since < oldest->idle_since)) oldest = c;
+  if (!oldest) return;
+  oldest->idle_since = Duration{0};  // not twice
+  oldest->stop();
+}
+
 Status body_too_large(size_t limit) { return Status(Reason::RequestEntityTooLarge, "Request entity too large: limit is " + std::to_string(limit)); }
 
 Result<> check_length(const Headers& headers, size_t limit) {
@@ -381,6 +392,9 @@ Result<> check_length(const Headers& headers, size_t limit) {
 
 Result<std::unique_ptr<HttpServer>> serve_http(async::Loop& loop, HttpServerOptions options, Handler handler) {
   auto state = std::shared_ptr<ServerState>(new ServerState{loop, options, std::move(handler), {}, false});
+  options.listen.make_room = [weak = std::weak_ptr<ServerState>(state)] {
+    if (auto s = weak.lock()) s->make_room();
+  };
   TRY(auto listener, listen(loop, options.listen, [state](StreamPtr stream) {
         if (state->stopped) return stream->close();
         if (stream->peer().http2) return async::spawn(state->loop, serve_http2(state, std::move(stream)));

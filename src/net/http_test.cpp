@@ -225,3 +225,33 @@ TEST_CASE("http: a connection that asks for nothing is closed") {
   bool closed = n.ok() && *n == 0;
   CHECK(closed);
 }
+
+TEST_CASE("http: a full server lets a newcomer in at the cost of who was idle for longest, and waits where nobody is") {
+  HttpServerOptions options;
+  options.listen.max_connections = 3;
+  World w(false, options);
+  auto open = [&w](std::string request) {
+    auto stream = async::block_on(w.loop, dial(w.loop, "127.0.0.1", w.server->port(), nullptr, seconds(15))).value();
+    stream->set_timeout(seconds(15));
+    REQUIRE(async::block_on(w.loop, stream->write_all(request + " HTTP/1.1\r\nHost: a\r\n\r\n")).ok());
+    return stream;
+  };
+  auto answer = [&w](const StreamPtr& stream) {
+    char buffer[4096];
+    auto n = async::block_on(w.loop, stream->read_some(buffer));
+    return n.ok() ? std::string(buffer, *n) : "";
+  };
+  auto idle = open("GET /nowhere");
+  CHECK(answer(idle).find("404") != std::string::npos);
+  std::vector<StreamPtr> busy;
+  for (int i = 0; i < 3; ++i) {
+    busy.push_back(open("GET /forever"));
+    CHECK(answer(busy.back()).find("200") != std::string::npos);
+  }
+  CHECK(answer(idle).empty());  // closed for the third
+  auto waits = open("GET /nowhere");
+  busy.front()->close();
+  CHECK(answer(waits).find("404") != std::string::npos);
+  waits->close();
+  for (auto& s : busy) s->close();
+}

@@ -11,7 +11,8 @@ namespace k8lite::net {
 class OpenConnection {
  public:
   virtual ~OpenConnection() = default;
-  virtual void stop() = 0;  // the server ends: say so to the peer where the protocol can, then close
+  virtual void stop() = 0;  // say goodbye to the peer where the protocol can, then close
+  Duration idle_since{0};   // 0: a request is being served
 };
 
 struct ServerState {
@@ -20,6 +21,8 @@ struct ServerState {
   Handler handler;
   std::unordered_set<OpenConnection*> open;
   bool stopped = false;
+
+  void make_room();  // ends the connection that has been idle for longest, if any is
 };
 
 constexpr std::string_view kBodyTooSlow = "request did not complete within the allotted timeout";

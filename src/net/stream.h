@@ -79,13 +79,15 @@ Result<> replace_certificates(TlsServerContext& context, const TlsServerConfig& 
 // Connects to a name or address (c-ares; no NSS). `tls` null: plain TCP. `unix:/path` hosts are Unix sockets.
 Task<Result<StreamPtr>> dial(async::Loop& loop, std::string host, int port, std::shared_ptr<TlsClientContext> tls, Duration timeout);
 
-// Listens; each accepted (and handshaken) stream goes to `on_stream` on the loop. Bounded: at most `max_connections` at once.
+// Listens; each accepted (and handshaken) stream goes to `on_stream` on the loop. At most `max_connections` are open at once: then the
+// kernel's queue holds the next ones until one has ended.
 struct ListenOptions {
   std::string address = "::";  // numeric; "::" also takes IPv4
   int port = 0;                // 0: any free one, see Listener::port()
   std::shared_ptr<TlsServerContext> tls;
   size_t max_connections = 4096;
   Duration handshake_timeout = seconds(10);
+  std::function<void()> make_room;  // called on the loop when there are that many: whose connection is idle may close it
 };
 class Listener {
  public:

@@ -101,6 +101,18 @@ expect "the log of the run before" k logs crashes -p
 says try
 wait_for 5 "the event" describe_says crashes BackOff "Back-off restarting failed container"
 
+say "a container reads its own limits below /sys/fs/cgroup, and cannot change them"
+busybox_pod limited 'cd /sys/fs/cgroup; cat memory.max memory/memory.limit_in_bytes 2>/dev/null; ls */cgroup.procs cgroup.procs 2>/dev/null | wc -l; echo 1 >memory.max; echo 1 >memory/memory.limit_in_bytes; touch x; sleep 100' '' |
+  sed 's/^    image:/    resources: {limits: {memory: 64Mi}}\n&/' >"$E2E_DIR/limited.yaml"
+expect "create" k apply -f "$E2E_DIR/limited.yaml"
+sed -e 's/name: limited/name: onhost/' -e 's/^spec:/&\n  hostNetwork: true/' "$E2E_DIR/limited.yaml" >"$E2E_DIR/onhost.yaml"
+expect "create" k apply -f "$E2E_DIR/onhost.yaml"
+for pod in limited onhost; do
+  wait_for 10 "Running" phase $pod Running
+  wait_for 10 "its limit" logs_say $pod 67108864
+  wait_for 10 "a refusal" logs_say $pod 'touch: x: Read-only file system'
+done
+
 say "noimage"
 wait_for 20 "reason" is_one_of pod/noimage '.status.containerStatuses[0].state.waiting.reason' ErrImagePull ImagePullBackOff
 wait_for 5 "the event" describe_says noimage Failed 'no.such.invalid/thing:1'

@@ -16,6 +16,7 @@
 #include "config/kubeconfig.h"
 #include "config/settings.h"
 #include "controllers/controllers.h"
+#include "os/descriptors.h"
 #include "os/files.h"
 #include "scheduler/scheduler.h"
 
@@ -165,7 +166,8 @@ class Server {
     net::HttpServerOptions http;
     if (!config_.bind_address.empty()) http.listen.address = config_.bind_address;
     http.listen.port = config_.https_listen_port;
-    TRY(http.listen.tls, net::make_tls_server({serving.certificate_pem, serving.key_pem, identity_.ca.certificate_pem}));
+    http.listen.max_connections = std::min<size_t>(4096, os::raise_descriptor_limit() / 2);  // the other half is for the store, the pods and their logs
+    TRY(http.listen.tls, net::make_tls_server({serving.certificate_pem, serving.key_pem, identity_.ca.certificate_pem, true}));
     TRY(http_, net::serve_http(loop_, http, api_->handler()));
     front_ip_ = node_ip;
     return {};

@@ -111,6 +111,10 @@ class PrefixedStream : public Stream {
     }
     co_return co_await stream_->read_some(buffer);
   }
+  Task<Result<>> wait_readable() override {
+    if (at_ < prefix_.size()) co_return Result<>{};
+    co_return co_await stream_->wait_readable();
+  }
   Task<Result<>> write_all(std::string_view data) override { return stream_->write_all(data); }
   void shutdown_write() override { stream_->shutdown_write(); }
   void close() override { stream_->close(); }

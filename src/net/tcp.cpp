@@ -101,6 +101,16 @@ class TcpStream : public Stream, public std::enable_shared_from_this<TcpStream> 
     co_return r.n;
   }
 
+  Task<Result<>> wait_readable() override {
+    if (closed_) co_return unavailable("read: connection closed");
+    auto self = shared_from_this();
+    auto cut = arm();
+    IoResult r = co_await io([&](auto done) { socket_.async_wait(Socket::wait_read, std::move(done)); });
+    if (disarm(cut)) co_return timed_out("read: no data in time");
+    if (r.ec) co_return io_error("read", r.ec);
+    co_return Result<>{};
+  }
+
   Task<Result<>> write_all(std::string_view data) override {
     if (closed_) co_return unavailable("write: connection closed");
     auto self = shared_from_this();
@@ -230,21 +240,39 @@ struct ListenState : std::enable_shared_from_this<ListenState> {
   std::function<void(StreamPtr)> on_stream;
   Acceptor acceptor;
   std::atomic<bool> closed{false};
-  std::shared_ptr<std::atomic<size_t>> open = std::make_shared<std::atomic<size_t>>(0);
+  std::atomic<size_t> open{0};
+  std::atomic<bool> paused{false};  // as many connections as allowed are open
+  Duration complained{0};
 
   void accept_next() {
+    if (closed) return;
+    if (open >= options.max_connections) {
+      // The kernel keeps who comes now waiting, until somebody leaves or is made to.
+      paused = true;
+      if (options.make_room) options.make_room();
+      if (open >= options.max_connections || !paused.exchange(false)) return;  // left() goes on, or has begun to
+    }
     acceptor.async_accept([self = shared_from_this()](const error_code& ec, asio::ip::tcp::socket socket) {
       if (self->closed) return;
-      if (ec) {  // out of descriptors, most likely: try again when some may have been freed
-        log_warn("accept failed", {{"error", ec.message()}});
-        self->loop.after(milliseconds(100), [self] {
-          if (!self->closed) self->accept_next();
-        });
-        return;
+      if (!ec) {
+        async::spawn(self->loop, greet(self, std::make_shared<asio::ip::tcp::socket>(std::move(socket))));
+        return self->accept_next();
       }
-      if (*self->open < self->options.max_connections) async::spawn(self->loop, greet(self, std::make_shared<asio::ip::tcp::socket>(std::move(socket))));
-      self->accept_next();
+      self->complain(ec.message());  // out of descriptors, most likely: try again when some may have been freed
+      if (self->options.make_room) self->options.make_room();
+      self->loop.after(milliseconds(100), [self] { self->accept_next(); });
     });
+  }
+  void complain(const std::string& error) {
+    Duration now = system_clock().mono();
+    if (complained != Duration{0} && now - complained < seconds(10)) return;
+    complained = now;
+    log_warn("accept failed", {{"error", error}});
+  }
+  // A connection has ended (on any thread).
+  void left() {
+    --open;
+    if (paused.exchange(false)) loop.post([self = shared_from_this()] { self->accept_next(); });
   }
 
   // Handshakes one connection and hands it over; its slot is freed when the last holder lets the stream go.
@@ -253,12 +281,11 @@ struct ListenState : std::enable_shared_from_this<ListenState> {
     auto remote = socket->remote_endpoint(ec);
     if (ec) co_return;
     Peer peer = peer_of(remote);
-    auto counter = self->open;
-    ++*counter;
+    ++self->open;
     auto* raw = new TcpStream(self->loop, Socket(std::move(*socket)), peer);
-    StreamPtr stream(std::shared_ptr<TcpStream>(raw, [counter](TcpStream* s) {
-      --*counter;
+    StreamPtr stream(std::shared_ptr<TcpStream>(raw, [self](TcpStream* s) {
       delete s;
+      self->left();
     }));
     if (self->options.tls) {
       stream->set_timeout(self->options.handshake_timeout);

@@ -4,6 +4,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
+#include <cstring>
 #include <mutex>
 
 #include "net/stream.h"
@@ -72,10 +73,13 @@ Result<> trust(SSL_CTX* ctx, const std::string& ca_pem, bool name_them) {
 // Whether the chain is good is read after the handshake: a client with a bad certificate gets an answer (401), not a cut line.
 int accept_any(int, X509_STORE_CTX*) { return 1; }
 
-int choose_http1(SSL*, const unsigned char** out, unsigned char* out_len, const unsigned char* in, unsigned int in_len, void*) {
-  static const unsigned char kHttp1[] = "\x08http/1.1";
-  if (SSL_select_next_proto(const_cast<unsigned char**>(out), out_len, kHttp1, sizeof kHttp1 - 1, in, in_len) == OPENSSL_NPN_NEGOTIATED)
-    return SSL_TLSEXT_ERR_OK;
+// What the server can speak, best first (RFC 7301); `names` is one of the two below.
+constexpr unsigned char kHttp1[] = "\x08http/1.1", kHttp2[] = "\x02h2\x08http/1.1";
+
+int choose_protocol(SSL*, const unsigned char** out, unsigned char* out_len, const unsigned char* in, unsigned int in_len, void* names) {
+  auto* mine = static_cast<const unsigned char*>(names);
+  auto size = static_cast<unsigned>(strlen(static_cast<const char*>(names)));
+  if (SSL_select_next_proto(const_cast<unsigned char**>(out), out_len, mine, size, in, in_len) == OPENSSL_NPN_NEGOTIATED) return SSL_TLSEXT_ERR_OK;
   return SSL_TLSEXT_ERR_NOACK;
 }
 
@@ -136,7 +140,7 @@ Result<> replace_certificates(TlsServerContext& context, const TlsServerConfig& 
   // Tickets of a process that was restarted would be refused anyway; without them a handshake writes less.
   SSL_CTX_set_num_tickets(ctx.get(), 0);
   SSL_CTX_set_session_cache_mode(ctx.get(), SSL_SESS_CACHE_OFF);
-  SSL_CTX_set_alpn_select_cb(ctx.get(), choose_http1, nullptr);
+  SSL_CTX_set_alpn_select_cb(ctx.get(), choose_protocol, const_cast<unsigned char*>(config.http2 ? kHttp2 : kHttp1));
   context.replace(std::move(ctx));
   return {};
 }
@@ -162,8 +166,8 @@ Result<std::shared_ptr<TlsClientContext>> make_tls_client(const TlsClientConfig&
   }
   if (!config.certificate_pem.empty()) TRY_OK(use_key_pair(ctx, config.certificate_pem, config.key_pem));
   SSL_CTX_set_verify(ctx, context->verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, nullptr);
-  static const unsigned char kHttp1[] = "\x08http/1.1";
-  SSL_CTX_set_alpn_protos(ctx, kHttp1, sizeof kHttp1 - 1);
+  if (config.http2) SSL_CTX_set_alpn_protos(ctx, kHttp2, sizeof kHttp2 - 1);
+  else SSL_CTX_set_alpn_protos(ctx, kHttp1, sizeof kHttp1 - 1);
   return context;
 }
 
@@ -230,6 +234,12 @@ class TlsStream : public Stream, public std::enable_shared_from_this<TlsStream> 
     co_return Result<>{};
   }
 
+  Task<Result<>> wait_readable() override {
+    auto self = shared_from_this();
+    if (SSL_has_pending(ssl_.get()) || BIO_ctrl_pending(in_)) co_return Result<>{};
+    co_return co_await raw_->wait_readable();
+  }
+
   void shutdown_write() override {
     if (SSL_in_init(ssl_.get())) return;
     SSL_shutdown(ssl_.get());
@@ -269,10 +279,11 @@ class TlsStream : public Stream, public std::enable_shared_from_this<TlsStream> 
   }
 
   Task<Result<bool>> fill() {
-    if (!buffer_) buffer_ = std::make_unique<char[]>(kRecordBytes);
-    CO_TRY(size_t n, co_await raw_->read_some({buffer_.get(), kRecordBytes}));
+    CO_TRY_OK(co_await raw_->wait_readable());  // an idle connection holds no buffer
+    auto buffer = std::make_unique_for_overwrite<char[]>(kRecordBytes);
+    CO_TRY(size_t n, co_await raw_->read_some({buffer.get(), kRecordBytes}));
     if (n == 0) co_return false;
-    BIO_write(in_, buffer_.get(), static_cast<int>(n));
+    BIO_write(in_, buffer.get(), static_cast<int>(n));
     co_return true;
   }
 
@@ -283,10 +294,16 @@ class TlsStream : public Stream, public std::enable_shared_from_this<TlsStream> 
   Peer peer_;
   async::Executor* executor_ = nullptr;
   bool writing_ = false;
-  std::unique_ptr<char[]> buffer_;
 };
 
 bool is_address(const std::string& host) { return host.find(':') != std::string::npos || host.find_first_not_of("0123456789.") == std::string::npos; }
+
+void read_protocol(TlsStream& stream) {
+  const unsigned char* name = nullptr;
+  unsigned size = 0;
+  SSL_get0_alpn_selected(stream.ssl(), &name, &size);
+  stream.mutable_peer().http2 = std::string_view(reinterpret_cast<const char*>(name), size) == "h2";
+}
 
 void read_peer_certificate(TlsStream& stream) {
   X509Ptr certificate(SSL_get1_peer_certificate(stream.ssl()));
@@ -317,6 +334,7 @@ Task<Result<StreamPtr>> tls_handshake_client(StreamPtr raw, std::shared_ptr<TlsC
     if (context->verify) SSL_set1_host(stream->ssl(), name.c_str());
   }
   CO_TRY_OK(co_await stream->handshake("TLS handshake with " + host));
+  read_protocol(*stream);
   co_return StreamPtr(stream);
 }
 
@@ -327,6 +345,7 @@ Task<Result<StreamPtr>> tls_handshake_server(StreamPtr raw, std::shared_ptr<TlsS
   SSL_set_accept_state(stream->ssl());
   CO_TRY_OK(co_await stream->handshake("TLS handshake"));
   read_peer_certificate(*stream);
+  read_protocol(*stream);
   co_return StreamPtr(stream);
 }
 

@@ -277,9 +277,10 @@ async::Task<Result<Answer>> Rest::create_object(Target t, Node body, WriteParams
   co_return Answer{t.type, *r, {}, true};
 }
 
-async::Task<Result<Answer>> Rest::change(Target t, WriteParams p, std::function<Result<Node>(Node current)> make) {
+async::Task<Result<Answer>> Rest::change(Target t, WriteParams p, std::function<Result<Node>(Node current)> make, bool from_current) {
   RegistryOptions options = options_for(t, p, false);
-  Registry::Change change = [t, make](const store::Object& current) -> Result<Node> {
+  Registry::Change change = [t, make = std::move(make), from_current](const store::Object& current) -> Result<Node> {
+    if (!from_current) return make({});
     Node node = Node::obj({{"kind", t.type->row->kind}, {"apiVersion", api_version(t.type->object)}}), stored = current.doc.to_node();
     for (auto& m : stored.members()) node.members().push_back(std::move(m));
     node["metadata"].set("resourceVersion", std::to_string(current.revision));
@@ -321,7 +322,8 @@ async::Task<Result<Answer>> Rest::update(Target t, Node body, WriteParams p) {
       return current;
     });
   }
-  co_return co_await change(t, p, [body](Node) -> Result<Node> { return body; });
+  auto wanted = std::make_shared<const Node>(std::move(body));
+  co_return co_await change(t, p, [wanted](Node) -> Result<Node> { return *wanted; }, false);
 }
 
 async::Task<Result<Answer>> Rest::patch(Target t, machinery::PatchType type, Node patch, WriteParams p) {

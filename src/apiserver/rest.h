@@ -108,7 +108,7 @@ class Rest {
   Result<> decode(const Target& target, json::Node& body, const WriteParams& params, const api::schema::Type* type) const;
   RegistryOptions options_for(const Target& target, const WriteParams& params, bool create);
   async::Task<Result<Answer>> create_object(Target target, json::Node body, WriteParams params);
-  async::Task<Result<Answer>> change(Target target, WriteParams params, std::function<Result<json::Node>(json::Node current)> make);
+  async::Task<Result<Answer>> change(Target target, WriteParams params, std::function<Result<json::Node>(json::Node current)> make, bool from_current = true);
   Result<> check_escalation(const Target& target, const json::Node& object, const json::Doc* old, const WriteParams& params) const;
   void settle_service(const Target& target, const std::string& name);
   // apply.cpp

@@ -173,6 +173,9 @@ Result<DeletePlan> plan_delete(const json::Doc& old, int64_t old_revision, const
     return bad_request("propagationPolicy: invalid value \"" + request.propagation + "\": must be Background, Foreground or Orphan");
   if (request.grace_seconds && *request.grace_seconds < 0) return bad_request("gracePeriodSeconds: must be at least 0");
   TRY_OK(check_preconditions(meta, old_revision, kind, request.uid, request.resource_version));
+  // Most of what is deleted has nothing to wait for.
+  bool waits = request.propagation == "Foreground" || request.propagation == "Orphan" || meta["finalizers"] || meta["deletionTimestamp"] || old.path("spec.finalizers");
+  if (!waits && request.grace_seconds.value_or(default_grace) == 0) return DeletePlan{DeletePlan::Step::Remove, {}};
 
   Node object = old.to_node();
   Node& metadata = object["metadata"];

@@ -144,26 +144,35 @@ std::string_view status_text(int status) {
   return {text.data(), text.size()};
 }
 
-std::string response_head(int status, const Headers& headers) {
-  std::string out = "HTTP/1.1 " + std::to_string(status) + " ";
-  out += status_text(status);
-  out += "\r\n";
+void append_response_head(std::string& out, int status, const Headers& headers) {
+  out.append("HTTP/1.1 ").append(std::to_string(status)).append(" ").append(status_text(status)).append("\r\n");
   for (const auto& [name, value] : headers.rows()) {
-    out += name;
-    out += ": ";
-    for (char c : value) out += (c == '\r' || c == '\n' || c == '\0') ? ' ' : c;  // a value can never start a line of its own
+    out.append(name).append(": ");
+    // A value can never start a line of its own.
+    if (value.find_first_of(std::string_view("\r\n\0", 3)) == value.npos) out += value;
+    else
+      for (char c : value) out += (c == '\r' || c == '\n' || c == '\0') ? ' ' : c;
     out += "\r\n";
   }
   out += "\r\n";
+}
+
+std::string response_head(int status, const Headers& headers) {
+  std::string out;
+  append_response_head(out, status, headers);
   return out;
 }
 
-std::string chunk(std::string_view data) {
+void append_chunk(std::string& out, std::string_view data) {
   char size[24];
   int n = std::snprintf(size, sizeof size, "%zx\r\n", data.size());
-  std::string out;
-  out.reserve(data.size() + static_cast<size_t>(n) + 2);
+  out.reserve(out.size() + data.size() + static_cast<size_t>(n) + 2);
   out.append(size, static_cast<size_t>(n)).append(data).append("\r\n");
+}
+
+std::string chunk(std::string_view data) {
+  std::string out;
+  append_chunk(out, data);
   return out;
 }
 

@@ -1,6 +1,7 @@
 // Buffers that go from hand to hand on one thread: who has bytes on their way holds one for as long as that takes, an idle connection
 // holds none, and nothing is asked of malloc for each message.
 #pragma once
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -34,6 +35,34 @@ class SpareBuffer {
     thread_local std::vector<std::string> all;
     return all;
   }
+};
+
+// The same for reading: 16 KiB, whatever they hold.
+class SpareBlock {
+ public:
+  static constexpr size_t kBytes = 16 * 1024;
+  SpareBlock() {
+    auto& all = spares();
+    if (all.empty()) {
+      bytes_ = std::make_unique_for_overwrite<char[]>(kBytes);
+    } else {
+      bytes_ = std::move(all.back());
+      all.pop_back();
+    }
+  }
+  ~SpareBlock() {
+    constexpr size_t kSpares = 8;
+    if (spares().size() < kSpares) spares().push_back(std::move(bytes_));
+  }
+  SpareBlock(const SpareBlock&) = delete;
+  char* get() const { return bytes_.get(); }
+
+ private:
+  static std::vector<std::unique_ptr<char[]>>& spares() {
+    thread_local std::vector<std::unique_ptr<char[]>> all;
+    return all;
+  }
+  std::unique_ptr<char[]> bytes_;
 };
 
 }  // namespace k8lite::net

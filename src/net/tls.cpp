@@ -302,8 +302,8 @@ class TlsStream : public Stream, public std::enable_shared_from_this<TlsStream> 
 
   Task<Result<bool>> fill() {
     CO_TRY_OK(co_await raw_->wait_readable());  // an idle connection holds no buffer
-    auto buffer = std::make_unique_for_overwrite<char[]>(kRecordBytes);
-    CO_TRY(size_t n, co_await raw_->read_some({buffer.get(), kRecordBytes}));
+    SpareBlock buffer;
+    CO_TRY(size_t n, co_await raw_->read_some({buffer.get(), SpareBlock::kBytes}));
     if (n == 0) co_return false;
     BIO_write(in_, buffer.get(), static_cast<int>(n));
     co_return true;

@@ -69,34 +69,47 @@ std::string unescape(std::string_view s) {
   return out;
 }
 
-// Builds the container index of canonical bytes in one pass.
-void build_index(detail::DocData& d) {
+// The container index of canonical bytes, in one pass.
+void build_index(const std::string& b, std::vector<detail::Container>& index) {
   std::vector<uint32_t> open;
-  const std::string& b = d.bytes;
   for (uint32_t i = 0; i < b.size();) {
     switch (b[i]) {
       case '"': i = skip_string(b, i); break;
       case '{':
       case '[':
-        open.push_back(static_cast<uint32_t>(d.index.size()));
-        d.index.push_back({});
+        open.push_back(static_cast<uint32_t>(index.size()));
+        index.push_back({});
         ++i;
         break;
       case '}':
       case ']':
         ++i;
         if (!open.empty()) {
-          d.index[open.back()] = {i, static_cast<uint32_t>(d.index.size()) - open.back() - 1};
+          index[open.back()] = {i, static_cast<uint32_t>(index.size()) - open.back() - 1};
           open.pop_back();
         }
         break;
       default: ++i;
     }
   }
-  d.index.shrink_to_fit();
 }
 
 }  // namespace
+
+detail::DocData* detail::DocData::create(std::string bytes, const std::vector<Container>& index) {
+  void* memory = ::operator new(sizeof(DocData) + index.size() * sizeof(Container));
+  auto* data = new (memory) DocData;
+  data->bytes = std::move(bytes);
+  data->containers = static_cast<uint32_t>(index.size());
+  if (!index.empty()) memcpy(data->index, index.data(), index.size() * sizeof(Container));
+  return data;
+}
+
+void detail::DocData::let_go() noexcept {
+  if (holders.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  this->~DocData();
+  ::operator delete(this);
+}
 
 Kind Value::kind() const {
   if (!data_) return Kind::Missing;
@@ -298,7 +311,7 @@ Node Value::to_node() const {
   return {};
 }
 
-Value Doc::root() const { return data_ ? Value(data_.get(), 0, 0) : Value(); }
+Value Doc::root() const { return data_ ? Value(data_, 0, 0) : Value(); }
 
 const std::string& Doc::bytes() const {
   static const std::string none;
@@ -306,16 +319,21 @@ const std::string& Doc::bytes() const {
 }
 
 size_t Doc::memory() const {
-  return data_ ? sizeof(*data_) + data_->bytes.capacity() + data_->index.capacity() * sizeof(detail::Container) : 0;
+  return data_ ? sizeof(*data_) + data_->bytes.capacity() + data_->containers * sizeof(detail::Container) : 0;
+}
+
+namespace {
+constexpr size_t kKeptRoom = 64 * 1024;  // of what is reused from one document to the next
 }
 
 Doc Doc::from_canonical(std::string bytes) {
-  auto data = std::make_shared<detail::DocData>();
-  data->bytes = std::move(bytes);
-  data->bytes.shrink_to_fit();
-  build_index(*data);
+  thread_local std::vector<detail::Container> index;
+  index.clear();
+  bytes.shrink_to_fit();
+  build_index(bytes, index);
   Doc d;
-  d.data_ = std::move(data);
+  d.data_ = detail::DocData::create(std::move(bytes), index);
+  if (index.capacity() * sizeof(detail::Container) > kKeptRoom) index = {};
   return d;
 }
 
@@ -326,13 +344,9 @@ Doc Doc::from(const Node& node) {
   text.clear();
   index.clear();
   node.dump_to(text, &index);
-  auto data = std::make_shared<detail::DocData>();
-  data->bytes = std::string(text.data(), text.size());
-  data->index = std::vector<detail::Container>(index.begin(), index.end());
-  constexpr size_t kKept = 64 * 1024;
-  if (text.capacity() > kKept) text = {}, index = {};
   Doc d;
-  d.data_ = std::move(data);
+  d.data_ = detail::DocData::create(std::string(text.data(), text.size()), index);
+  if (text.capacity() > kKeptRoom) text = {}, index = {};
   return d;
 }
 

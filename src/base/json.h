@@ -3,6 +3,7 @@
 // a read-only view into a Doc. `Node` is a mutable tree for the few places that build or change an object.
 // Nothing here throws, and a missing field reads as a missing Value, so views chain: doc["spec"]["replicas"].int_or(1).
 #pragma once
+#include <atomic>
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
@@ -25,9 +26,14 @@ struct Container {
   uint32_t end;     // offset just past its closing bracket
   uint32_t nested;  // containers inside it
 };
+// One piece of memory holds the counter, the bytes' string and the index: stored objects are many.
 struct DocData {
   std::string bytes;
-  std::vector<Container> index;
+  std::atomic<uint32_t> holders{1};
+  uint32_t containers = 0;
+  Container index[];  // `containers` of them
+  static DocData* create(std::string bytes, const std::vector<Container>& index);
+  void let_go() noexcept;
 };
 void append_utf8(std::string& out, uint32_t code_point);
 }  // namespace detail
@@ -142,6 +148,17 @@ struct ParseOptions {
 class Doc {
  public:
   Doc() = default;
+  Doc(const Doc& o) noexcept : data_(o.data_) {
+    if (data_) data_->holders.fetch_add(1, std::memory_order_relaxed);
+  }
+  Doc(Doc&& o) noexcept : data_(std::exchange(o.data_, nullptr)) {}
+  Doc& operator=(Doc o) noexcept {
+    std::swap(data_, o.data_);
+    return *this;
+  }
+  ~Doc() {
+    if (data_) data_->let_go();
+  }
   // Errors are BadRequest with the byte offset. Accepts any valid UTF-8 JSON text; keeps members in order.
   static Result<Doc> parse(std::string_view text, ParseOptions options = {});
   static Doc from(const Node& node);
@@ -159,7 +176,7 @@ class Doc {
   bool operator==(const Doc& o) const { return same(o) || bytes() == o.bytes(); }
 
  private:
-  std::shared_ptr<const detail::DocData> data_;
+  detail::DocData* data_ = nullptr;  // never changed once it is made
 };
 
 // Mutable JSON value. Objects keep the order of insertion; a Missing node is what find() and get() return for nothing.

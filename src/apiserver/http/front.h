@@ -6,6 +6,7 @@
 
 #include "apiserver/api_server.h"
 #include "apiserver/http/discovery.h"
+#include "apiserver/http/in_flight.h"
 #include "apiserver/http/negotiate.h"
 
 namespace k8lite::apiserver {
@@ -55,6 +56,7 @@ class Front {
   std::map<std::string, Document> openapi_;
   std::map<std::pair<std::string, int>, uint64_t> requests_;  // verb and code; loop thread only
   uint64_t watches_ = 0;
+  InFlight in_flight_;
 };
 
 }  // namespace k8lite::apiserver

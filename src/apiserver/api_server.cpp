@@ -2,6 +2,7 @@
 #include "apiserver/api_server.h"
 
 #include "apiserver/authz/defaults.h"
+#include "apiserver/http/deadline.h"
 #include "apiserver/http/front.h"
 #include "base/embedded.h"
 #include "base/log.h"
@@ -71,7 +72,7 @@ class Impl : public ApiServer {
   }
 
   net::Handler handler() override {
-    return [this](net::Request& q, net::ResponseWriter& r) { return front_.handle(q, r); };
+    return with_deadline(loop_, [this](net::Request& q, net::ResponseWriter& r) { return front_.handle(q, r); });
   }
   std::unique_ptr<machinery::Client> client(authn::Identity identity, std::string manager) override {
     return make_local_client(loop_, rest_, *authorizer_, courier_, std::move(identity), std::move(manager));

@@ -38,7 +38,6 @@ struct H2Callbacks {
   }
 
   static int begin_headers(nghttp2_session*, const nghttp2_frame* f, void* user) {
-    of(user).in_headers_ = true;
     if (f->hd.type == NGHTTP2_HEADERS && f->headers.cat == NGHTTP2_HCAT_REQUEST) of(user).open_stream(f->hd.stream_id);
     return 0;
   }
@@ -51,7 +50,10 @@ struct H2Callbacks {
     return 0;
   }
   static int begin_frame(nghttp2_session*, const nghttp2_frame_hd* hd, void* user) {
-    if (hd->type == NGHTTP2_HEADERS) of(user).in_headers_ = true;
+    if (hd->type == NGHTTP2_HEADERS)
+      of(user).in_headers_ = !(hd->flags & NGHTTP2_FLAG_END_HEADERS);
+    else if (hd->type != NGHTTP2_CONTINUATION)
+      of(user).in_headers_ = false;
     return 0;
   }
   static int frame(nghttp2_session* s, const nghttp2_frame* f, void* user) {
@@ -366,6 +368,7 @@ void H2Connection::close_stream(H2Stream& s) {
     idle_since = now();
     idle_deadline_ = idle_since + options().idle_timeout;
     if (!over_) arm(options().idle_timeout);
+    if (!over_ && std::exchange(server_->crowded, false)) stop();
   }
 }
 
@@ -388,6 +391,13 @@ Result<> H2Connection::submit_head(H2Stream& s, int status, const Headers& heade
     return unavailable("write: the client closed the stream");
   kick();
   return {};
+}
+
+void H2Connection::go_on(H2Stream& s) {
+  if (s.closed) return;
+  nghttp2_nv status = field(":status", "100");
+  nghttp2_submit_headers(session_, NGHTTP2_FLAG_NONE, s.id, nullptr, &status, 1, nullptr);
+  kick();
 }
 
 void H2Connection::resume(H2Stream& s) {

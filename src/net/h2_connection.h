@@ -58,6 +58,7 @@ class H2Connection : public OpenConnection, public std::enable_shared_from_this<
   async::Loop& loop() const { return server_->loop; }
   // For requests and responses. `ends`: no body comes.
   Result<> submit_head(H2Stream& stream, int status, const Headers& headers, bool ends);
+  void go_on(H2Stream& stream);                 // 100 Continue
   void resume(H2Stream& stream);                // `out` or `out_end` has changed
   void consumed(H2Stream& stream, size_t n);    // the peer may send as much again
   void reset(H2Stream& stream, uint32_t code);  // the stream has failed
@@ -87,7 +88,7 @@ class H2Connection : public OpenConnection, public std::enable_shared_from_this<
   std::map<int32_t, H2StreamPtr> streams_;
   size_t running_ = 0;  // handlers, some of which may outlive their streams
   bool writing_ = false, finished_ = false, over_ = false;
-  bool in_headers_ = false;
+  bool in_headers_ = false;  // of a head in several frames, which must not be long in coming
   Allowance idle_frames_{200, 10}, resets_{1000, 33};
   Duration write_deadline_{0}, headers_deadline_{0}, idle_deadline_{0};
   Duration fires_at_{0};

@@ -24,7 +24,10 @@ class H2Request : public Request {
 
   Task<Result<std::string>> read_chunk() override {
     H2Stream& s = stream_;
-    if (s.body_deadline == Duration{0}) s.body_deadline = now() + connection_.options().body_timeout;
+    if (s.body_deadline == Duration{0}) {
+      s.body_deadline = now() + connection_.options().body_timeout;
+      if (s.in.empty() && !s.in_done && iequals(headers.get("Expect"), "100-continue")) connection_.go_on(s);
+    }
     while (s.in.empty()) {
       if (s.in_done) co_return std::string();
       if (s.closed) co_return unavailable("the client closed the connection in the middle of the body");

@@ -136,6 +136,7 @@ TEST_CASE("h2: requests and answers of every size and shape") {
     CHECK(a.body == body);
     CHECK(a.error == 0);
   }
+  CHECK(c.wait(c.ask("POST", "/echo", "awaited", {{"expect", "100-continue"}})).body == "awaited");
   CHECK(c.get("/nowhere").status() == 404);
   CHECK(c.get("/who?q=why").body == "alice at localhost asks why");
   CHECK(c.get("/stream").body == "part 0\npart 1\npart 2\n");

@@ -293,6 +293,7 @@ class ServerResponse : public ResponseWriter {
 
 Task<bool> Connection::read_head() {
   parser_ = MessageParser::create(MessageParser::Kind::Request, server_->options.max_header_bytes);
+  if (pending_.empty() && !first_ && std::exchange(server_->crowded, false)) co_return false;
   bool begun = !pending_.empty(), hungry = pending_.empty();
   const HttpServerOptions& o = server_->options;
   idle_since = system_clock().mono();  // also while a head comes: it is not worth more than a newcomer
@@ -376,10 +377,13 @@ class Server : public HttpServer {
 
 }  // namespace
 
+Task<void> serve_http1(std::shared_ptr<ServerState> server, StreamPtr stream) { co_await Connection::run(std::make_shared<Connection>(std::move(server), std::move(stream))); }
+
 void ServerState::make_room() {
   OpenConnection* oldest = nullptr;
   for (OpenConnection* c : open)
     if (c->idle_since != Duration{0} && (!oldest || c->idle_since < oldest->idle_since)) oldest = c;
+  crowded = !oldest;
   if (!oldest) return;
   oldest->idle_since = Duration{0};  // not twice
   oldest->stop();
@@ -401,7 +405,7 @@ Result<std::unique_ptr<HttpServer>> serve_http(async::Loop& loop, HttpServerOpti
   TRY(auto listener, listen(loop, options.listen, [state](StreamPtr stream) {
         if (state->stopped) return stream->close();
         if (stream->peer().http2) return async::spawn(state->loop, serve_http2(state, std::move(stream)));
-        async::spawn(state->loop, Connection::run(std::make_shared<Connection>(state, std::move(stream))));
+        async::spawn(state->loop, serve_http1(state, std::move(stream)));
       }));
   return std::unique_ptr<HttpServer>(std::make_unique<Server>(state, std::move(listener)));
 }

@@ -252,6 +252,8 @@ TEST_CASE("http: a full server lets a newcomer in at the cost of who was idle fo
   auto waits = open("GET /nowhere");
   busy.front()->close();
   CHECK(answer(waits).find("404") != std::string::npos);
+  busy.push_back(open("GET /forever"));
+  CHECK(answer(busy.back()).find("200") != std::string::npos);
   waits->close();
   for (auto& s : busy) s->close();
 }

@@ -22,13 +22,17 @@ struct ServerState {
   std::unordered_set<OpenConnection*> open;
   bool stopped = false;
 
-  void make_room();  // ends the connection that has been idle for longest, if any is
+  // Ends the connection that has been idle for longest; the next that becomes idle where none is.
+  void make_room();
+  bool crowded = false;  // that next one is awaited
 };
 
 constexpr std::string_view kBodyTooSlow = "request did not complete within the allotted timeout";
 Status body_too_large(size_t limit);
 Result<> check_length(const Headers& headers, size_t limit);  // by Content-Length, before anything is read
 
+// One connection of HTTP/1.1, until it ends.
+Task<void> serve_http1(std::shared_ptr<ServerState> server, StreamPtr stream);
 // One connection that agreed on HTTP/2 (RFC 9113), until it ends. Each request runs the handler in a task of its own.
 Task<void> serve_http2(std::shared_ptr<ServerState> server, StreamPtr stream);
 

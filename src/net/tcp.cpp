@@ -260,21 +260,26 @@ struct ListenState : std::enable_shared_from_this<ListenState> {
 
   void accept_next() {
     if (closed) return;
-    if (open >= options.max_connections) {
-      // The kernel keeps who comes now waiting, until somebody leaves or is made to.
-      paused = true;
-      if (options.make_room) options.make_room();
-      if (open >= options.max_connections || !paused.exchange(false)) return;  // left() goes on, or has begun to
-    }
+    if (open >= options.max_connections) return wait_for_room();
     acceptor.async_accept([self = shared_from_this()](const error_code& ec, asio::ip::tcp::socket socket) {
       if (self->closed) return;
       if (!ec) {
+        ++self->open;
         async::spawn(self->loop, greet(self, std::make_shared<asio::ip::tcp::socket>(std::move(socket))));
         return self->accept_next();
       }
       self->complain(ec.message());  // out of descriptors, most likely: try again when some may have been freed
       if (self->options.make_room) self->options.make_room();
       self->loop.after(milliseconds(100), [self] { self->accept_next(); });
+    });
+  }
+  // The kernel keeps who comes now waiting, until somebody leaves or is made to.
+  void wait_for_room() {
+    acceptor.async_wait(Acceptor::wait_read, [self = shared_from_this()](const error_code& ec) {
+      if (self->closed || ec) return;
+      self->paused = true;
+      if (self->open >= self->options.max_connections && self->options.make_room) self->options.make_room();
+      if (self->open < self->options.max_connections && self->paused.exchange(false)) self->accept_next();  // else: left() goes on
     });
   }
   void complain(const std::string& error) {
@@ -293,9 +298,11 @@ struct ListenState : std::enable_shared_from_this<ListenState> {
   static Task<void> greet(std::shared_ptr<ListenState> self, std::shared_ptr<asio::ip::tcp::socket> socket) {
     error_code ec;
     auto remote = socket->remote_endpoint(ec);
-    if (ec) co_return;
+    if (ec) {
+      self->left();
+      co_return;
+    }
     Peer peer = peer_of(remote);
-    ++self->open;
     auto* raw = new TcpStream(self->loop, Socket(std::move(*socket)), peer);
     StreamPtr stream(std::shared_ptr<TcpStream>(raw, [self](TcpStream* s) {
       delete s;

@@ -59,6 +59,8 @@ Task<void> Front::handle(net::Request& request, net::ResponseWriter& response) {
   if (!identity.ok()) co_return co_await send_status(response, identity.status());
   auto info = read_request_info(request.method, request.path, request.query.get("watch"), request.query.get("fieldSelector"));
   if (!info.ok()) co_return co_await send_status(response, info.status());
+  auto place = in_flight_.take(*info, identity->user);
+  if (place.refused()) co_return co_await send_status(response, InFlight::too_many());
   Call call{request, response, *info, *identity};
   if (!authorizer_.allows(call.identity.user, call.info)) {
     ++requests_[{call.info.verb, 403}];

@@ -7,6 +7,7 @@
 
 #include "apiserver/api_server.h"
 #include "apiserver/http/discovery.h"
+#include "apiserver/http/in_flight.h"
 #include "apiserver/http/negotiate.h"
 
 namespace k8lite::apiserver {
@@ -68,6 +69,7 @@ class Front {
     std::string text;
   };
   std::array<EventText, 16> events_;
+  InFlight in_flight_;
 };
 
 }  // namespace k8lite::apiserver

@@ -10,6 +10,11 @@
 
 namespace k8lite::apiserver {
 
+// Parameters of lists and watches; "true" and "1".
+ListParams list_params(const net::Query& query);
+bool is_true(std::string_view text);
+Status forbidden(const RequestInfo& request, const authz::User& user);
+
 class Front {
  public:
   Front(async::Loop& loop, Rest& rest, authz::Authorizer& authorizer, const authn::Authenticator& authenticator, const Clock& clock, const ApiServerOptions& options)

@@ -2,6 +2,7 @@
 // functions (decode and prune, strict checks, defaults, strategic merge, OpenAPI, explain). Pure; immutable after loading.
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -50,7 +51,10 @@ struct Type {
   bool atomic = false;           // replaced as a whole wherever it stands
   std::vector<Field> fields;     // sorted by name
   std::vector<Inlined> inlined;
+  std::shared_ptr<const Field> rest;  // what fields not named here are; null: they are unknown
+  std::vector<std::shared_ptr<const std::string>> texts;  // that the fields of a type made at run time borrow
   const Field* find(std::string_view name) const;
+  void sort();  // the fields
 };
 
 const Type* find_type(std::string_view name);

@@ -84,7 +84,7 @@ std::string list_metadata(const Page& page) {
 
 std::string list_text(const ResourceType& type, const Page& page, bool partial) {
   std::string out = partial ? "{\"kind\":\"PartialObjectMetadataList\",\"apiVersion\":\"meta.k8s.io/v1\""
-                            : "{\"kind\":" + json::quoted(type.row->kind + "List") + ",\"apiVersion\":" + json::quoted(api_version(type.object));
+                            : "{\"kind\":" + json::quoted(type.row->list_kind()) + ",\"apiVersion\":" + json::quoted(api_version(type.object));
   out += ",\"metadata\":" + list_metadata(page) + ",\"items\":[";
   bool first = true;
   for (const auto& o : page.items) {

@@ -102,6 +102,7 @@ class Rest {
 
   const ResourceTypes& types() const { return types_; }
   const Admission& admission() const { return admission_; }
+  std::function<void(const Target&)> written;  // told of every write before it is answered; set once, before the first
   void set_authenticator(const authn::Authenticator* authenticator) { authenticator_ = authenticator; }
 
  private:

@@ -19,6 +19,7 @@ struct Context {
   std::string cluster_cidr = "10.42.0.0/16", ca_pem, own_node;
   // By "group/plural"; made on demand before start, then read only.
   std::map<std::string, std::unique_ptr<machinery::Informer>> informers;
+  std::vector<std::function<void()>> at_stop = {};  // ends what controllers started themselves; called when none works any more
 
   machinery::Informer& informer(const std::string& group, const std::string& plural, machinery::ListOptions select = {}) {
     auto& slot = informers[group + "/" + plural + "?" + select.field_selector];

@@ -1,6 +1,7 @@
 #include "controllers/controllers.h"
 
 #include "controllers/cluster_roles.h"
+#include "controllers/crd.h"
 #include "controllers/cronjob.h"
 #include "controllers/daemonset.h"
 #include "controllers/deployment.h"
@@ -25,6 +26,7 @@ constexpr std::unique_ptr<machinery::Controller> (*kControllers[])(Context&) = {
     make<NamespaceController>,
     make<ServiceAccountController>,
     make<ClusterRoleController>,
+    make<DefinitionController>,
     make<DeploymentController>,
     make<ReplicaSetController>,
     make<ReplicationControllerController>,
@@ -58,6 +60,7 @@ void Controllers::start() {
 void Controllers::stop() {
   for (auto& [name, informer] : context_.informers) informer->stop();
   if (runner_) runner_->stop();
+  for (auto& end : context_.at_stop) end();
   runner_ = nullptr;
 }
 

@@ -57,6 +57,7 @@ class Front {
   const ApiServerOptions& options_;
   std::mutex mutex_;
   std::map<std::string, Document> openapi_;
+  uint64_t openapi_of_ = 0;  // the generation of the types that they describe
   std::map<std::pair<std::string, int>, uint64_t> requests_;  // verb and code; loop thread only
   uint64_t watches_ = 0;
   // The events written last, for other watchers of the same: each is put into text once. Loop thread only.

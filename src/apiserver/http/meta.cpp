@@ -20,6 +20,7 @@ Task<void> Front::serve_health(Call& call) {
 
 Result<Document> Front::cached_openapi(const std::string& path) {
   std::lock_guard lock(mutex_);
+  if (uint64_t now = rest_.types().generation(); now != openapi_of_) openapi_.clear(), openapi_of_ = now;
   if (auto it = openapi_.find(path); it != openapi_.end()) return it->second;
   TRY(Document d, openapi_document(rest_.types(), path));
   openapi_[path] = d;

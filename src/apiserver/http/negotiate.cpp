@@ -87,7 +87,7 @@ bool ListText::next(std::string& out) {
   size_t begin = out.size();
   if (at_ == 0) {
     out += partial_ ? "{\"kind\":\"PartialObjectMetadataList\",\"apiVersion\":\"meta.k8s.io/v1\""
-                    : "{\"kind\":" + json::quoted(type_->row->kind + "List") + ",\"apiVersion\":" + json::quoted(api_version(type_->object));
+                    : "{\"kind\":" + json::quoted(type_->row->list_kind()) + ",\"apiVersion\":" + json::quoted(api_version(type_->object));
     out += ",\"metadata\":" + list_metadata(page_) + ",\"items\":[";
   }
   for (; at_ < page_.items.size() && out.size() - begin < kPiece; ++at_) {

@@ -19,6 +19,7 @@ struct Context {
   std::string cluster_cidr = "10.42.0.0/16", ca_pem, own_node;
   // By "group/plural"; made on demand before start, then read only.
   std::map<std::string, std::unique_ptr<machinery::Informer>> informers;
+  std::string ca_key_pem = {};  // signs certificates; "": nobody does here
 
   machinery::Informer& informer(const std::string& group, const std::string& plural, machinery::ListOptions select = {}) {
     auto& slot = informers[group + "/" + plural + "?" + select.field_selector];

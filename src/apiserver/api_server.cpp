@@ -46,7 +46,7 @@ class Impl : public ApiServer {
  public:
   Impl(async::Loop& loop, store::Store& store, const Clock& clock, Random& random, ApiServerOptions options, std::unique_ptr<authz::Authorizer> authorizer, std::unique_ptr<ServiceAddresses> addresses, std::string public_key)
       : loop_(loop), options_(std::move(options)), authorizer_(std::move(authorizer)), addresses_(std::move(addresses)),
-        rest_(store, clock, random, types_, *authorizer_, *addresses_, {options_.service_account_key_pem, issuer()}),
+        rest_(store, clock, random, types_, *authorizer_, *addresses_, {options_.service_account_key_pem, issuer(), options_.admission}),
         authenticator_(clock, authenticator_options(std::move(public_key))), front_(loop, rest_, *authorizer_, authenticator_, clock, options_) {
     rest_.set_authenticator(&authenticator_);
     rest_.written = [this](const Target& t) {

@@ -18,6 +18,7 @@ struct ApiServerOptions {
   std::string cluster_domain = "cluster.local";
   std::string service_account_key_pem;           // private; signs tokens
   std::map<std::string, authn::Identity> tokens;
+  AdmissionOptions admission;
   std::shared_ptr<net::TlsClientContext> kubelet_tls;  // for logs, exec and port-forward at nodes
 };
 

@@ -85,6 +85,7 @@ class ObjectWatch {
 struct RestOptions {
   std::string signing_key_pem;   // service account tokens
   std::string issuer = "https://kubernetes.default.svc.cluster.local";
+  AdmissionOptions admission;
 };
 
 class Rest {

@@ -20,6 +20,7 @@ struct Context {
   // By "group/plural"; made on demand before start, then read only.
   std::map<std::string, std::unique_ptr<machinery::Informer>> informers;
   std::vector<std::function<void()>> at_stop = {};  // ends what controllers started themselves; called when none works any more
+  std::string ca_key_pem = {};  // signs certificates; "": nobody does here
 
   machinery::Informer& informer(const std::string& group, const std::string& plural, machinery::ListOptions select = {}) {
     auto& slot = informers[group + "/" + plural + "?" + select.field_selector];

@@ -19,6 +19,7 @@ struct Context {
   std::string cluster_cidr = "10.42.0.0/16", ca_pem, own_node;
   // By "group/plural"; made on demand before start, then read only.
   std::map<std::string, std::unique_ptr<machinery::Informer>> informers;
+  std::string storage_path = "/var/lib/k8lite/storage";  // for volumes on nodes that do not name theirs
 
   machinery::Informer& informer(const std::string& group, const std::string& plural, machinery::ListOptions select = {}) {
     auto& slot = informers[group + "/" + plural + "?" + select.field_selector];

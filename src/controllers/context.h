@@ -21,6 +21,7 @@ struct Context {
   std::map<std::string, std::unique_ptr<machinery::Informer>> informers;
   std::vector<std::function<void()>> at_stop = {};  // ends what controllers started themselves; called when none works any more
   std::string ca_key_pem = {};  // signs certificates; "": nobody does here
+  std::string storage_path = "/var/lib/k8lite/storage";  // for volumes on nodes that do not name theirs
 
   machinery::Informer& informer(const std::string& group, const std::string& plural, machinery::ListOptions select = {}) {
     auto& slot = informers[group + "/" + plural + "?" + select.field_selector];

@@ -23,7 +23,7 @@ struct CurrentExecutor {
   Executor* executor = nullptr;
   bool await_ready() noexcept { return false; }
   template <class P>
-  bool await_suspend(std::coroutine_handle<P> h) noexcept {
+  K8_AWAIT bool await_suspend(std::coroutine_handle<P> h) noexcept {
     executor = h.promise().executor;
     return false;
   }
@@ -46,7 +46,7 @@ struct CallbackAwaiter {
 
   bool await_ready() noexcept { return false; }
   template <class P>
-  bool await_suspend(std::coroutine_handle<P> h) {
+  K8_AWAIT bool await_suspend(std::coroutine_handle<P> h) {
     auto s = state;
     s->handle = h;
     s->executor = h.promise().executor;

@@ -20,6 +20,10 @@ class Executor {
 template <class T = void>
 class Task;
 
+// clang 16 may keep what an inlined await_suspend() works with in the coroutine's frame, which another thread may have resumed by then
+// (LLVM issue 56301): every await_suspend() of ours stays a function of its own.
+#define K8_AWAIT [[gnu::noinline]]
+
 namespace detail {
 
 struct PromiseBase {
@@ -30,7 +34,7 @@ struct PromiseBase {
   struct Final {
     bool await_ready() noexcept { return false; }
     template <class P>
-    std::coroutine_handle<> await_suspend(std::coroutine_handle<P> h) noexcept {
+    K8_AWAIT std::coroutine_handle<> await_suspend(std::coroutine_handle<P> h) noexcept {
       auto next = h.promise().awaiter;
       return next ? next : std::noop_coroutine();
     }
@@ -82,7 +86,7 @@ class [[nodiscard]] Task {
     Handle handle;
     bool await_ready() noexcept { return false; }
     template <class P>
-    std::coroutine_handle<> await_suspend(std::coroutine_handle<P> parent) noexcept {
+    K8_AWAIT std::coroutine_handle<> await_suspend(std::coroutine_handle<P> parent) noexcept {
       handle.promise().awaiter = parent;
       handle.promise().executor = parent.promise().executor;
       return handle;

@@ -47,7 +47,7 @@ struct IoAwaiter {
   Start start;
   IoResult result{};
   bool await_ready() noexcept { return false; }
-  void await_suspend(std::coroutine_handle<> h) {
+  K8_AWAIT void await_suspend(std::coroutine_handle<> h) {
     start([this, h](const error_code& ec, size_t n = 0) {
       result = {ec, n};
       h.resume();

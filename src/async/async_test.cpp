@@ -1,4 +1,4 @@
-#include "async/async.h"
+#include "async/together.h"
 
 #include <catch2/catch.hpp>
 
@@ -29,4 +29,29 @@ TEST_CASE("async: notify wakes, a timeout gives up") {
   CHECK_FALSE(block_on(loop, wait_on(&n, &loop, milliseconds(5))));
   n.notify();
   CHECK(block_on(loop, wait_on(&n, &loop, seconds(5))));
+}
+
+TEST_CASE("async: what is posted together runs in order, after the last of it was posted") {
+  Loop loop;
+  loop.start();
+  std::mutex mutex;
+  std::condition_variable done;
+  std::vector<int> seen;
+  bool posted_all = false, early = false;
+  {
+    PostTogether together;
+    for (int i = 0; i < 3; ++i)
+      loop.post([&, i] {
+        std::lock_guard lock(mutex);
+        early |= !posted_all;
+        seen.push_back(i);
+        done.notify_all();
+      });
+    std::lock_guard lock(mutex);
+    posted_all = true;
+  }
+  std::unique_lock lock(mutex);
+  CHECK(done.wait_for(lock, std::chrono::seconds(15), [&seen] { return seen.size() == 3; }));
+  CHECK(seen == std::vector<int>{0, 1, 2});
+  CHECK_FALSE(early);
 }

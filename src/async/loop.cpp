@@ -7,7 +7,7 @@
 #include <map>
 #include <thread>
 
-#include "async/async.h"
+#include "async/together.h"
 
 namespace k8lite::async {
 namespace asio = boost::asio;
@@ -44,7 +44,31 @@ struct Loop::Impl {
 Loop::Loop() : impl_(std::make_unique<Impl>()) {}
 Loop::~Loop() { stop(); }
 
-void Loop::post(std::function<void()> fn) { asio::post(impl_->io, std::move(fn)); }
+namespace {
+thread_local PostTogether* together = nullptr;
+}
+
+void Loop::post(std::function<void()> fn) {
+  if (auto* t = PostTogether::current()) t->hold(*this, std::move(fn));
+  else asio::post(impl_->io, std::move(fn));
+}
+
+PostTogether::PostTogether() : outer_(std::exchange(together, this)) {}
+PostTogether::~PostTogether() {
+  together = outer_;
+  for (auto& [loop, functions] : held_)
+    loop->post([functions = std::move(functions)]() mutable {
+      for (auto& fn : functions) std::exchange(fn, nullptr)();
+    });
+}
+PostTogether* PostTogether::current() { return together; }
+void PostTogether::hold(Loop& loop, std::function<void()> fn) {
+  for (auto& [other, functions] : held_)
+    if (other == &loop) return functions.push_back(std::move(fn));
+  held_.push_back({&loop, {}});
+  held_.back().second.push_back(std::move(fn));
+}
+
 void Loop::start() {
   impl_->thread = std::thread([this] { impl_->io.run(); });
 }

@@ -34,6 +34,7 @@ struct Informer::Impl : std::enable_shared_from_this<Informer::Impl> {
   Client& client;
   const Path path;
   const ListOptions select;
+  const std::shared_ptr<Courier> common;  // of the client; null: `courier` is ours
   const std::shared_ptr<Courier> courier;
   std::vector<Handler> handlers;
   std::function<void()> relisted;
@@ -51,7 +52,7 @@ struct Informer::Impl : std::enable_shared_from_this<Informer::Impl> {
   std::unique_ptr<WatchHandle> watch;
   Duration pause = kFirstPause;
 
-  Impl(Client& c, Path p, ListOptions s) : client(c), path(std::move(p)), select(std::move(s)), courier(c.courier() ? c.courier() : std::make_shared<Courier>()) {}
+  Impl(Client& c, Path p, ListOptions s) : client(c), path(std::move(p)), select(std::move(s)), common(c.courier()), courier(common ? common : std::make_shared<Courier>()) {}
 
   bool is_stopping() const {
     std::lock_guard lock(mutex);
@@ -188,7 +189,7 @@ struct Informer::Impl : std::enable_shared_from_this<Informer::Impl> {
 Informer::Informer(Client& client, Path path, ListOptions select) : impl_(std::make_shared<Impl>(client, std::move(path), std::move(select))) {}
 Informer::~Informer() {
   stop();
-  if (!impl_->client.courier()) impl_->courier->stop();
+  if (!impl_->common) impl_->courier->stop();  // else the last to let go could be its own thread
 }
 
 void Informer::on_change(Handler handler) { impl_->handlers.push_back(std::move(handler)); }

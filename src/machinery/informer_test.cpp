@@ -156,6 +156,43 @@ TEST_CASE("informer: the owner index follows adoption, release and deletion") {
   CHECK(eventually([&] { return owned("two") == 0; }));
 }
 
+TEST_CASE("informer: what is not to be kept is not held, but its end is told") {
+  FakeCluster c;
+  c.put(kPods, pod("free"));
+  c.put(kPods, pod("owned", "0", "one"));
+  ListOptions select;
+  select.keep = [](json::Value object) { return object["metadata"]["ownerReferences"].exists(); };
+  Informer informer(c, {"", "v1", "pods", "", "", ""}, select);
+  std::mutex mutex;
+  std::vector<std::string> told;
+  informer.on_change([&](const Doc& before, const Doc& after) {
+    std::lock_guard lock(mutex);
+    told.push_back(before["metadata"]["name"].str("-") + ">" + after["metadata"]["name"].str("-"));
+  });
+  std::atomic<int> relisted{0};
+  informer.on_relisted([&relisted] { ++relisted; });
+  auto heard = [&](std::vector<std::string> what) {
+    return eventually([&] {
+      std::lock_guard lock(mutex);
+      return told == what;
+    });
+  };
+  informer.start();
+  REQUIRE(informer.wait_synced(seconds(5)));
+  CHECK(heard({"->owned"}));
+  CHECK(informer.list().size() == 1);
+  CHECK_FALSE(informer.get("default/free"));
+  c.put(kPods, pod("free", "1"));
+  (void)c.remove(at("free"), {});
+  CHECK(heard({"->owned", "free>-"}));
+  c.put(kPods, pod("owned", "1"));  // let go: told, and no longer held
+  CHECK(heard({"->owned", "free>-", "owned>owned"}));
+  CHECK(informer.list().empty());
+  CHECK(relisted == 0);
+  c.cut_watches();
+  CHECK(eventually([&] { return relisted == 1; }));
+}
+
 TEST_CASE("informer: long lists come in pages, all of one picture") {
   FakeCluster c;
   for (int i = 0; i < 1203; ++i) c.put(kPods, pod("p" + std::to_string(i)));

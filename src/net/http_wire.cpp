@@ -86,10 +86,4 @@ void append_chunk(std::string& out, std::string_view data) {
   out.append(size, static_cast<size_t>(n)).append(data).append("\r\n");
 }
 
-std::string chunk(std::string_view data) {
-  std::string out;
-  append_chunk(out, data);
-  return out;
-}
-
 }  // namespace k8lite::net

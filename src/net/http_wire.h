@@ -63,6 +63,5 @@ void append_response_head(std::string& out, int status, const Headers& headers);
 std::string response_head(int status, const Headers& headers);
 std::string_view status_text(int status);
 void append_chunk(std::string& out, std::string_view data);
-std::string chunk(std::string_view data);  // one chunk of a chunked body; "" is never passed
 
 }  // namespace k8lite::net

@@ -8,6 +8,7 @@
 #include <mutex>
 #include <thread>
 
+#include "async/together.h"
 #include "base/log.h"
 #include "store/object_map.h"
 
@@ -286,9 +287,12 @@ class StoreImpl : public Store {
     std::vector<Event> fresh = std::exchange(fresh_, {});
     Revision at = revision_;
     lock.unlock();
-    if (!fresh.empty())
-      for (auto& w : watchers) w->push(fresh, at);
-    for (size_t i = 0; i < group.size(); ++i) group[i].done(std::move(results[i]));
+    {
+      async::PostTogether one_wake_up;
+      if (!fresh.empty())
+        for (auto& w : watchers) w->push(fresh, at);
+      for (size_t i = 0; i < group.size(); ++i) group[i].done(std::move(results[i]));
+    }
     lock.lock();
   }
 

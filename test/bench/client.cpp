@@ -59,7 +59,7 @@ void Connection::send(std::string_view bytes) {
 
 bool read_some(Connection& c) {
   for (;;) {
-    constexpr size_t kPiece = 64 * 1024;
+    constexpr size_t kPiece = 16 * 1024;  // a record
     size_t had = c.in.size(), n = 0;
     if (c.in.capacity() < had + kPiece) c.in.reserve(c.in.capacity() < kPiece ? kPiece : c.in.capacity() * 2);
     size_t room = std::min(c.in.capacity() - had, kPiece);

@@ -106,7 +106,9 @@ class Server {
     auto identity = [](const char* name) { return apiserver::authn::Identity{{name, {"system:masters", "system:authenticated"}}, {}, {}}; };
     controllers_client_ = api_->client(identity("system:kube-controller-manager"), "kube-controller-manager");
     scheduler_client_ = api_->client(identity("system:kube-scheduler"), "kube-scheduler");
-    controllers_ = std::make_unique<controllers::Controllers>(*controllers_client_, clock_, random_, controllers::ControllersOptions{config_.cluster_cidr, identity_.ca.certificate_pem, config_.disable_agent ? "" : config_.node_name});
+    bool storage = std::find(config_.disable.begin(), config_.disable.end(), "local-storage") == config_.disable.end();
+    controllers::ControllersOptions options{config_.cluster_cidr, identity_.ca.certificate_pem, storage ? config_.data_dir + "/storage" : "", config_.disable_agent ? "" : config_.node_name, identity_.ca.key_pem};
+    controllers_ = std::make_unique<controllers::Controllers>(*controllers_client_, clock_, random_, std::move(options));
     scheduler_ = std::make_unique<scheduler::Scheduler>(*scheduler_client_, clock_, random_);
     scheduler_->start();
     controllers_->start();

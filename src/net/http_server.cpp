@@ -5,11 +5,11 @@
 #include "base/strings.h"
 #include "net/http_wire.h"
 #include "net/server_state.h"
+#include "net/spare.h"
 
 namespace k8lite::net {
 namespace {
 
-constexpr size_t kReadBytes = 16 * 1024;
 constexpr size_t kDrainLimit = 256 * 1024;  // of an unread body, before the connection is closed instead
 constexpr size_t kLingerBytes = 1 << 20;
 constexpr Duration kLinger = seconds(1);
@@ -93,8 +93,8 @@ class Connection : public OpenConnection, public std::enable_shared_from_this<Co
       co_return !gone_;
     }
     CO_TRY_OK(co_await stream_->wait_readable());
-    auto buffer = std::make_unique_for_overwrite<char[]>(kReadBytes);
-    CO_TRY(size_t n, co_await stream_->read_some({buffer.get(), kReadBytes}));
+    SpareBlock buffer;
+    CO_TRY(size_t n, co_await stream_->read_some({buffer.get(), SpareBlock::kBytes}));
     pending_.append(buffer.get(), n);
     co_return n > 0;
   }
@@ -162,8 +162,8 @@ class Connection : public OpenConnection, public std::enable_shared_from_this<Co
     auto ready = co_await self->stream_->wait_readable();
     Result<size_t> r = size_t{0};
     if (ready.ok()) {
-      auto buffer = std::make_unique_for_overwrite<char[]>(kReadBytes);
-      r = co_await self->stream_->read_some({buffer.get(), kReadBytes});
+      SpareBlock buffer;
+      r = co_await self->stream_->read_some({buffer.get(), SpareBlock::kBytes});
       if (r.ok()) self->pending_.append(buffer.get(), *r);
     } else {
       r = ready.status();
@@ -239,14 +239,15 @@ class ServerResponse : public ResponseWriter {
     bool bodyless = status == 204 || status == 304 || status < 200;
     if (!bodyless && !headers.has("Content-Length")) headers.add("Content-Length", std::to_string(body.size()));
     if (!keep()) headers.add("Connection", "close");
-    std::string out = response_head(status, headers);
+    SpareBuffer out;
+    append_response_head(out.text, status, headers);
     finished_ = true;
-    if (head_only_ || bodyless) co_return co_await connection_.write(out);
+    if (head_only_ || bodyless) co_return co_await connection_.write(out.text);
     if (body.size() <= kJoinLimit) {
-      out += body;
-      co_return co_await connection_.write(out);
+      out.text += body;
+      co_return co_await connection_.write(out.text);
     }
-    CO_TRY_OK(co_await connection_.write(out));
+    CO_TRY_OK(co_await connection_.write(out.text));
     co_return co_await connection_.write(body);
   }
 
@@ -260,8 +261,10 @@ class ServerResponse : public ResponseWriter {
   }
   Task<Result<>> write(std::string_view data) override {
     if (data.empty() || head_only_) co_return Result<>{};
-    std::string out = chunked_ ? chunk(data) : std::string(data);
-    auto r = co_await connection_.write(out);
+    SpareBuffer out;
+    if (chunked_) append_chunk(out.text, data);
+    else out.text = data;
+    auto r = co_await connection_.write(out.text);
     if (!r.ok()) connection_.close_after_ = true;
     co_return r;
   }

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <mutex>
 
+#include "net/spare.h"
 #include "net/stream.h"
 
 namespace k8lite::net {
@@ -173,12 +174,33 @@ Result<std::shared_ptr<TlsClientContext>> make_tls_client(const TlsClientConfig&
 
 namespace {
 
+// The BIO that OpenSSL writes to: a string that the stream takes away. (A memory BIO clears and copies what it holds each time.)
+int append_to_string(BIO* bio, const char* data, int size) {
+  static_cast<std::string*>(BIO_get_data(bio))->append(data, static_cast<size_t>(size));
+  return size;
+}
+long control_string(BIO* bio, int command, long, void*) {
+  if (command == BIO_CTRL_PENDING || command == BIO_CTRL_WPENDING) return static_cast<long>(static_cast<std::string*>(BIO_get_data(bio))->size());
+  return command == BIO_CTRL_FLUSH;
+}
+BIO* string_bio(std::string* to) {
+  static BIO_METHOD* const method = [] {
+    BIO_METHOD* m = BIO_meth_new(BIO_TYPE_SOURCE_SINK | BIO_get_new_index(), "string");
+    BIO_meth_set_write(m, append_to_string);
+    BIO_meth_set_ctrl(m, control_string);
+    return m;
+  }();
+  BIO* bio = BIO_new(method);
+  BIO_set_data(bio, to);
+  BIO_set_init(bio, 1);
+  return bio;
+}
+
 class TlsStream : public Stream, public std::enable_shared_from_this<TlsStream> {
  public:
   TlsStream(StreamPtr raw, SSL_CTX* ctx) : raw_(std::move(raw)), ssl_(SSL_new(ctx)), peer_(raw_->peer()) {
     in_ = BIO_new(BIO_s_mem());
-    out_ = BIO_new(BIO_s_mem());
-    SSL_set_bio(ssl_.get(), in_, out_);
+    SSL_set_bio(ssl_.get(), in_, string_bio(&out_));
     peer_.tls = true;
   }
 
@@ -213,7 +235,7 @@ class TlsStream : public Stream, public std::enable_shared_from_this<TlsStream> 
       int error = SSL_get_error(ssl_.get(), 0);
       if (error == SSL_ERROR_ZERO_RETURN) co_return size_t{0};
       if (error != SSL_ERROR_WANT_READ) co_return tls_error("read");
-      if (BIO_ctrl_pending(out_) && !writing_) CO_TRY_OK(co_await flush());
+      if (!out_.empty() && !writing_) CO_TRY_OK(co_await flush());
       CO_TRY(bool more, co_await fill());
       if (!more) co_return size_t{0};
     }
@@ -222,6 +244,7 @@ class TlsStream : public Stream, public std::enable_shared_from_this<TlsStream> 
   Task<Result<>> write_all(std::string_view data) override {
     auto self = shared_from_this();
     while (!data.empty()) {
+      SpareBuffer::lend(out_);
       // At most a few records wait in memory; then the socket sets the pace.
       for (int i = 0; i < 4 && !data.empty(); ++i) {
         ERR_clear_error();
@@ -267,30 +290,29 @@ class TlsStream : public Stream, public std::enable_shared_from_this<TlsStream> 
     if (writing_) co_return Result<>{};
     writing_ = true;
     Result<> r;
-    while (r.ok() && BIO_ctrl_pending(out_)) {
-      char* p = nullptr;
-      long n = BIO_get_mem_data(out_, &p);
-      std::string bytes(p, static_cast<size_t>(n));
-      (void)BIO_reset(out_);
-      r = co_await raw_->write_all(bytes);
+    while (r.ok() && !out_.empty()) {
+      SpareBuffer bytes;
+      bytes.text.swap(out_);
+      r = co_await raw_->write_all(bytes.text);
     }
+    if (out_.empty()) SpareBuffer::give_back(out_);
     writing_ = false;
     co_return r;
   }
 
   Task<Result<bool>> fill() {
     CO_TRY_OK(co_await raw_->wait_readable());  // an idle connection holds no buffer
-    auto buffer = std::make_unique_for_overwrite<char[]>(kRecordBytes);
-    CO_TRY(size_t n, co_await raw_->read_some({buffer.get(), kRecordBytes}));
+    SpareBlock buffer;
+    CO_TRY(size_t n, co_await raw_->read_some({buffer.get(), SpareBlock::kBytes}));
     if (n == 0) co_return false;
     BIO_write(in_, buffer.get(), static_cast<int>(n));
     co_return true;
   }
 
   StreamPtr raw_;
+  std::string out_;  // what OpenSSL wants to send; outlives it
   SslPtr ssl_;
   BIO* in_ = nullptr;   // owned by ssl_
-  BIO* out_ = nullptr;  // owned by ssl_
   Peer peer_;
   async::Executor* executor_ = nullptr;
   bool writing_ = false;

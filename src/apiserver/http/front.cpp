@@ -10,10 +10,6 @@ namespace {
 using async::Task;
 using json::Node;
 
-net::Headers json_headers(bool yaml = false) {
-  return {{"Content-Type", yaml ? "application/yaml" : "application/json"}, {"Cache-Control", "no-cache, private"}};
-}
-
 }  // namespace
 
 Status forbidden(const RequestInfo& r, const authz::User& user) {
@@ -35,6 +31,10 @@ Task<void> send_status(net::ResponseWriter& response, Status status) {
   if (status.is(Reason::Unauthorized)) headers.add("WWW-Authenticate", "Bearer realm=\"k8lite\"");
   if (int s = status.details().retry_after_seconds) headers.add("Retry-After", std::to_string(s));
   (void)co_await response.send(http_code(status.reason()), headers, status_object(status).dump());
+}
+
+net::Headers json_headers(bool yaml) {
+  return {{"Content-Type", yaml ? "application/yaml" : "application/json"}, {"Cache-Control", "no-cache, private"}};
 }
 
 Task<void> Front::send(net::ResponseWriter& response, int status, std::string body, bool yaml, const std::vector<std::string>& warnings) {

@@ -128,8 +128,8 @@ async::Task<Result<ObjectPtr>> Registry::update(ObjectKind kind, std::string ns,
     CO_TRY_OK(prepare_update(object, old->doc, old->revision, kind, subresource, &before));
     if (options.finish) CO_TRY_OK(options.finish(object, &old->doc, &before));
     // Defaults and admission may have made the spec what it was, or not.
-    int64_t generation = before.path("metadata.generation").int_or(0) + (object.get("spec") == before.get("spec") ? 0 : 1);
-    if (kind.counts_generation && object.find("spec") && generation > 0) object["metadata"].set("generation", generation);
+    int64_t generation = before.path("metadata.generation").int_or(0) + (same_wish(object, before, kind) ? 0 : 1);
+    if (kind.counts_generation && has_wish(object, kind) && generation > 0) object["metadata"].set("generation", generation);
     if (api::apply::same_but_times(object, before)) co_return old;
     Write w;
     w.op = is_finished(object) ? Write::Op::Remove : Write::Op::Update;

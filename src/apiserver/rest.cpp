@@ -211,7 +211,7 @@ RegistryOptions Rest::options_for(const Target& t, const WriteParams& p, bool cr
   options.dry_run = p.dry_run;
   auto held = std::make_shared<ServiceAddresses::Reservation>();  // lives as long as the attempt to write
   options.finish = [this, t, p, create, held](Node& object, const json::Doc* old, const Node* before) -> Result<> {
-    AdmissionRequest request{t.type, t.ns, t.name, t.subresource, create, p.caller.user, &object, old, p.warnings};
+    AdmissionRequest request{t.type, t.ns, t.name, t.subresource, create, p.caller.user, &object, old, p.warnings, &p.caller};
     // A namespace's own finalizers change through /finalize alone, so that no update removes it before it is empty.
     if (old && t.type->row->plural == "namespaces" && t.subresource != "finalize" && old->path("spec.finalizers")) object["spec"].set("finalizers", old->path("spec.finalizers").to_node());
     if (t.subresource != "status") api::apply_defaults(*t.type->row, object);
@@ -233,7 +233,7 @@ RegistryOptions Rest::options_for(const Target& t, const WriteParams& p, bool cr
     return admission_.validate(request);
   };
   options.beside = [this, t, p, create](Node& object, const json::Doc* old) -> Result<std::vector<store::Write>> {
-    AdmissionRequest request{t.type, t.ns, t.name, t.subresource, create, p.caller.user, &object, old, nullptr};
+    AdmissionRequest request{t.type, t.ns, t.name, t.subresource, create, p.caller.user, &object, old, nullptr, &p.caller};
     return admission_.charge(request);
   };
   return options;
@@ -275,7 +275,7 @@ async::Task<Result<Answer>> Rest::create(Target t, Node body, WriteParams p) {
 async::Task<Result<Answer>> Rest::create_object(Target t, Node body, WriteParams p) {
   CO_TRY_OK(decode(t, body, p, t.type->row->type));
   Node none;
-  AdmissionRequest request{t.type, t.ns, body.path("metadata.name").str(), "", true, p.caller.user, &none, nullptr, nullptr};
+  AdmissionRequest request{t.type, t.ns, body.path("metadata.name").str(), "", true, p.caller.user, &none, nullptr, nullptr, &p.caller};
   CO_TRY_OK(admission_.check_namespace(request));
   RegistryOptions options = options_for(t, p, true);
   options.durability = durability_of(t, body, nullptr);

@@ -20,12 +20,13 @@ async::Task<Result<Answer>> Rest::bind(Target t, Node body, WriteParams p) {
   // Not through change(): a binding sets what the rules of pods do not let anybody else change.
   RegistryOptions options;
   options.dry_run = p.dry_run;
-  auto r = co_await registry_.update(pods.type->object, t.ns, pod, "binding", [node, now, uid, pod](const store::Object& current) -> Result<Node> {
+  auto r = co_await registry_.update(pods.type->object, t.ns, pod, "binding", [this, node, now, uid, pod](const store::Object& current) -> Result<Node> {
     Node o = current.doc.to_node();
     if (o.path("metadata.deletionTimestamp").exists()) return conflict_object("", "pods/binding", pod, "pod " + pod + " is being deleted, cannot be assigned to a host");
     if (!uid.empty() && o.path("metadata.uid").str() != uid) return conflict_object("", "pods/binding", pod, "the pod was created anew");
     if (const std::string& has = o.path("spec.nodeName").str(); !has.empty()) return conflict_object("", "pods/binding", pod, "pod " + pod + " is already assigned to node " + json::quoted(has));
     o["spec"].set("nodeName", Node(node));
+    admission_.label_topology(o, node);
     Node& conditions = o["status"]["conditions"];
     std::erase_if(conditions.items(), [](const Node& c) { return c.get("type").str() == "PodScheduled"; });
     conditions.append(Node::obj({{"type", "PodScheduled"}, {"status", "True"}, {"lastProbeTime", Node()}, {"lastTransitionTime", rfc3339(now)}}));

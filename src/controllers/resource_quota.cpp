@@ -50,7 +50,9 @@ ResourceQuotaController::ResourceQuotaController(Context& c)
   for (const char* plural : {"pods", "services"}) {
     Counted resource{"", plural};
     c.informer("", plural).on_change([this, resource](const Doc& before, const Doc& after) {
-      changed(namespace_of(after ? after : before), frees(resource, before, after, context_.clock.now()));
+      std::string ns = namespace_of(after ? after : before);
+      if (quotas_.list(ns).empty()) return;  // as nearly everywhere: nothing is worked out for nobody
+      changed(ns, frees(resource, before, after, context_.clock.now()));
     });
     followers_[resource] = nullptr;
   }

@@ -75,7 +75,7 @@ struct Plugin {
   Result<> (*validate)(const Admission&, AdmissionRequest&);
 };
 constexpr Plugin kPlugins[] = {
-    // One a line, in Kubernetes' order. NamespaceLifecycle is check_namespace(), ResourceQuota is charge().
+    // One a line, in Kubernetes' order. NamespaceLifecycle is check_namespace(), PodTopologyLabels label_topology(), ResourceQuota charge().
     {"NamespaceLifecycle", true, nullptr, nullptr},
     {"LimitRanger", true, limit_defaults, limit_bounds},
     {"ServiceAccount", true, service_account, mirror_references},
@@ -95,14 +95,15 @@ constexpr Plugin kPlugins[] = {
     {"CertificateSubjectRestriction", true, nullptr, certificate_subject},
     {"DefaultIngressClass", true, default_ingress_class, nullptr},
     {"ValidatingAdmissionPolicy", true, nullptr, not_enforced_yet},
+    {"PodTopologyLabels", true, nullptr, nullptr},
     {"ResourceQuota", true, nullptr, nullptr},
 };
-constexpr size_t kNamespaceLifecycle = 0, kResourceQuota = std::size(kPlugins) - 1;
-static_assert(kPlugins[kNamespaceLifecycle].name == "NamespaceLifecycle" && kPlugins[kResourceQuota].name == "ResourceQuota" && std::size(kPlugins) <= 64);
+constexpr size_t kNamespaceLifecycle = 0, kPodTopologyLabels = std::size(kPlugins) - 2, kResourceQuota = std::size(kPlugins) - 1;
+static_assert(kPlugins[kNamespaceLifecycle].name == "NamespaceLifecycle" && kPlugins[kPodTopologyLabels].name == "PodTopologyLabels" && kPlugins[kResourceQuota].name == "ResourceQuota" && std::size(kPlugins) <= 64);
 
 // Known by name, with nothing to do here: off by default in Kubernetes, or part of another plugin of ours.
 constexpr std::string_view kOtherPlugins[] = {"AlwaysAdmit", "AlwaysDeny", "ClusterTrustBundleAttest", "DenyServiceExternalIPs", "EventRateLimit", "ImagePolicyWebhook", "LimitPodHardAntiAffinityTopology", "MutatingAdmissionPolicy",
-                                              "MutatingAdmissionWebhook", "NamespaceAutoProvision", "NamespaceExists", "OwnerReferencesPermissionEnforcement", "PodNodeSelector", "PodTolerationRestriction", "PodTopologyLabels", "ValidatingAdmissionWebhook"};
+                                              "MutatingAdmissionWebhook", "NamespaceAutoProvision", "NamespaceExists", "OwnerReferencesPermissionEnforcement", "PodNodeSelector", "PodTolerationRestriction", "ValidatingAdmissionWebhook"};
 
 }  // namespace
 
@@ -153,6 +154,13 @@ Result<> Admission::validate(AdmissionRequest& request) const {
   for (size_t i = 0; i < std::size(kPlugins); ++i)
     if (kPlugins[i].validate && runs(i)) TRY_OK(kPlugins[i].validate(*this, request));
   return {};
+}
+
+void Admission::label_topology(Node& pod, std::string_view node) const {
+  if (!runs(kPodTopologyLabels)) return;
+  json::Doc found = find("", "nodes", "", node);
+  for (const char* key : {"topology.kubernetes.io/zone", "topology.kubernetes.io/region"})
+    if (json::Value v = found["metadata"]["labels"][key]; v && !pod.path("metadata.labels").get(key).exists()) pod["metadata"]["labels"].set(key, v.str());
 }
 
 Result<std::vector<store::Write>> Admission::charge(AdmissionRequest& request) const {

@@ -12,6 +12,10 @@
 
 namespace k8lite::apiserver {
 
+namespace authn {
+struct Identity;
+}
+
 struct AdmissionRequest {
   ResourceTypePtr type;
   std::string ns, name, subresource;
@@ -20,6 +24,7 @@ struct AdmissionRequest {
   json::Node* object = nullptr;      // may be changed by admit(), not by validate()
   const json::Doc* old = nullptr;    // updates
   std::vector<std::string>* warnings = nullptr;  // for the client; null: nobody reads them
+  const authn::Identity* caller = nullptr;       // the user with what else is known of who asks
 
   bool is(std::string_view group, std::string_view plural) const { return type->row->group == group && type->row->plural == plural; }
   void warn(const std::string& text) const;  // each text once
@@ -39,6 +44,9 @@ class Admission {
   // What the quotas of the namespace are charged, as writes that must commit with the object's own or not at all; Forbidden when one of
   // them has not enough left. Called again for each attempt to write.
   Result<std::vector<store::Write>> charge(AdmissionRequest& request) const;
+
+  // PodTopologyLabels: a pod that is bound learns its node's zone and region, where it says nothing else.
+  void label_topology(json::Node& pod, std::string_view node) const;
 
   // ---- what plugins look at ----
   json::Doc find(std::string_view group, std::string_view resource, std::string_view ns, std::string_view name) const;

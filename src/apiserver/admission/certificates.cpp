@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "apiserver/admission/plugins.h"
+#include "apiserver/authn/authn.h"
 #include "pki/csr.h"
 
 namespace k8lite::apiserver::admission {
@@ -55,6 +56,10 @@ void fill_requester(const AdmissionRequest& r, Node& spec) {
   for (const char* f : {"username", "uid", "groups", "extra"}) spec.erase(f);
   spec.set("username", r.user.name);
   for (const auto& g : r.user.groups) spec["groups"].append(g);
+  if (!r.caller) return;
+  if (!r.caller->uid.empty()) spec.set("uid", r.caller->uid);
+  for (const auto& [key, values] : r.caller->extra)
+    for (const auto& v : values) spec["extra"][key].append(v);
 }
 
 bool is_signer_name(std::string_view name) {

@@ -54,6 +54,7 @@ TEST_CASE("certificate requests: the server says who asked") {
   REQUIRE(a.status == 201);
   CHECK(a.json().path("spec.username").str() == "ann");
   CHECK(a.json().path("spec.groups").items().at(0).str() == "dev");
+  CHECK(a.json().path("spec.uid").str() == "2");
   CHECK(a.json().path("status.conditions").empty());
 }
 

@@ -151,3 +151,11 @@ TEST_CASE("policies and webhooks: what is stored and not enforced says so") {
   CHECK(a.headers.get("Warning") ==
         "299 - \"ValidatingWebhookConfiguration \\\"hook\\\" is stored, but this server does not enforce it yet\"");
 }
+
+TEST_CASE("topology: a pod that is bound learns its node's zone and region") {
+  World w;
+  REQUIRE(w.post("/api/v1/nodes", R"({"metadata":{"name":"n","labels":{"topology.kubernetes.io/zone":"z1","topology.kubernetes.io/region":"r1"}}})").status == 201);
+  REQUIRE(w.post("/api/v1/namespaces/default/pods", R"({"metadata":{"name":"p","labels":{"topology.kubernetes.io/region":"own"}},"spec":{"containers":[{"name":"c","image":"i"}]}})").status == 201);
+  REQUIRE(w.post("/api/v1/namespaces/default/pods/p/binding", R"({"apiVersion":"v1","kind":"Binding","metadata":{"name":"p"},"target":{"kind":"Node","name":"n"}})").status == 201);
+  CHECK(w.ask("GET", "/api/v1/namespaces/default/pods/p").json().path("metadata.labels") == Node::obj({{"topology.kubernetes.io/region", "own"}, {"topology.kubernetes.io/zone", "z1"}}));
+}

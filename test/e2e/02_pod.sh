@@ -48,7 +48,7 @@ spec:
 END
 expect "ends" k create -f - <<<"$(busybox_pod ends 'echo out; echo err >&2; exit 7' '  restartPolicy: Never')"
 expect "crashes" k create -f - <<<"$(busybox_pod crashes 'echo try; exit 3')"
-expect "polite" k create -f - <<<"$(busybox_pod polite 'trap "echo bye; exit 0" TERM; echo up; while :; do sleep 0.1; done')"
+expect "polite" k create -f - <<<"$(busybox_pod polite 'trap "echo bye; exit 0" TERM; echo up; while :; do sleep 0.1; done' | sed "s/GracePeriodSeconds: 2/GracePeriodSeconds: 60/")"
 expect "noimage" k run noimage --image=no.such.invalid/thing:1
 expect "badinit" k create -f - <<'END'
 apiVersion: v1
@@ -142,7 +142,7 @@ wait_for 5 "its first line" grep -q up "$E2E_DIR/polite.log"
 begin=$(now_ms)
 expect "delete" k delete pod polite
 took=$(($(now_ms) - begin))
-[ $took -lt 2500 ] || fail "a pod that ends at SIGTERM took $took ms to delete"
+[ $took -lt $(patient 2500) ] || fail "a pod that ends at SIGTERM took $took ms to delete"
 wait_for 2 "its last line" grep -q bye "$E2E_DIR/polite.log"
 
 say "delete"

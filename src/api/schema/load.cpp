@@ -140,8 +140,7 @@ Registry load() {
   read_values(defaults, registry, &Field::default_json);
   read_values(enums, registry, &Field::enum_values);
   for (auto& [name, type] : registry.types) {
-    std::sort(type->fields.begin(), type->fields.end(), [](const Field& a, const Field& b) { return a.name < b.name; });
-    type->fields.shrink_to_fit();
+    type->sort();
     for (Field& f : type->fields) {
       if (f.type && f.type->atomic && !f.says_granular) f.granular = false;
       for (const Inlined& i : type->inlined)
@@ -164,7 +163,12 @@ const Registry& registry() {
 
 const Field* Type::find(std::string_view field) const {
   auto it = std::lower_bound(fields.begin(), fields.end(), field, [](const Field& f, std::string_view n) { return f.name < n; });
-  return it != fields.end() && it->name == field ? &*it : nullptr;
+  return it != fields.end() && it->name == field ? &*it : rest.get();
+}
+
+void Type::sort() {
+  std::sort(fields.begin(), fields.end(), [](const Field& a, const Field& b) { return a.name < b.name; });
+  fields.shrink_to_fit();
 }
 
 const Type* find_type(std::string_view name) {

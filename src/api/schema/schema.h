@@ -2,6 +2,7 @@
 // functions (decode and prune, strict checks, defaults, strategic merge, OpenAPI, explain). Pure; immutable after loading.
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -59,7 +60,10 @@ struct Type {
   std::vector<Field> fields;     // sorted by name
   std::vector<Inlined> inlined;
   std::vector<const Field*> by_number;  // those with a wire number of their own, sorted by it
+  std::shared_ptr<const Field> rest;  // what fields not named here are; null: they are unknown
+  std::vector<std::shared_ptr<const std::string>> texts;  // that the fields of a type made at run time borrow
   const Field* find(std::string_view name) const;
+  void sort();  // the fields
 };
 
 const Type* find_type(std::string_view name);

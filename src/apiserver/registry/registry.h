@@ -21,6 +21,7 @@ struct RegistryListOptions {
   std::string ns;  // "" : all
   size_t limit = 0;
   std::string continue_token;
+  int64_t at = 0;  // exactly this revision; 0: the newest
 };
 struct RegistryList {
   std::vector<store::ObjectPtr> items;

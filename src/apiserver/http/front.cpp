@@ -10,10 +10,6 @@ namespace {
 using async::Task;
 using json::Node;
 
-net::Headers json_headers(bool yaml = false) {
-  return {{"Content-Type", yaml ? "application/yaml" : "application/json"}, {"Cache-Control", "no-cache, private"}};
-}
-
 }  // namespace
 
 Status forbidden(const RequestInfo& r, const authz::User& user) {
@@ -35,6 +31,10 @@ Task<void> send_status(net::ResponseWriter& response, Status status) {
   if (status.is(Reason::Unauthorized)) headers.add("WWW-Authenticate", "Bearer realm=\"k8lite\"");
   if (int s = status.details().retry_after_seconds) headers.add("Retry-After", std::to_string(s));
   (void)co_await response.send(http_code(status.reason()), headers, status_object(status).dump());
+}
+
+net::Headers json_headers(bool yaml) {
+  return {{"Content-Type", yaml ? "application/yaml" : "application/json"}, {"Cache-Control", "no-cache, private"}};
 }
 
 Task<void> Front::send(net::ResponseWriter& response, int status, std::string body, bool yaml, const std::vector<std::string>& warnings) {
@@ -59,6 +59,8 @@ Task<void> Front::handle(net::Request& request, net::ResponseWriter& response) {
   if (!identity.ok()) co_return co_await send_status(response, identity.status());
   auto info = read_request_info(request.method, request.path, request.query.get("watch"), request.query.get("fieldSelector"));
   if (!info.ok()) co_return co_await send_status(response, info.status());
+  auto place = in_flight_.take(*info, identity->user);
+  if (place.refused()) co_return co_await send_status(response, InFlight::too_many());
   Call call{request, response, *info, *identity};
   if (!authorizer_.allows(call.identity.user, call.info)) {
     ++requests_[{call.info.verb, 403}];

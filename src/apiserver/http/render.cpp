@@ -69,7 +69,7 @@ std::string protobuf_list(const ResourceType& type, const Page& page, bool parti
   auto metadata = Node::parse(list_metadata(page));
   put_bytes(out, 1, api::wire::encode_message(metadata.ok() ? *metadata : Node::object(), meta_type("meta/v1.ListMeta")));
   for (const auto& o : page.items) put_bytes(out, 2, message_of(type, *o, partial));
-  return partial ? envelope(kMeta, "PartialObjectMetadataList", out) : envelope(api_version(type.object), type.row->kind + "List", out);
+  return partial ? envelope(kMeta, "PartialObjectMetadataList", out) : envelope(api_version(type.object), type.row->list_kind(), out);
 }
 
 // ---- text ----
@@ -114,13 +114,20 @@ Result<Rendered> render(const Accept& accept, const Answer& answer, std::string_
   return Rendered{partial ? envelope(kMeta, "PartialObjectMetadata", message) : envelope(api_version(answer.type->object), answer.type->row->kind, message), std::string(api::wire::kMediaType)};
 }
 
-Result<Rendered> render_list(const Accept& accept, const ResourceType& type, const Page& page, std::string_view include, Instant now) {
+Result<Rendered> render_list(const Accept& accept, ResourceTypePtr held, Page page, std::string_view include, Instant now) {
+  const ResourceType& type = *held;
   if (accept.form == Form::Table) {
     TRY_OK(check_include(include));
     return text(accept, table_text(type, page.items, include, true, list_metadata(page), now));
   }
   bool partial = accept.form == Form::PartialMetadata;
-  if (accept.format != Format::Protobuf) return text(accept, list_text(type, page, partial));
+  if (accept.format != Format::Protobuf) {
+    ListText pieces(held, std::move(page), partial);
+    std::string all;
+    while (pieces.next(all)) {
+    }
+    return text(accept, std::move(all));
+  }
   if (!partial && !speaks_protobuf(type)) return no_protobuf();
   return Rendered{protobuf_list(type, page, partial), std::string(api::wire::kMediaType)};
 }

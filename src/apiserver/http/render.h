@@ -11,7 +11,7 @@ struct Rendered {
 
 // An answer to a request for one object. BadRequest for an `includeObject` that is none; NotAcceptable for what has no protobuf form.
 Result<Rendered> render(const Accept& accept, const Answer& answer, std::string_view include_object, Instant now);
-Result<Rendered> render_list(const Accept& accept, const ResourceType& type, const Page& page, std::string_view include_object, Instant now);
+Result<Rendered> render_list(const Accept& accept, ResourceTypePtr type, Page page, std::string_view include_object, Instant now);
 // An error: never fails, JSON where nothing else fits.
 Rendered render_status(const Accept& accept, const Status& status);
 

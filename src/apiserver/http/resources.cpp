@@ -1,6 +1,7 @@
 // Resources over HTTP: reads, writes, and the parameters of both.
 #include <algorithm>
 
+#include "apiserver/http/body.h"
 #include "apiserver/http/front.h"
 #include "apiserver/http/render.h"
 #include "apiserver/list_options.h"
@@ -96,9 +97,15 @@ Task<void> Front::serve_list(Call& call, Target target) {
   if (!params.ok()) co_return co_await send_error(call.request, call.response, params.status());
   auto page = rest_.list(target, *params);
   if (!page.ok()) co_return co_await send_error(call.request, call.response, page.status());
-  auto rendered = render_list(*accept, *target.type, *page, call.request.query.get("includeObject"), clock_.now());
+  bool gzip = takes_gzip(call.request.headers.get("Accept-Encoding"));
+  bool plain = accept->format == Accept::Format::Json && !accept->pretty && accept->form != Accept::Form::Table;
+  if (plain) {
+    auto text = std::make_shared<ListText>(target.type, std::move(page).value(), accept->form == Accept::Form::PartialMetadata);
+    co_return co_await send_pieces(call.response, 200, json_headers(), [text](std::string& out) { return text->next(out); }, gzip);
+  }
+  auto rendered = render_list(*accept, target.type, std::move(page).value(), call.request.query.get("includeObject"), clock_.now());
   if (!rendered.ok()) co_return co_await send_status(call.response, rendered.status());
-  co_await send_rendered(call.response, 200, std::move(rendered).value(), {});
+  co_await send_body(call.response, 200, {{"Content-Type", rendered->content_type}, {"Cache-Control", "no-cache, private"}}, std::move(rendered->body), gzip);
 }
 
 namespace {

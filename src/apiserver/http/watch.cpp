@@ -12,6 +12,14 @@ using async::Task;
 
 namespace {
 
+std::string_view event_name(machinery::WatchEvent::Type type) {
+  switch (type) {
+    case machinery::WatchEvent::Type::Added: return "ADDED";
+    case machinery::WatchEvent::Type::Deleted: return "DELETED";
+    default: return "MODIFIED";
+  }
+}
+
 constexpr int64_t kDefaultSeconds = 1800, kBookmarkSeconds = 60;
 
 // A watch of one object by its path is one by its name; a selector may only say the same.
@@ -29,6 +37,26 @@ Result<> narrow_to_name(const Target& t, ListParams& p) {
 }
 
 }  // namespace
+
+// What many watchers get in a row is put into text once. Large objects are not kept.
+const std::string& Front::event_text(const Target& target, const WatchItem& item, bool partial) {
+  constexpr size_t kKept = 16 * 1024;
+  EventText& e = events_[static_cast<size_t>(item.revision) % events_.size()];
+  if (e.revision == item.revision && e.type == item.type && e.partial == partial && e.resource == target.type && e.doc.same(item.object->doc)) return e.text;
+  if (e.text.capacity() > kKept) e.text = {};
+  e.text.clear();
+  e.text.append("{\"type\":\"").append(event_name(item.type)).append("\",\"object\":");
+  if (partial) e.text += partial_metadata(*target.type, *item.object);
+  else append_served(e.text, item.object->doc, item.object->revision, target.type->object);
+  e.text += "}\n";
+  bool keep = e.text.size() <= kKept;
+  e.revision = keep ? item.revision : 0;
+  e.doc = keep ? item.object->doc : json::Doc();
+  e.type = item.type;
+  e.partial = partial;
+  e.resource = target.type;
+  return e.text;
+}
 
 Task<void> Front::serve_watch(Call& call, Target target) {
   auto accept = read_accept(call.request, true);
@@ -58,8 +86,14 @@ Task<void> Front::serve_watch(Call& call, Target target) {
   });
   (*watch)->on_ready([wake] { wake->notify(); });
   int64_t limit = parse_int(q.get("timeoutSeconds")).value_or(0);
-  auto deadline = clock_.mono() + seconds(limit > 0 ? limit : kDefaultSeconds + static_cast<int64_t>(fnv1a32(call.request.target) % kDefaultSeconds));
+  Duration length = seconds(limit > 0 ? limit : kDefaultSeconds + static_cast<int64_t>(fnv1a32(call.request.target) % kDefaultSeconds));
+  auto late = std::make_shared<bool>(false);
+  uint64_t timer = loop_.after(length, [wake, late] {
+    *late = true;
+    wake->notify();
+  });
   bool bookmarks = is_true(q.get("allowWatchBookmarks"));
+  bool cached = accept->format == Accept::Format::Json && accept->form != Accept::Form::Table;
   auto next_bookmark = clock_.mono() + seconds(kBookmarkSeconds);
   int64_t told = 0;  // the revision that the client knows of
   ++watches_;
@@ -70,21 +104,26 @@ Task<void> Front::serve_watch(Call& call, Target target) {
       writer.add_error(out, items.status());
       ended = true;
     } else {
-      for (const WatchItem& item : *items) writer.add(out, item, clock_.now()), told = item.revision;
+      for (const WatchItem& item : *items) {
+        told = item.revision;
+        if (cached && item.object) out += event_text(target, item, accept->form == Accept::Form::PartialMetadata);
+        else writer.add(out, item, clock_.now());
+      }
     }
     if (bookmarks && !ended && clock_.mono() >= next_bookmark) {
       next_bookmark = clock_.mono() + seconds(kBookmarkSeconds);
-      // One that says nothing new is not sent: an idle cluster stays idle.
+      // One that says nothing new is not sent.
       if (int64_t now = (*watch)->revision(); now > told) writer.add_bookmark(out, now, false, clock_.now()), told = now;
     }
     if (!out.empty()) {
       if (!(co_await call.response.write(out)).ok()) break;
       continue;
     }
-    Duration left = deadline - clock_.mono();
-    if (left <= Duration{0}) break;
-    co_await wake->wait_for(loop_, bookmarks ? std::min(left, next_bookmark - clock_.mono()) : left);
+    if (*late) break;
+    if (bookmarks) co_await wake->wait_for(loop_, std::max(next_bookmark - clock_.mono(), Duration{0}));
+    else co_await wake->wait();
   }
+  loop_.cancel_timer(timer);
   --watches_;
   (*watch)->close();
   if (*gone) co_return;

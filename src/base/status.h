@@ -31,7 +31,6 @@ struct StatusDetails {
   std::string name, group, kind, uid;
   std::vector<Cause> causes;
   int retry_after_seconds = 0;
-  std::string continue_token;  // of a list whose snapshot is gone: it goes on with this one
 };
 
 class [[nodiscard]] Status {

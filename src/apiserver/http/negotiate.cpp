@@ -99,7 +99,6 @@ Node status_object(const Status& status) {
   Node n = Node::obj({{"kind", "Status"}, {"apiVersion", "v1"}, {"metadata", Node::object()}, {"status", "Failure"}, {"message", status.message()}});
   if (status.reason() != Reason::Unknown) n.set("reason", Node(reason_name(status.reason())));
   const StatusDetails& d = status.details();
-  if (!d.continue_token.empty()) n["metadata"].set("continue", d.continue_token);
   Node details = Node::object();
   if (!d.name.empty()) details.set("name", d.name);
   if (!d.group.empty()) details.set("group", d.group);

@@ -132,8 +132,9 @@ Result<Rendered> render_list(const Accept& accept, ResourceTypePtr held, Page pa
   return Rendered{protobuf_list(type, page, partial), std::string(api::wire::kMediaType)};
 }
 
-Rendered render_status(const Accept& accept, const Status& status) {
+Rendered render_status(const Accept& accept, const Status& status, const std::string& continue_token) {
   Node n = status_object(status);
+  if (!continue_token.empty()) n["metadata"].set("continue", continue_token);
   if (accept.format == Format::Protobuf)
     if (auto bytes = protobuf_document(n); bytes.ok()) return {std::move(bytes).value(), std::string(api::wire::kMediaType)};
   return text(accept, n.dump());

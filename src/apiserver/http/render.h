@@ -13,7 +13,8 @@ struct Rendered {
 Result<Rendered> render(const Accept& accept, const Answer& answer, std::string_view include_object, Instant now);
 Result<Rendered> render_list(const Accept& accept, ResourceTypePtr type, Page page, std::string_view include_object, Instant now);
 // An error: never fails, JSON where nothing else fits.
-Rendered render_status(const Accept& accept, const Status& status);
+// `continue_token`: how a list that has lost its snapshot can go on.
+Rendered render_status(const Accept& accept, const Status& status, const std::string& continue_token = {});
 
 // The events of one watch. Tables carry their columns in the first event only.
 class EventWriter {

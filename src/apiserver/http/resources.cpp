@@ -96,6 +96,8 @@ Task<void> Front::serve_list(Call& call, Target target) {
   auto params = read_list_options(call.request.query, false);
   if (!params.ok()) co_return co_await send_error(call.request, call.response, params.status());
   auto page = rest_.list(target, *params);
+  if (page.status().is(Reason::Expired) && !params->continue_token.empty())
+    co_return co_await send_rendered(call.response, 410, render_status(*accept, page.status(), inconsistent_token(params->continue_token)), {});
   if (!page.ok()) co_return co_await send_error(call.request, call.response, page.status());
   bool gzip = takes_gzip(call.request.headers.get("Accept-Encoding"));
   bool plain = accept->format == Accept::Format::Json && !accept->pretty && accept->form != Accept::Form::Table;

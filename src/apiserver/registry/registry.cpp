@@ -46,17 +46,19 @@ Result<Token> decode_token(const std::string& text, std::string_view prefix) {
 }
 
 // The snapshot is gone; a token in the answer lets the client take the rest as it is now (apiserver, "continue" of lists).
-Status too_old(const std::string& token, const std::string& next_key) {
+Status too_old(const std::string& token) {
   if (token.empty()) return Status(Reason::Expired, "The resourceVersion for the provided list is too old.");
-  Status s(Reason::Expired, "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to "
+  return Status(Reason::Expired, "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to "
                             "retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk "
                             "was returned and now may show up in the list.");
-  StatusDetails d;
-  d.continue_token = encode_token(kInconsistent, next_key);
-  return s.set_details(std::move(d));
 }
 
 }  // namespace
+
+std::string inconsistent_token(const std::string& token) {
+  auto known = decode_token(token, "");
+  return known.ok() ? encode_token(kInconsistent, known->next_key) : std::string();
+}
 
 std::string storage_key(const ObjectKind& kind, std::string_view ns, std::string_view name) {
   std::string key = "/registry/" + (kind.group.empty() ? "core" : kind.group) + "/" + kind.resource + "/";
@@ -120,7 +122,7 @@ Result<RegistryList> Registry::list(const ObjectKind& kind, const RegistryListOp
     lo.at = options.at;
   }
   auto listed = store_.list(prefix, lo);
-  if (!listed.ok()) return listed.status().is(Reason::Expired) ? too_old(options.continue_token, lo.start_key) : listed.status();
+  if (!listed.ok()) return listed.status().is(Reason::Expired) ? too_old(options.continue_token) : listed.status();
   auto got = std::move(listed).value();
   RegistryList out;
   out.items = std::move(got.items);

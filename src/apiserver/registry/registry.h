@@ -62,6 +62,9 @@ class Registry {
   Random& random_;
 };
 
+// The token that goes on where this one would, with whatever is there now; "" for what is no token.
+std::string inconsistent_token(const std::string& token);
+
 // "/registry/<group or core>/<resource>/[<namespace>/]<name>"; with an empty name the prefix of a list.
 std::string storage_key(const ObjectKind& kind, std::string_view ns, std::string_view name);
 

@@ -10,9 +10,12 @@ namespace {
 using json::Node;
 
 Cause unsupported(const std::string& field, const std::string& value, const std::string& supported) {
-  return {"FieldValueNotSupported", "Unsupported value: " + json::quoted(value) + ": supported values: " + supported, field};
+  return {"FieldValueNotSupported", "Unsupported value: " + json::quoted(value) + ": supported values: " + supported,
+          field};
 }
-Cause forbidden(const std::string& field, const std::string& why) { return {"FieldValueForbidden", "Forbidden: " + why, field}; }
+Cause forbidden(const std::string& field, const std::string& why) {
+  return {"FieldValueForbidden", "Forbidden: " + why, field};
+}
 
 Result<int64_t> read_number(const net::Query& q, const char* name) {
   std::string_view text = q.get(name);
@@ -26,22 +29,35 @@ bool parses_as_true(std::string_view v) { return v != "false" && v != "0"; }
 
 void check_watch(const ListParams& p, std::vector<Cause>& causes) {
   const std::string& match = p.resource_version_match;
-  if (p.send_initial_events && match != "NotOlderThan") causes.push_back(forbidden("resourceVersionMatch", "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"));
+  if (p.send_initial_events && match != "NotOlderThan")
+    causes.push_back(
+        forbidden("resourceVersionMatch", "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"));
   if (match.empty()) return;
-  if (!p.send_initial_events) causes.push_back(forbidden("resourceVersionMatch", "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"));
+  if (!p.send_initial_events)
+    causes.push_back(forbidden("resourceVersionMatch",
+                               "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"));
   if (match != "NotOlderThan") causes.push_back(unsupported("resourceVersionMatch", match, "\"NotOlderThan\""));
-  if (!p.continue_token.empty()) causes.push_back(forbidden("resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided"));
+  if (!p.continue_token.empty())
+    causes.push_back(forbidden("resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided"));
 }
 
 void check_list(const ListParams& p, std::vector<Cause>& causes) {
   const std::string& match = p.resource_version_match;
   if (!match.empty()) {
-    if (p.resource_version.empty()) causes.push_back(forbidden("resourceVersionMatch", "resourceVersionMatch is forbidden unless resourceVersion is provided"));
-    if (!p.continue_token.empty()) causes.push_back(forbidden("resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided"));
-    if (match != "Exact" && match != "NotOlderThan") causes.push_back(unsupported("resourceVersionMatch", match, "\"\", \"Exact\", \"NotOlderThan\""));
-    if (match == "Exact" && p.resource_version == "0") causes.push_back(forbidden("resourceVersionMatch", "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\""));
+    if (p.resource_version.empty())
+      causes.push_back(
+          forbidden("resourceVersionMatch", "resourceVersionMatch is forbidden unless resourceVersion is provided"));
+    if (!p.continue_token.empty())
+      causes.push_back(
+          forbidden("resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided"));
+    if (match != "Exact" && match != "NotOlderThan")
+      causes.push_back(unsupported("resourceVersionMatch", match, "\"\", \"Exact\", \"NotOlderThan\""));
+    if (match == "Exact" && p.resource_version == "0")
+      causes.push_back(
+          forbidden("resourceVersionMatch", "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\""));
   }
-  if (p.send_initial_events) causes.push_back(forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list"));
+  if (p.send_initial_events)
+    causes.push_back(forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list"));
 }
 
 Result<> check_dry_run(const std::string& options, const std::vector<std::string>& values, WriteParams& params) {
@@ -78,8 +94,10 @@ Result<ListParams> read_list_options(const net::Query& q, bool watch) {
   p.resource_version_match = q.get("resourceVersionMatch");
   if (std::string_view v = q.get("sendInitialEvents"); !v.empty()) p.send_initial_events = parses_as_true(v);
   std::vector<Cause> causes;
-  if (watch) check_watch(p, causes);
-  else check_list(p, causes);
+  if (watch)
+    check_watch(p, causes);
+  else
+    check_list(p, causes);
   if (!causes.empty()) return options_error("ListOptions", std::move(causes));
   return p;
 }
@@ -89,7 +107,8 @@ Result<> read_write_options(const std::string& options, const net::Query& q, Wri
   p.field_manager = q.get("fieldManager");
   if (std::string_view v = q.get("fieldValidation"); !v.empty()) p.field_validation = v;
   if (p.field_validation != "Ignore" && p.field_validation != "Warn" && p.field_validation != "Strict")
-    return options_error(options, {unsupported("fieldValidation", p.field_validation, "\"\", \"Ignore\", \"Strict\", \"Warn\"")});
+    return options_error(
+        options, {unsupported("fieldValidation", p.field_validation, "\"\", \"Ignore\", \"Strict\", \"Warn\"")});
   p.force = q.has("force") && parses_as_true(q.get("force"));
   p.force_given = q.has("force");
   return {};
@@ -101,9 +120,12 @@ Result<DeleteRequest> read_delete_options(const Node* body, const net::Query& q,
   std::optional<bool> orphan;
   if (body) {
     if (!body->is_object()) return bad_request("the body is no DeleteOptions");
-    if (std::string kind = body->get("kind").str(); !kind.empty() && kind != "DeleteOptions") return bad_request("decoded object cannot be converted to DeleteOptions");
-    if (body->get("gracePeriodSeconds").is_integer()) r.grace_seconds = body->get("gracePeriodSeconds").int_or(0);
-    else if (body->get("gracePeriodSeconds").exists() && !body->get("gracePeriodSeconds").is_null()) return bad_request("DeleteOptions: gracePeriodSeconds: an integer is wanted");
+    if (std::string kind = body->get("kind").str(); !kind.empty() && kind != "DeleteOptions")
+      return bad_request("decoded object cannot be converted to DeleteOptions");
+    if (body->get("gracePeriodSeconds").is_integer())
+      r.grace_seconds = body->get("gracePeriodSeconds").int_or(0);
+    else if (body->get("gracePeriodSeconds").exists() && !body->get("gracePeriodSeconds").is_null())
+      return bad_request("DeleteOptions: gracePeriodSeconds: an integer is wanted");
     r.propagation = body->get("propagationPolicy").str();
     if (body->get("orphanDependents").is_bool()) orphan = body->get("orphanDependents").bool_or(false);
     r.uid = body->path("preconditions.uid").str();
@@ -118,9 +140,15 @@ Result<DeleteRequest> read_delete_options(const Node* body, const net::Query& q,
     dry_runs = texts_of(q.all("dryRun"));
   }
   std::vector<Cause> causes;
-  if (orphan && !r.propagation.empty()) causes.push_back({"FieldValueInvalid", "Invalid value: " + json::quoted(r.propagation) + ": orphanDependents and deletionPropagation cannot be both set", "propagationPolicy"});
-  if (!r.propagation.empty() && r.propagation != "Foreground" && r.propagation != "Background" && r.propagation != "Orphan")
-    causes.push_back(unsupported("propagationPolicy", r.propagation, "\"Background\", \"Foreground\", \"Orphan\", \"nil\""));
+  if (orphan && !r.propagation.empty())
+    causes.push_back({"FieldValueInvalid",
+                      "Invalid value: " + json::quoted(r.propagation) +
+                          ": orphanDependents and deletionPropagation cannot be both set",
+                      "propagationPolicy"});
+  if (!r.propagation.empty() && r.propagation != "Foreground" && r.propagation != "Background" &&
+      r.propagation != "Orphan")
+    causes.push_back(
+        unsupported("propagationPolicy", r.propagation, "\"Background\", \"Foreground\", \"Orphan\", \"nil\""));
   if (!causes.empty()) return options_error("DeleteOptions", std::move(causes));
   TRY_OK(check_dry_run("DeleteOptions", dry_runs, p));
   if (orphan && r.propagation.empty()) r.propagation = *orphan ? "Orphan" : "Background";
@@ -128,7 +156,8 @@ Result<DeleteRequest> read_delete_options(const Node* body, const net::Query& q,
 }
 
 Status too_large_revision(int64_t wanted, int64_t newest) {
-  Status s(Reason::Timeout, "Timeout: Too large resource version: " + std::to_string(wanted) + ", current: " + std::to_string(newest));
+  Status s(Reason::Timeout,
+           "Timeout: Too large resource version: " + std::to_string(wanted) + ", current: " + std::to_string(newest));
   StatusDetails d;
   d.causes.push_back({"ResourceVersionTooLarge", "Too large resource version", ""});
   d.retry_after_seconds = 1;
@@ -139,7 +168,9 @@ Result<WantedRevision> wanted_revision(const ListParams& p, int64_t newest) {
   if (p.resource_version.empty() || p.resource_version == "0") return WantedRevision{};
   if (!p.continue_token.empty()) return bad_request("specifying resource version is not allowed when using continue");
   auto n = parse_int(p.resource_version);
-  if (!n || *n < 0) return bad_request("invalid resource version: Invalid value: " + json::quoted(p.resource_version) + ": strconv.ParseUint: parsing " + json::quoted(p.resource_version) + ": invalid syntax");
+  if (!n || *n < 0)
+    return bad_request("invalid resource version: Invalid value: " + json::quoted(p.resource_version) +
+                       ": strconv.ParseUint: parsing " + json::quoted(p.resource_version) + ": invalid syntax");
   if (*n > newest) return too_large_revision(*n, newest);
   // With a limit and nothing said of the match, a version means exactly this one.
   bool exact = p.resource_version_match == "Exact" || (p.resource_version_match.empty() && p.limit > 0);

@@ -1,5 +1,5 @@
-// What may be asked of a list, a watch or a write besides the object itself: the options of meta/v1, checked and worded as Kubernetes does
-// (apimachinery: ValidateListOptions, ValidateCreateOptions, ValidateDeleteOptions). Pure.
+// What may be asked of a list, a watch or a write besides the object itself: the options of meta/v1, checked and worded
+// as Kubernetes does (apimachinery: ValidateListOptions, ValidateCreateOptions, ValidateDeleteOptions). Pure.
 #pragma once
 #include "apiserver/rest.h"
 #include "net/http.h"
@@ -15,8 +15,8 @@ Result<> read_write_options(const std::string& options, const net::Query& query,
 // Of a delete: from the body when there is one, else from the query, as upstream reads them.
 Result<DeleteRequest> read_delete_options(const json::Node* body, const net::Query& query, WriteParams& params);
 
-// The revision that a list asks for: 0 any; NotOlderThan and Exact as the fields say. Timeout (504) with the cause that client-go looks
-// for when the server has not come that far yet.
+// The revision that a list asks for: 0 any; NotOlderThan and Exact as the fields say. Timeout (504) with the cause that
+// client-go looks for when the server has not come that far yet.
 struct WantedRevision {
   int64_t exact = 0;
 };

@@ -6,8 +6,10 @@ namespace {
 using json::Node;
 
 void take(Node& to, const Node& from, std::string_view field) {
-  if (from.get(field).exists()) to.set(field, from.get(field));
-  else to.erase(field);
+  if (from.get(field).exists())
+    to.set(field, from.get(field));
+  else
+    to.erase(field);
 }
 
 // Of each container that both have: its resources and how it takes their change.
@@ -22,12 +24,16 @@ void take_resources(Node& to, const Node& from) {
 
 }  // namespace
 
-bool writes_pod_part(std::string_view subresource) { return subresource == "ephemeralcontainers" || subresource == "resize"; }
+bool writes_pod_part(std::string_view subresource) {
+  return subresource == "ephemeralcontainers" || subresource == "resize";
+}
 
 Node with_pod_part(Node current, const Node& wanted, std::string_view subresource) {
   for (const char* f : {"name", "namespace", "uid", "resourceVersion", "managedFields"})
-    if (wanted.get("metadata").get(f).exists()) current["metadata"].set(f, wanted.get("metadata").get(f));
-    else if (std::string_view(f) == "resourceVersion") current["metadata"].erase(f);
+    if (wanted.get("metadata").get(f).exists())
+      current["metadata"].set(f, wanted.get("metadata").get(f));
+    else if (std::string_view(f) == "resourceVersion")
+      current["metadata"].erase(f);
   Node& spec = current["spec"];
   const Node& from = wanted.get("spec");
   if (subresource == "ephemeralcontainers") {

@@ -48,7 +48,6 @@ struct Answer {
   store::ObjectPtr object;
   json::Doc document;
   bool created = false;
-  bool accepted = false;  // 202: asked for, not done yet
   std::string text() const;  // JSON
 };
 

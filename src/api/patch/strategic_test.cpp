@@ -1,4 +1,5 @@
-// Strategic merge patches: the directives one by one, and random patches against a model that knows nothing of the implementation.
+// Strategic merge patches: the directives one by one, and random patches against a model that knows nothing of the
+// implementation.
 #include <catch2/catch.hpp>
 #include <map>
 #include <random>
@@ -29,42 +30,68 @@ using Model = std::map<std::string, std::string>;
 Node containers(const Model& m) {
   Node list = Node::array();
   for (const auto& [name, image] : m) list.append(Node::obj({{"name", name}, {"image", image}}));
-  return Node::obj({{"spec", Node::obj({{"template", Node::obj({{"spec", Node::obj({{"containers", std::move(list)}})}})}})}});
+  return Node::obj(
+      {{"spec", Node::obj({{"template", Node::obj({{"spec", Node::obj({{"containers", std::move(list)}})}})}})}});
 }
 Model model_of(const Node& object) {
   Model m;
-  for (const Node& c : object.path("spec.template.spec.containers").items()) m[c.get("name").str()] = c.get("image").str();
+  for (const Node& c : object.path("spec.template.spec.containers").items())
+    m[c.get("name").str()] = c.get("image").str();
   return m;
 }
 
 }  // namespace
 
 TEST_CASE("strategic merge: lists merge by their key, and directives say otherwise") {
-  const std::string two = R"({"containers":[{"name":"a","image":"1","env":[{"name":"X","value":"1"}]},{"name":"b","image":"1"}],"nodeSelector":{"k":"v"}})";
-  struct Row { const char *patch, *want; };
-  for (const Row& r : {
-           Row{R"({"containers":[{"name":"b","image":"2"}]})", R"({"containers":[{"name":"a","image":"1","env":[{"name":"X","value":"1"}]},{"name":"b","image":"2"}],"nodeSelector":{"k":"v"}})"},
-           {R"({"containers":[{"name":"a","$patch":"delete"}]})", R"({"containers":[{"name":"b","image":"1"}],"nodeSelector":{"k":"v"}})"},
-           {R"({"containers":[{"name":"none","$patch":"delete"}],"nodeSelector":null})", R"({"containers":[{"name":"a","image":"1","env":[{"name":"X","value":"1"}]},{"name":"b","image":"1"}]})"},
-           {R"({"containers":[{"name":"c","image":"3"},{"$patch":"replace"}]})", R"({"containers":[{"name":"c","image":"3"}],"nodeSelector":{"k":"v"}})"},
-           {R"({"nodeSelector":{"$patch":"replace","n":"w"}})", R"({"containers":[{"name":"a","image":"1","env":[{"name":"X","value":"1"}]},{"name":"b","image":"1"}],"nodeSelector":{"n":"w"}})"},
-           {R"({"nodeSelector":{"$patch":"delete"},"containers":[{"name":"a","env":[{"name":"X","value":null}]}]})", R"({"containers":[{"name":"a","image":"1","env":[{"name":"X"}]},{"name":"b","image":"1"}],"nodeSelector":{}})"},
-           {R"({"$setElementOrder/containers":[{"name":"b"},{"name":"c"},{"name":"a"}],"containers":[{"name":"c","image":"3"}]})",
-            R"({"containers":[{"name":"b","image":"1"},{"name":"c","image":"3"},{"name":"a","image":"1","env":[{"name":"X","value":"1"}]}],"nodeSelector":{"k":"v"}})"},
-           {R"({"containers":[{"image":"3"}]})", R"(map: {"image":"3"} does not contain declared merge key: name)"},
-       }) {
+  const std::string two =
+      R"({"containers":[{"name":"a","image":"1","env":[{"name":"X","value":"1"}]},{"name":"b","image":"1"}],"nodeSelector":{"k":"v"}})";
+  struct Row {
+    const char *patch, *want;
+  };
+  for (
+      const Row& r : {
+          Row{R"({"containers":[{"name":"b","image":"2"}]})",
+              R"({"containers":[{"name":"a","image":"1","env":[{"name":"X","value":"1"}]},{"name":"b","image":"2"}],"nodeSelector":{"k":"v"}})"},
+          {R"({"containers":[{"name":"a","$patch":"delete"}]})",
+           R"({"containers":[{"name":"b","image":"1"}],"nodeSelector":{"k":"v"}})"},
+          {R"({"containers":[{"name":"none","$patch":"delete"}],"nodeSelector":null})",
+           R"({"containers":[{"name":"a","image":"1","env":[{"name":"X","value":"1"}]},{"name":"b","image":"1"}]})"},
+          {R"({"containers":[{"name":"c","image":"3"},{"$patch":"replace"}]})",
+           R"({"containers":[{"name":"c","image":"3"}],"nodeSelector":{"k":"v"}})"},
+          {R"({"nodeSelector":{"$patch":"replace","n":"w"}})",
+           R"({"containers":[{"name":"a","image":"1","env":[{"name":"X","value":"1"}]},{"name":"b","image":"1"}],"nodeSelector":{"n":"w"}})"},
+          {R"({"nodeSelector":{"$patch":"delete"},"containers":[{"name":"a","env":[{"name":"X","value":null}]}]})",
+           R"({"containers":[{"name":"a","image":"1","env":[{"name":"X"}]},{"name":"b","image":"1"}],"nodeSelector":{}})"},
+          {R"({"$setElementOrder/containers":[{"name":"b"},{"name":"c"},{"name":"a"}],"containers":[{"name":"c","image":"3"}]})",
+           R"({"containers":[{"name":"b","image":"1"},{"name":"c","image":"3"},{"name":"a","image":"1","env":[{"name":"X","value":"1"}]}],"nodeSelector":{"k":"v"}})"},
+          {R"({"containers":[{"image":"3"}]})", R"(map: {"image":"3"} does not contain declared merge key: name)"},
+      }) {
     CAPTURE(r.patch);
-    CHECK(node("[" + std::string(patched(two, r.patch).starts_with("{") ? patched(two, r.patch) : json::quoted(patched(two, r.patch))) + "]") == node("[" + std::string(r.want[0] == '{' ? r.want : json::quoted(r.want)) + "]"));
+    CHECK(node("[" +
+               std::string(patched(two, r.patch).starts_with("{") ? patched(two, r.patch)
+                                                                  : json::quoted(patched(two, r.patch))) +
+               "]") == node("[" + std::string(r.want[0] == '{' ? r.want : json::quoted(r.want)) + "]"));
   }
 }
 
 TEST_CASE("strategic merge: keys to be retained, items of plain lists") {
-  auto run = [](const std::string& before, const std::string& patch) { return api::apply_strategic_merge(node(before), node(patch), deployment()); };
-  CHECK(run(R"({"spec":{"strategy":{"type":"RollingUpdate","rollingUpdate":{"maxSurge":1}}}})", R"({"spec":{"strategy":{"$retainKeys":["type"],"type":"Recreate"}}})")->dump() == R"({"spec":{"strategy":{"type":"Recreate"}}})");
-  CHECK(run(R"({"spec":{"strategy":{}}})", R"({"spec":{"strategy":{"$retainKeys":["rollingUpdate"],"type":"Recreate"}}})").status().is(Reason::BadRequest));
-  CHECK(run(R"({"metadata":{"finalizers":["a","b"]}})", R"({"metadata":{"finalizers":["b","c"]}})")->dump() == R"({"metadata":{"finalizers":["a","b","c"]}})");
-  CHECK(run(R"({"metadata":{"finalizers":["a","b"]}})", R"({"metadata":{"$deleteFromPrimitiveList/finalizers":["a"]}})")->dump() == R"({"metadata":{"finalizers":["b"]}})");
-  CHECK(run(R"({"metadata":{"finalizers":["a","b"]}})", R"({"metadata":{"$setElementOrder/finalizers":["c","b","a"],"finalizers":["c"]}})")->dump() == R"({"metadata":{"finalizers":["c","b","a"]}})");
+  auto run = [](const std::string& before, const std::string& patch) {
+    return api::apply_strategic_merge(node(before), node(patch), deployment());
+  };
+  CHECK(run(R"({"spec":{"strategy":{"type":"RollingUpdate","rollingUpdate":{"maxSurge":1}}}})",
+            R"({"spec":{"strategy":{"$retainKeys":["type"],"type":"Recreate"}}})")
+            ->dump() == R"({"spec":{"strategy":{"type":"Recreate"}}})");
+  CHECK(
+      run(R"({"spec":{"strategy":{}}})", R"({"spec":{"strategy":{"$retainKeys":["rollingUpdate"],"type":"Recreate"}}})")
+          .status()
+          .is(Reason::BadRequest));
+  CHECK(run(R"({"metadata":{"finalizers":["a","b"]}})", R"({"metadata":{"finalizers":["b","c"]}})")->dump() ==
+        R"({"metadata":{"finalizers":["a","b","c"]}})");
+  CHECK(run(R"({"metadata":{"finalizers":["a","b"]}})", R"({"metadata":{"$deleteFromPrimitiveList/finalizers":["a"]}})")
+            ->dump() == R"({"metadata":{"finalizers":["b"]}})");
+  CHECK(run(R"({"metadata":{"finalizers":["a","b"]}})",
+            R"({"metadata":{"$setElementOrder/finalizers":["c","b","a"],"finalizers":["c"]}})")
+            ->dump() == R"({"metadata":{"finalizers":["c","b","a"]}})");
   CHECK(run("{}", R"({"metadata":{"$patch":"sideways"}})").status().is(Reason::BadRequest));
 }
 
@@ -79,9 +106,14 @@ TEST_CASE("strategic merge: random patches of lists do what a plain map does, an
     for (char c = 'a'; c < 'g'; ++c) {
       std::string name(1, c), image = std::to_string(rng() % 3);
       switch (rng() % 3) {
-        case 0: items.append(Node::obj({{"name", name}, {"image", image}})), want[name] = named[name] = image; break;
-        case 1: items.append(Node::obj({{"$patch", "delete"}, {"name", name}})), want.erase(name); break;
-        default: break;
+        case 0:
+          items.append(Node::obj({{"name", name}, {"image", image}})), want[name] = named[name] = image;
+          break;
+        case 1:
+          items.append(Node::obj({{"$patch", "delete"}, {"name", name}})), want.erase(name);
+          break;
+        default:
+          break;
       }
     }
     if (rng() % 8 == 0) items.append(Node::obj({{"$patch", "replace"}})), want = named;

@@ -53,12 +53,16 @@ std::string message_of(const ResourceType& type, const store::Object& o, bool pa
 
 constexpr const char* kMeta = "meta.k8s.io/v1";
 
-Status no_protobuf() { return Status(Reason::NotAcceptable, "only the following media types are accepted: application/json, application/yaml"); }
+Status no_protobuf() {
+  return Status(Reason::NotAcceptable,
+                "only the following media types are accepted: application/json, application/yaml");
+}
 
 Result<std::string> protobuf_document(const Node& n) {
   const std::string api_version = n.get("apiVersion").str(), kind = n.get("kind").str();
   size_t slash = api_version.find('/');
-  std::string group = slash == api_version.npos ? "" : api_version.substr(0, slash), version = api_version.substr(slash == api_version.npos ? 0 : slash + 1);
+  std::string group = slash == api_version.npos ? "" : api_version.substr(0, slash),
+              version = api_version.substr(slash == api_version.npos ? 0 : slash + 1);
   const api::schema::Type* type = api::schema::find_type_of_kind(group, version, kind);
   if (!type) return no_protobuf();
   return api::wire::encode(n, *type);
@@ -67,9 +71,11 @@ Result<std::string> protobuf_document(const Node& n) {
 std::string protobuf_list(const ResourceType& type, const Page& page, bool partial) {
   std::string out;
   auto metadata = Node::parse(list_metadata(page));
-  put_bytes(out, 1, api::wire::encode_message(metadata.ok() ? *metadata : Node::object(), meta_type("meta/v1.ListMeta")));
+  put_bytes(out, 1,
+            api::wire::encode_message(metadata.ok() ? *metadata : Node::object(), meta_type("meta/v1.ListMeta")));
   for (const auto& o : page.items) put_bytes(out, 2, message_of(type, *o, partial));
-  return partial ? envelope(kMeta, "PartialObjectMetadataList", out) : envelope(api_version(type.object), type.row->list_kind(), out);
+  return partial ? envelope(kMeta, "PartialObjectMetadataList", out)
+                 : envelope(api_version(type.object), type.row->list_kind(), out);
 }
 
 // ---- text ----
@@ -88,12 +94,15 @@ Rendered text(const Accept& accept, std::string json) {
 
 Result<> check_include(std::string_view include) {
   if (include.empty() || include == "None" || include == "Metadata" || include == "Object") return {};
-  return bad_request("Unable to convert to Table as requested: includeObject: Invalid value: " + json::quoted(include) + ": must be 'Metadata', 'Object', 'None', or empty");
+  return bad_request("Unable to convert to Table as requested: includeObject: Invalid value: " + json::quoted(include) +
+                     ": must be 'Metadata', 'Object', 'None', or empty");
 }
 
 std::string revision_metadata(int64_t revision) { return "{\"resourceVersion\":\"" + std::to_string(revision) + "\"}"; }
 
-bool speaks_protobuf(const ResourceType& type) { return api::schema::find_type_of_kind(type.row->group, type.row->version, type.row->kind) != nullptr; }
+bool speaks_protobuf(const ResourceType& type) {
+  return api::schema::find_type_of_kind(type.row->group, type.row->version, type.row->kind) != nullptr;
+}
 
 }  // namespace
 
@@ -105,16 +114,21 @@ Result<Rendered> render(const Accept& accept, const Answer& answer, std::string_
   }
   if (accept.form == Form::Table) {
     TRY_OK(check_include(include));
-    return text(accept, table_text(*answer.type, {answer.object}, include, true, revision_metadata(answer.object->revision), now));
+    return text(accept, table_text(*answer.type, {answer.object}, include, true,
+                                   revision_metadata(answer.object->revision), now));
   }
   bool partial = accept.form == Form::PartialMetadata;
-  if (accept.format != Format::Protobuf) return text(accept, partial ? partial_metadata(*answer.type, *answer.object) : answer.text());
+  if (accept.format != Format::Protobuf)
+    return text(accept, partial ? partial_metadata(*answer.type, *answer.object) : answer.text());
   if (!partial && !speaks_protobuf(*answer.type)) return no_protobuf();
   std::string message = message_of(*answer.type, *answer.object, partial);
-  return Rendered{partial ? envelope(kMeta, "PartialObjectMetadata", message) : envelope(api_version(answer.type->object), answer.type->row->kind, message), std::string(api::wire::kMediaType)};
+  return Rendered{partial ? envelope(kMeta, "PartialObjectMetadata", message)
+                          : envelope(api_version(answer.type->object), answer.type->row->kind, message),
+                  std::string(api::wire::kMediaType)};
 }
 
-Result<Rendered> render_list(const Accept& accept, ResourceTypePtr held, Page page, std::string_view include, Instant now) {
+Result<Rendered> render_list(const Accept& accept, ResourceTypePtr held, Page page, std::string_view include,
+                             Instant now) {
   const ResourceType& type = *held;
   if (accept.form == Form::Table) {
     TRY_OK(check_include(include));
@@ -136,13 +150,16 @@ Rendered render_status(const Accept& accept, const Status& status, const std::st
   Node n = status_object(status);
   if (!continue_token.empty()) n["metadata"].set("continue", continue_token);
   if (accept.format == Format::Protobuf)
-    if (auto bytes = protobuf_document(n); bytes.ok()) return {std::move(bytes).value(), std::string(api::wire::kMediaType)};
+    if (auto bytes = protobuf_document(n); bytes.ok())
+      return {std::move(bytes).value(), std::string(api::wire::kMediaType)};
   return text(accept, n.dump());
 }
 
 // ---- watches ----
 
-std::string EventWriter::content_type() const { return accept_.format == Format::Protobuf ? std::string(api::wire::kMediaType) + ";stream=watch" : "application/json"; }
+std::string EventWriter::content_type() const {
+  return accept_.format == Format::Protobuf ? std::string(api::wire::kMediaType) + ";stream=watch" : "application/json";
+}
 
 // JSON: one object after the other. Protobuf: a message meta.v1.WatchEvent behind its length in four bytes.
 void EventWriter::frame(std::string& out, std::string_view name, std::string_view object) const {
@@ -158,22 +175,33 @@ void EventWriter::frame(std::string& out, std::string_view name, std::string_vie
   out += event;
 }
 
-void EventWriter::add_object(std::string& out, std::string_view name, const store::ObjectPtr& object, bool bookmark, Instant now) {
+void EventWriter::add_object(std::string& out, std::string_view name, const store::ObjectPtr& object, bool bookmark,
+                             Instant now) {
   if (accept_.form == Form::Table) {
-    frame(out, name, table_text(*type_, bookmark ? std::vector<store::ObjectPtr>{} : std::vector<store::ObjectPtr>{object}, include_object_, first_, revision_metadata(object->revision), now));
+    frame(out, name,
+          table_text(*type_, bookmark ? std::vector<store::ObjectPtr>{} : std::vector<store::ObjectPtr>{object},
+                     include_object_, first_, revision_metadata(object->revision), now));
     first_ = false;
     return;
   }
   bool partial = accept_.form == Form::PartialMetadata;
-  if (accept_.format != Format::Protobuf) return frame(out, name, partial ? partial_metadata(*type_, *object) : served(object->doc, object->revision, type_->object));
+  if (accept_.format != Format::Protobuf)
+    return frame(out, name,
+                 partial ? partial_metadata(*type_, *object) : served(object->doc, object->revision, type_->object));
   std::string message = message_of(*type_, *object, partial);
-  frame(out, name, partial ? envelope(kMeta, "PartialObjectMetadata", message) : envelope(api_version(type_->object), type_->row->kind, message));
+  frame(out, name,
+        partial ? envelope(kMeta, "PartialObjectMetadata", message)
+                : envelope(api_version(type_->object), type_->row->kind, message));
 }
 
 void EventWriter::add(std::string& out, const WatchItem& item, Instant now) {
   using Type = machinery::WatchEvent::Type;
   if (!item.object) return add_bookmark(out, item.revision, true, now);
-  add_object(out, item.type == Type::Added ? "ADDED" : item.type == Type::Deleted ? "DELETED" : "MODIFIED", item.object, false, now);
+  add_object(out,
+             item.type == Type::Added     ? "ADDED"
+             : item.type == Type::Deleted ? "DELETED"
+                                          : "MODIFIED",
+             item.object, false, now);
 }
 
 void EventWriter::add_bookmark(std::string& out, int64_t revision, bool initial_end, Instant now) {

@@ -21,6 +21,10 @@ bool holds(const std::vector<std::string>& verbs, const std::string& verb) { ret
 
 // What the kinds table says of this verb on this resource: 404 for what is not there, 405 for what cannot be done with it.
 Result<> check_verb(const RequestInfo& i, const ResourceType& type, std::string_view method) {
+  if (i.subresource == "proxy") {
+    bool has = std::any_of(type.row->subresources.begin(), type.row->subresources.end(), [](const auto& s) { return s.name == "proxy"; });
+    return has ? Result<>() : no_such_resource();
+  }
   if (method == "HEAD" || method == "OPTIONS") return not_allowed();
   if (i.subresource.empty()) {
     bool on_collection = i.verb == "create" || i.verb == "list" || i.verb == "deletecollection";
@@ -29,7 +33,7 @@ Result<> check_verb(const RequestInfo& i, const ResourceType& type, std::string_
     return holds(type.row->verbs, i.verb) ? Result<>() : not_allowed();
   }
   for (const auto& s : type.row->subresources)
-    if (s.name == i.subresource) return holds(s.verbs, i.verb) || i.subresource == "proxy" ? Result<>() : not_allowed();
+    if (s.name == i.subresource) return holds(s.verbs, i.verb) ? Result<>() : not_allowed();
   return no_such_resource();
 }
 
@@ -87,7 +91,7 @@ Task<void> Front::answer(Call& call, const Answer& answer, const std::vector<std
   if (!accept.ok()) co_return co_await send_status(call.response, accept.status());
   auto rendered = render(*accept, answer, call.request.query.get("includeObject"), clock_.now());
   if (!rendered.ok()) co_return co_await send_status(call.response, rendered.status());
-  co_await send_rendered(call.response, answer.created ? 201 : answer.accepted ? 202 : 200, std::move(rendered).value(), warnings);
+  co_await send_rendered(call.response, answer.created ? 201 : 200, std::move(rendered).value(), warnings);
 }
 
 Task<void> Front::serve_list(Call& call, Target target) {

@@ -1,5 +1,5 @@
-// Watches over HTTP: the stream's frames in each encoding, bookmarks, initial events, errors. The clock is moved until the watch ends by
-// its timeout, so what a client saw is complete.
+// Watches over HTTP: the stream's frames in each encoding, bookmarks, initial events, errors. The clock is moved until
+// the watch ends by its timeout, so what a client saw is complete.
 #include <catch2/catch.hpp>
 #include <future>
 
@@ -15,12 +15,15 @@ namespace {
 
 const std::string kMaps = "/api/v1/namespaces/default/configmaps";
 
-void make(ApiWorld& w, const std::string& name) { REQUIRE(w.ask("POST", kMaps, R"({"metadata":{"name":")" + name + R"("},"data":{"a":"1"}})").status == 201); }
+void make(ApiWorld& w, const std::string& name) {
+  REQUIRE(w.ask("POST", kMaps, R"({"metadata":{"name":")" + name + R"("},"data":{"a":"1"}})").status == 201);
+}
 std::string revision(ApiWorld& w) { return w.ask("GET", kMaps).json().path("metadata.resourceVersion").str(); }
 
 // Everything that a watch of one second tells.
 HttpAnswer watched(ApiWorld& w, const std::string& query, net::Headers headers = {}, const std::string& path = kMaps) {
-  auto answer = std::async(std::launch::async, [&] { return w.ask("GET", path + "?watch=1&timeoutSeconds=1&" + query, "", headers); });
+  auto answer = std::async(std::launch::async,
+                           [&] { return w.ask("GET", path + "?watch=1&timeoutSeconds=1&" + query, "", headers); });
   while (answer.wait_for(std::chrono::milliseconds(20)) != std::future_status::ready) w.clock.advance(seconds(1));
   return answer.get();
 }
@@ -37,7 +40,8 @@ std::vector<Node> events_of(const std::string& body) {
 }
 std::string told(const std::vector<Node>& events) {
   std::string out;
-  for (const Node& e : events) out += (out.empty() ? "" : " ") + e.get("type").str() + ":" + e.path("object.metadata.name").str();
+  for (const Node& e : events)
+    out += (out.empty() ? "" : " ") + e.get("type").str() + ":" + e.path("object.metadata.name").str();
   return out;
 }
 
@@ -56,15 +60,18 @@ TEST_CASE("http watch: events since a version, and a bookmark at the end") {
   CHECK(told(events_of(watched(w, "resourceVersion=" + from).body)) == "ADDED:a DELETED:a");
   CHECK(told(events_of(watched(w, "").body)) == "ADDED:before");
   CHECK(told(events_of(watched(w, "", {}, kMaps + "/before").body)) == "ADDED:before");
-  CHECK(told(events_of(watched(w, "fieldSelector=metadata.name%3Dbefore,metadata.namespace%3Dkube-system").body)).empty());
+  CHECK(told(events_of(watched(w, "fieldSelector=metadata.name%3Dbefore,metadata.namespace%3Dkube-system").body))
+            .empty());
   CHECK(told(events_of(watched(w, "", {}, "/api/v1/watch/namespaces/default/configmaps").body)) == "ADDED:before");
-  CHECK(w.ask("GET", kMaps + "/before?watch=1&fieldSelector=metadata.name%3Dother").message() == "fieldSelector metadata.name doesn't match requested name");
+  CHECK(w.ask("GET", kMaps + "/before?watch=1&fieldSelector=metadata.name%3Dother").message() ==
+        "fieldSelector metadata.name doesn't match requested name");
 }
 
 TEST_CASE("http watch: initial events end with a marked bookmark") {
   ApiWorld w;
   make(w, "a");
-  auto events = events_of(watched(w, "sendInitialEvents=true&allowWatchBookmarks=true&resourceVersionMatch=NotOlderThan").body);
+  auto events =
+      events_of(watched(w, "sendInitialEvents=true&allowWatchBookmarks=true&resourceVersionMatch=NotOlderThan").body);
   REQUIRE(told(events) == "ADDED:a BOOKMARK: BOOKMARK:");
   CHECK(events[1].path("object.metadata.annotations").get("k8s.io/initial-events-end").str() == "true");
   CHECK_FALSE(events[2].path("object.metadata.annotations").exists());
@@ -75,10 +82,13 @@ TEST_CASE("http watch: metadata alone and tables, bookmarks too") {
   ApiWorld w;
   make(w, "a");
   make(w, "b");
-  auto partial = events_of(watched(w, "allowWatchBookmarks=true", {{"Accept", "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"}}).body);
+  auto partial = events_of(watched(w, "allowWatchBookmarks=true",
+                                   {{"Accept", "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"}})
+                               .body);
   REQUIRE(told(partial) == "ADDED:a ADDED:b BOOKMARK:");
   for (const Node& e : partial) CHECK(e.path("object.kind").str() == "PartialObjectMetadata");
-  auto tables = events_of(watched(w, "allowWatchBookmarks=true", {{"Accept", "application/json;as=Table;g=meta.k8s.io;v=v1"}}).body);
+  auto tables = events_of(
+      watched(w, "allowWatchBookmarks=true", {{"Accept", "application/json;as=Table;g=meta.k8s.io;v=v1"}}).body);
   REQUIRE(tables.size() == 3);
   for (const Node& e : tables) CHECK(e.path("object.kind").str() == "Table");
   CHECK(tables[0].path("object.columnDefinitions").size() > 0);

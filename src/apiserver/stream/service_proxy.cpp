@@ -1,5 +1,5 @@
-// services/proxy, pods/proxy and nodes/proxy: the request goes on to an endpoint of the service, to the pod or to the node's kubelet,
-// straight from this host, which reaches pods as nodes do. Upgraded connections are bridged.
+// services/proxy, pods/proxy and nodes/proxy: the request goes on to an endpoint of the service, to the pod or to the
+// node's kubelet, straight from this host, which reaches pods as nodes do. Upgraded connections are bridged.
 #include "apiserver/stream/service_proxy.h"
 
 #include <algorithm>
@@ -37,7 +37,8 @@ Result<Destination> find_pod(const Rest& rest, const Target& t, const ProxyName&
   out.port = wanted ? static_cast<int>(*wanted) : 0;
   for (json::Value c : d.path("spec.containers").items())
     for (json::Value p : c["ports"].items())
-      if (!out.port && (n.port.empty() || p["name"].equals(n.port))) out.port = static_cast<int>(p["containerPort"].int_or(0));
+      if (!out.port && (n.port.empty() || p["name"].equals(n.port)))
+        out.port = static_cast<int>(p["containerPort"].int_or(0));
   if (!out.port) out.port = n.scheme == "https" ? 443 : 80;
   TRY(out.tls, tls_for(n));
   return out;
@@ -49,7 +50,8 @@ Result<Destination> find_endpoint(const Rest& rest, const Target& t, ProxyName n
     bool found = false;
     for (json::Value p : service.object->doc.path("spec.ports").items())
       if (!found && p["port"].int_or(0) == *number) found = true, n.port = p["name"].str();
-    if (!found) return unavailable("no service port " + std::to_string(*number) + " found for service " + json::quoted(n.name));
+    if (!found)
+      return unavailable("no service port " + std::to_string(*number) + " found for service " + json::quoted(n.name));
   }
   auto slices = rest.types().find("discovery.k8s.io", "v1", "endpointslices");
   if (!slices) return unavailable("no endpoints available for service " + json::quoted(n.name));
@@ -69,7 +71,8 @@ Result<Destination> find_endpoint(const Rest& rest, const Target& t, ProxyName n
   return unavailable("no endpoints available for service " + json::quoted(n.name));
 }
 
-Result<Destination> find_kubelet(const Rest& rest, const Target& t, const ProxyName& n, std::shared_ptr<net::TlsClientContext> tls) {
+Result<Destination> find_kubelet(const Rest& rest, const Target& t, const ProxyName& n,
+                                 std::shared_ptr<net::TlsClientContext> tls) {
   TRY(Answer node, rest.get({t.type, "", n.name, ""}));
   const json::Doc& d = node.object->doc;
   Destination out;
@@ -78,7 +81,8 @@ Result<Destination> find_kubelet(const Rest& rest, const Target& t, const ProxyN
   if (out.address.empty()) return unavailable("node " + n.name + " has no address");
   int own = static_cast<int>(d.path("status.daemonEndpoints.kubeletEndpoint.Port").int_or(10250));
   out.port = static_cast<int>(parse_int(n.port).value_or(own));
-  if (out.port == own) out.tls = std::move(tls);
+  if (out.port == own)
+    out.tls = std::move(tls);
   else {
     TRY(out.tls, tls_for(n));
   }
@@ -94,15 +98,21 @@ Result<Destination> find(const Rest& rest, const Target& t, std::shared_ptr<net:
 
 // A redirect within the target stays behind the proxy.
 std::string relocated(std::string_view location, std::string_view prefix) {
-  return location.starts_with("/") && !location.starts_with("//") ? std::string(prefix) + std::string(location) : std::string(location);
+  return location.starts_with("/") && !location.starts_with("//") ? std::string(prefix) + std::string(location)
+                                                                  : std::string(location);
 }
 
-Task<void> stream_answer(net::HttpClient& client, net::ClientRequest request, std::string prefix, net::ResponseWriter& response) {
+Task<void> stream_answer(net::HttpClient& client, net::ClientRequest request, std::string prefix,
+                         net::ResponseWriter& response) {
   auto answer = co_await client.send(std::move(request));
-  if (!answer.ok()) co_return co_await send_status(response, unavailable("error trying to reach service: " + answer.status().message()));
+  if (!answer.ok())
+    co_return co_await send_status(response,
+                                   unavailable("error trying to reach service: " + answer.status().message()));
   net::Headers headers;
   for (const auto& [name, value] : (*answer)->headers.rows()) {
-    if (iequals(name, "Content-Length") || iequals(name, "Transfer-Encoding") || iequals(name, "Connection") || iequals(name, "Keep-Alive")) continue;
+    if (iequals(name, "Content-Length") || iequals(name, "Transfer-Encoding") || iequals(name, "Connection") ||
+        iequals(name, "Keep-Alive"))
+      continue;
     headers.add(name, iequals(name, "Location") ? relocated(value, prefix) : value);
   }
   net::ClientResponse* source = answer->get();
@@ -121,12 +131,18 @@ Task<void> stream_answer(net::HttpClient& client, net::ClientRequest request, st
 Result<ProxyName> split_proxy_name(std::string_view text) {
   auto parts = split(text, ':');
   ProxyName n;
-  if (parts.size() == 1) n.name = parts[0];
-  else if (parts.size() == 2) n.name = parts[0], n.port = parts[1];
-  else if (parts.size() == 3) n.scheme = parts[0], n.name = parts[1], n.port = parts[2];
+  if (parts.size() == 1)
+    n.name = parts[0];
+  else if (parts.size() == 2)
+    n.name = parts[0], n.port = parts[1];
+  else if (parts.size() == 3)
+    n.scheme = parts[0], n.name = parts[1], n.port = parts[2];
   bool known = n.scheme.empty() || n.scheme == "http" || n.scheme == "https";
-  if (n.name.empty() || !known) return bad_request("invalid proxy request " + json::quoted(text) + ": a name, name:port or scheme:name:port is wanted");
-  if (auto number = parse_int(n.port); number && (*number < 1 || *number > 65535)) return bad_request("invalid proxy request " + json::quoted(text) + ": a port is a number from 1 to 65535");
+  if (n.name.empty() || !known)
+    return bad_request("invalid proxy request " + json::quoted(text) +
+                       ": a name, name:port or scheme:name:port is wanted");
+  if (auto number = parse_int(n.port); number && (*number < 1 || *number > 65535))
+    return bad_request("invalid proxy request " + json::quoted(text) + ": a port is a number from 1 to 65535");
   return n;
 }
 
@@ -137,7 +153,9 @@ std::string proxied_target(std::string_view target, int segments) {
 }
 
 net::Headers proxied_headers(const net::Headers& headers) {
-  static constexpr std::string_view kOwn[] = {"Host", "Authorization", "Content-Length", "Transfer-Encoding", "Keep-Alive", "Proxy-Authorization", "Te", "Trailer"};
+  static constexpr std::string_view kOwn[] = {
+      "Host", "Authorization", "Content-Length", "Transfer-Encoding", "Keep-Alive", "Proxy-Authorization",
+      "Te",   "Trailer"};
   bool upgrades = headers.has("Upgrade");
   net::Headers out;
   for (const auto& [name, value] : headers.rows()) {
@@ -148,7 +166,8 @@ net::Headers proxied_headers(const net::Headers& headers) {
   return out;
 }
 
-Task<void> proxy_to_target(async::Loop& loop, const Rest& rest, std::shared_ptr<net::TlsClientContext> tls, Target target, net::Request& request, net::ResponseWriter& response) {
+Task<void> proxy_to_target(async::Loop& loop, const Rest& rest, std::shared_ptr<net::TlsClientContext> tls,
+                           Target target, net::Request& request, net::ResponseWriter& response) {
   std::string path = proxied_target(request.target, target.ns.empty() ? 5 : 7);
   std::string prefix = request.target.substr(0, request.target.size() - path.size());
   if (!path.starts_with("/")) {
@@ -160,7 +179,10 @@ Task<void> proxy_to_target(async::Loop& loop, const Rest& rest, std::shared_ptr<
   }
   auto destination = find(rest, target, std::move(tls));
   if (!destination.ok()) co_return co_await send_status(response, destination.status());
-  auto client = net::make_http_client(loop, {.host = destination->address, .port = destination->port, .tls = destination->tls, .response_timeout = Duration{0}});
+  auto client = net::make_http_client(loop, {.host = destination->address,
+                                             .port = destination->port,
+                                             .tls = destination->tls,
+                                             .response_timeout = Duration{0}});
   net::ClientRequest out{request.method, std::move(path), proxied_headers(request.headers), {}};
   out.headers.set("X-Forwarded-Uri", prefix);
   out.headers.set("X-Forwarded-Host", std::string(request.headers.get("Host")));

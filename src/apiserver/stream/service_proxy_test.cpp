@@ -6,8 +6,14 @@ using namespace k8lite;
 using namespace k8lite::apiserver;
 
 TEST_CASE("proxy: names say scheme, name and port") {
-  struct Row { const char *text, *scheme, *name, *port; };
-  for (const Row& r : {Row{"web", "", "web", ""}, {"web:80", "", "web", "80"}, {"web:http", "", "web", "http"}, {"https:web:", "https", "web", ""}, {"http:web:80", "http", "web", "80"}}) {
+  struct Row {
+    const char *text, *scheme, *name, *port;
+  };
+  for (const Row& r : {Row{"web", "", "web", ""},
+                       {"web:80", "", "web", "80"},
+                       {"web:http", "", "web", "http"},
+                       {"https:web:", "https", "web", ""},
+                       {"http:web:80", "http", "web", "80"}}) {
     auto n = split_proxy_name(r.text);
     CAPTURE(r.text);
     REQUIRE(n.ok());
@@ -30,7 +36,11 @@ TEST_CASE("proxy: the target is what stands behind the subresource, as it was en
 }
 
 TEST_CASE("proxy: credentials stay here") {
-  net::Headers out = proxied_headers({{"Authorization", "Bearer x"}, {"Impersonate-User", "ann"}, {"Accept", "text/html"}, {"Connection", "keep-alive"}, {"Host", "api"}});
+  net::Headers out = proxied_headers({{"Authorization", "Bearer x"},
+                                      {"Impersonate-User", "ann"},
+                                      {"Accept", "text/html"},
+                                      {"Connection", "keep-alive"},
+                                      {"Host", "api"}});
   CHECK(out.rows().size() == 1);
   CHECK(out.get("Accept") == "text/html");
 }

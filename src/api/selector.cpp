@@ -172,7 +172,7 @@ Result<FieldSelector> FieldSelector::parse(std::string_view text) {
     bool unequal = at != term.npos && term.compare(at, 2, "!=") == 0;
     if (at == term.npos || at == 0 || (term[at] == '!' && !unequal)) return bad_request("invalid field selector: \"" + term + "\"; can't understand it, use field=value or field!=value");
     size_t value = at + (unequal || term.compare(at, 2, "==") == 0 ? 2 : 1);
-    Term t{term.substr(0, at), {}, !unequal};
+    Term t{term.substr(0, at), {}, !unequal, {}, {}};
     for (size_t i = value; i < term.size(); ++i) {
       if (term[i] == '=') return bad_request("invalid field selector: \"" + term + "\"; an '=' in a value is written '\\='");
       if (term[i] == '\\') {
@@ -187,8 +187,8 @@ Result<FieldSelector> FieldSelector::parse(std::string_view text) {
 
 bool FieldSelector::matches(json::Value object) const {
   return std::all_of(terms_.begin(), terms_.end(), [object](const Term& t) {
-    json::Value v = object.path(t.field);
-    std::string have = v.is_string() ? v.str() : v.is_null() ? "" : std::string(v.raw());
+    json::Value v = object.path(t.path.empty() ? t.field : t.path);
+    std::string have = v.is_string() ? v.str() : !v || v.is_null() ? t.absent : std::string(v.raw());
     return (have == t.value) == t.equal;
   });
 }

@@ -40,11 +40,14 @@ class FieldSelector {
   struct Term {
     std::string field, value;
     bool equal = true;
+    std::string path;    // where it stands; "" : where `field` says
+    std::string absent;  // what an absent field counts as
   };
   static Result<FieldSelector> parse(std::string_view text);
   // Fields are looked up by their dotted path; an absent one counts as "". Numbers and booleans compare by their JSON text.
   bool matches(json::Value object) const;
   const std::vector<Term>& terms() const { return terms_; }
+  std::vector<Term>& terms() { return terms_; }
 
  private:
   std::vector<Term> terms_;

@@ -45,6 +45,9 @@ std::unique_ptr<machinery::Client> make_local_client(async::Loop& loop, Rest& re
 // Node connections for pods/log, exec, attach and portforward (stream/node_proxy.cpp).
 async::Task<void> proxy_to_node(async::Loop& loop, const Rest& rest, std::shared_ptr<net::TlsClientContext> tls, Target target, net::Request& request, net::ResponseWriter& response);
 
+// The proxy subresource of services, pods and nodes (stream/service_proxy.cpp).
+async::Task<void> proxy_to_target(async::Loop& loop, const Rest& rest, std::shared_ptr<net::TlsClientContext> tls, Target target, net::Request& request, net::ResponseWriter& response);
+
 // Sends an error as a metav1.Status.
 async::Task<void> send_status(net::ResponseWriter& response, Status status);
 

@@ -125,14 +125,20 @@ async::Task<Result<Answer>> Rest::apply(Target t, Node body, WriteParams p) {
   }
 }
 
+// Who makes an object by a verb that usually changes one needs to be allowed to create it too.
+Result<> Rest::may_create(const Target& t, const WriteParams& p) const {
+  const auto& row = *t.type->row;
+  RequestInfo creates{.is_resource = true, .path = {}, .verb = "create", .group = row.group, .version = row.version, .resource = row.plural, .subresource = {}, .ns = t.ns, .name = t.name};
+  if (authorizer_.allows(p.caller.user, creates)) return {};
+  return Status(Reason::Forbidden, t.type->qualified() + " " + json::quoted(t.name) + " is forbidden: User " + json::quoted(p.caller.user.name) + " cannot create resource " + json::quoted(row.plural) +
+                                       " in API group " + json::quoted(row.group) + (t.ns.empty() ? " at the cluster scope" : " in the namespace " + json::quoted(t.ns)));
+}
+
 async::Task<Result<Answer>> Rest::apply_new(Target t, Node config, WriteParams p) {
   const auto& row = *t.type->row;
   if (const std::string& uid = config.path("metadata.uid").str(); !uid.empty())
     co_return conflict_object(row.group, row.plural, t.name, "uid mismatch: the provided object specified uid " + uid + ", and no existing object was found");
-  RequestInfo creates{.is_resource = true, .path = {}, .verb = "create", .group = row.group, .version = row.version, .resource = row.plural, .subresource = {}, .ns = t.ns, .name = t.name};
-  if (!authorizer_.allows(p.caller.user, creates))
-    co_return Status(Reason::Forbidden, t.type->qualified() + " " + json::quoted(t.name) + " is forbidden: User " + json::quoted(p.caller.user.name) + " cannot create resource " + json::quoted(row.plural) +
-                                            " in API group " + json::quoted(row.group) + (t.ns.empty() ? " at the cluster scope" : " in the namespace " + json::quoted(t.ns)));
+  CO_TRY_OK(may_create(t, p));
   config["metadata"].erase("resourceVersion");
   CO_TRY(Node object, apply_config(t, Node::object(), config, p));
   p.duplicates.clear();  // told already

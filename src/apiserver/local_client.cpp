@@ -174,7 +174,7 @@ class LocalClient : public machinery::Client {
   static json::Doc doc_of(const Answer& a) { return a.object ? as_doc(*a.type, *a.object) : a.document; }
 
   static ListParams params(const ListOptions& o) {
-    return {o.label_selector, o.field_selector, o.limit, o.continue_token, o.resource_version, o.resource_version_match};
+    return {o.label_selector, o.field_selector, o.limit, o.continue_token, o.resource_version, o.resource_version_match, {}};
   }
 
   Result<Target> target(const Path& path, std::string_view verb) const {

@@ -69,6 +69,9 @@ Result<RequestInfo> read_request_info(std::string_view method, std::string_view 
   }
   for (size_t k = 0; k + 1 < parts.size(); ++k)
     if (parts[k].find('/') != std::string::npos) return bad_request("the path hides a \"/\" in a segment");
+  // "/api/v1/watch/…": the deprecated way to write ?watch=true.
+  bool watching = parts[i] == "watch" && i + 1 < parts.size();
+  if (watching) ++i;
   // The object /namespaces/<name> and its subresources are cluster scoped, yet authorised within that namespace.
   if (parts[i] == "namespaces" && i + 1 < parts.size()) {
     info.ns = parts[i + 1];
@@ -79,7 +82,7 @@ Result<RequestInfo> read_request_info(std::string_view method, std::string_view 
   info.resource = parts[i];
   if (i + 1 < parts.size()) info.name = parts[i + 1];
   if (i + 2 < parts.size()) info.subresource = parts[i + 2];
-  info.verb = resource_verb(method, !info.name.empty(), truthy(watch));
+  info.verb = resource_verb(method, !info.name.empty(), truthy(watch) || (watching && method == "GET"));
   if (info.name.empty() && (info.verb == "list" || info.verb == "watch" || info.verb == "deletecollection"))
     info.name = name_from_selector(field_selector);
   return info;

@@ -5,6 +5,8 @@
 #include "api/patch/patch.h"
 #include "apiserver/authz/escalation.h"
 #include "apiserver/field_manager.h"
+#include "apiserver/list_options.h"
+#include "apiserver/pod_parts.h"
 #include "base/strings.h"
 
 namespace k8lite::apiserver {
@@ -28,6 +30,8 @@ Status invalid(const Target& target, const std::string& name, std::vector<Cause>
   d.causes = std::move(causes);
   return s.set_details(std::move(d));
 }
+
+constexpr int kMaxGeneratedNames = 8;  // as upstream (RetryGenerateName)
 
 store::Durability durability_of(const Target& t, const json::Node& object, const json::Doc* old) {
   if (t.type->row->plural == "events") return store::Durability::Volatile;
@@ -73,7 +77,10 @@ Rest::Rest(store::Store& store, const Clock& clock, Random& random, const Resour
 
 // ---- reads ----
 
-Result<Answer> Rest::get(const Target& t) const {
+Result<Answer> Rest::get(const Target& t, const std::string& resource_version) const {
+  ListParams at;
+  at.resource_version = resource_version;
+  TRY_OK(wanted_revision(at, store_.revision()));
   TRY(auto object, registry_.get(t.type->object, t.ns, t.name));
   if (t.subresource == "scale") return Answer{t.type, nullptr, scale_of(t, *object)};
   if (!t.subresource.empty() && t.subresource != "status" && t.subresource != "ephemeralcontainers" && t.subresource != "resize" && t.subresource != "approval")
@@ -91,10 +98,13 @@ Result<Selectors> read_selectors(const Target& t, const ListParams& p) {
   Selectors s;
   TRY(s.labels, api::LabelSelector::parse(p.label_selector));
   TRY(s.fields, api::FieldSelector::parse(p.field_selector));
-  for (const auto& term : s.fields.terms()) {
-    const auto& known = t.type->row->field_selectors;
-    if (term.field == "metadata.name" || (term.field == "metadata.namespace" && t.type->row->namespaced) || std::find(known.begin(), known.end(), term.field) != known.end()) continue;
-    return bad_request("field label not supported: " + term.field);
+  const auto& known = t.type->row->field_selectors;
+  for (auto& term : s.fields.terms()) {
+    if (term.field != "metadata.name" && term.field != "metadata.namespace" && std::find(known.begin(), known.end(), term.field) == known.end())
+      return bad_request(known.empty() ? json::quoted(term.field) + " is not a known field selector: only \"metadata.name\", \"metadata.namespace\"" : "field label not supported: " + term.field);
+    FieldLabel label = field_label(*t.type->row, term.field);
+    if (label.path != term.field) term.path = std::move(label.path);
+    term.absent = std::move(label.absent);
   }
   return s;
 }
@@ -107,8 +117,9 @@ bool selected(const Selectors& s, const json::Doc& doc) {
 Result<Page> Rest::list(const Target& t, const ListParams& p) const {
   TRY(Selectors selectors, read_selectors(t, p));
   if (p.limit < 0) return bad_request("limit: must be at least 0");
+  TRY(WantedRevision wanted, wanted_revision(p, store_.revision()));
   Page page;
-  RegistryListOptions options{t.ns, static_cast<size_t>(p.limit), p.continue_token};
+  RegistryListOptions options{t.ns, static_cast<size_t>(p.limit), p.continue_token, wanted.exact};
   // A selector may throw away most of a chunk: chunks are read until the page is full.
   for (;;) {
     TRY(auto got, registry_.list(t.type->object, options));
@@ -126,7 +137,8 @@ Result<Page> Rest::list(const Target& t, const ListParams& p) const {
 Result<std::unique_ptr<ObjectWatch>> Rest::watch(const Target& t, const ListParams& p, bool send_initial_events) const {
   TRY(Selectors selectors, read_selectors(t, p));
   std::string prefix = storage_key(t.type->object, t.ns, "");
-  bool from_state = p.resource_version.empty() || p.resource_version == "0" || send_initial_events;
+  bool anything = p.resource_version.empty() || p.resource_version == "0";
+  bool from_state = send_initial_events || (anything && !p.send_initial_events);
   std::vector<store::ObjectPtr> initial;
   int64_t after = 0;
   if (from_state) {
@@ -134,9 +146,9 @@ Result<std::unique_ptr<ObjectWatch>> Rest::watch(const Target& t, const ListPara
     after = now.revision;
     for (auto& o : now.items)
       if (selected(selectors, o->doc)) initial.push_back(std::move(o));
-  } else {
+  } else if (!anything) {
     auto rv = parse_int(p.resource_version);
-    if (!rv || *rv < 0) return bad_request("resourceVersion: invalid value " + json::quoted(p.resource_version));
+    if (!rv || *rv < 0) return invalid(t, "", {{"FieldValueInvalid", "Invalid value: " + json::quoted(p.resource_version) + ": strconv.ParseUint: parsing " + json::quoted(p.resource_version) + ": invalid syntax", "resourceVersion"}});
     after = *rv;
   }
   TRY(auto watch, store_.watch(prefix, after));
@@ -199,6 +211,13 @@ Result<> Rest::decode(const Target& t, Node& body, const WriteParams& p, const a
   if (own) TRY_OK(api::decode(*t.type->row, body, &issues));
   else if (type) TRY_OK(api::schema::decode(body, *type, &issues));
   if (issues.empty() || p.field_validation == "Ignore") return {};
+  if (p.field_validation == "Strict" && !p.patch_text.empty()) {
+    Cause cause{"FieldValueInvalid", "Invalid value: " + json::quoted(p.patch_text) + ": strict decoding error: " + join(issues, ", "), "patch"};
+    Status s(Reason::Invalid, " \"\" is invalid: " + cause.field + ": " + cause.message);
+    StatusDetails d;
+    d.causes.push_back(std::move(cause));
+    return s.set_details(std::move(d));
+  }
   if (p.field_validation == "Strict") {
     return bad_request(t.type->row->kind + " in version " + json::quoted(t.type->row->version) + " cannot be handled as a " + t.type->row->kind + ": strict decoding error: " + join(issues, ", "));
   }
@@ -279,10 +298,48 @@ async::Task<Result<Answer>> Rest::create_object(Target t, Node body, WriteParams
   CO_TRY_OK(admission_.check_namespace(request));
   RegistryOptions options = options_for(t, p, true);
   options.durability = durability_of(t, body, nullptr);
-  auto r = co_await registry_.create(t.type->object, t.ns, std::move(body), std::move(options));
+  // A made-up name may be taken: another one is made up.
+  bool made_up = body.path("metadata.name").str().empty();
+  Result<store::ObjectPtr> r = internal_error("nothing was tried");
+  for (int attempt = 1; attempt <= kMaxGeneratedNames; ++attempt) {
+    r = co_await registry_.create(t.type->object, t.ns, body, options);
+    if (r.ok() || !made_up || !r.status().is(Reason::AlreadyExists)) break;
+  }
   if (!r.ok()) co_return std::move(r).status();
   settle_service(t, (*r)->doc.path("metadata.name").str());
   co_return Answer{t.type, *r, {}, true};
+}
+
+namespace {
+
+// The few kinds that a PUT may create (their registry strategies upstream: AllowCreateOnUpdate).
+bool may_put_create(const api::KindRow& row) {
+  static constexpr std::pair<std::string_view, std::string_view> kKinds[] = {
+      {"", "endpoints"}, {"", "events"}, {"", "limitranges"}, {"", "podtemplates"}, {"", "services"}, {"coordination.k8s.io", "leases"}, {"events.k8s.io", "events"}};
+  if (row.group == "rbac.authorization.k8s.io") return true;
+  return std::any_of(std::begin(kKinds), std::end(kKinds), [&row](const auto& k) { return k.first == row.group && k.second == row.plural; });
+}
+
+// The kinds whose delete is answered with the object (upstream: ReturnDeletedObject); of the others a Status tells.
+bool answers_with_deleted(const api::KindRow& row) {
+  static constexpr std::string_view kCore[] = {"persistentvolumeclaims", "persistentvolumes", "pods", "podtemplates", "resourcequotas", "serviceaccounts", "services"};
+  if (row.group == "resource.k8s.io") return true;
+  if (row.group == "storage.k8s.io") return row.plural != "csistoragecapacities";
+  return row.group.empty() && std::find(std::begin(kCore), std::end(kCore), row.plural) != std::end(kCore);
+}
+
+}  // namespace
+
+async::Task<Result<Answer>> Rest::update_or_create(Target t, Node body, WriteParams p) {
+  auto wanted = std::make_shared<const Node>(body);
+  auto updated = co_await change(t, p, [wanted](Node) -> Result<Node> { return *wanted; }, writes_pod_part(t.subresource));
+  if (updated.ok() || !updated.status().is(Reason::NotFound) || !may_put_create(*t.type->row) || !t.subresource.empty()) co_return std::move(updated);
+  const auto& row = *t.type->row;
+  if (const std::string& uid = body.path("metadata.uid").str(); !uid.empty()) co_return conflict_object(row.group, row.plural, t.name, "Precondition failed: UID in precondition: " + uid + ", UID in object meta: ");
+  CO_TRY_OK(may_create(t, p));
+  body["metadata"].erase("resourceVersion");
+  p.duplicates.clear();  // told already
+  co_return co_await create_object(std::move(t), std::move(body), std::move(p));
 }
 
 async::Task<Result<Answer>> Rest::change(Target t, WriteParams p, std::function<Result<Node>(Node current)> make, bool from_current) {
@@ -292,7 +349,10 @@ async::Task<Result<Answer>> Rest::change(Target t, WriteParams p, std::function<
     Node node = Node::obj({{"kind", t.type->row->kind}, {"apiVersion", api_version(t.type->object)}}), stored = current.doc.to_node();
     for (auto& m : stored.members()) node.members().push_back(std::move(m));
     node["metadata"].set("resourceVersion", std::to_string(current.revision));
-    return make(std::move(node));
+    if (!writes_pod_part(t.subresource)) return make(std::move(node));
+    Node before = node;
+    TRY(Node wanted, make(std::move(node)));
+    return with_pod_part(std::move(before), wanted, t.subresource);
   };
   options.durability = store::Durability::Durable;
   if (t.type->row->plural == "events" || (t.type->row->plural == "leases" && t.ns == "kube-node-lease")) options.durability = store::Durability::Volatile;
@@ -331,8 +391,9 @@ async::Task<Result<Answer>> Rest::update(Target t, Node body, WriteParams p) {
       return current;
     });
   }
-  auto wanted = std::make_shared<const Node>(std::move(body));
-  co_return co_await change(t, p, [wanted](Node) -> Result<Node> { return *wanted; }, false);
+  if (body.path("metadata.name").str().empty()) co_return bad_request("the name of the object (" + t.name + " based on URL) was undeterminable: name must be provided");
+  if (body.path("metadata.name").str() != t.name) co_return bad_request("the name of the object (" + body.path("metadata.name").str() + ") does not match the name on the URL (" + t.name + ")");
+  co_return co_await update_or_create(std::move(t), std::move(body), std::move(p));
 }
 
 async::Task<Result<Answer>> Rest::patch(Target t, machinery::PatchType type, Node patch, WriteParams p) {
@@ -396,7 +457,7 @@ async::Task<Result<Answer>> Rest::remove(Target t, DeleteRequest request, WriteP
   if (!r.ok()) co_return std::move(r).status();
   settle_service(t, t.name);
   // Pods and objects that wait are answered as they are, everything else with a Status, as upstream does.
-  if (!r->removed || t.type->row->plural == "pods") co_return Answer{t.type, r->object, {}};
+  if (!r->removed || answers_with_deleted(*t.type->row)) co_return Answer{t.type, r->object, {}};
   Answer answer{t.type, nullptr, {}};
   (void)success_status(t, t.name, r->object->doc.path("metadata.uid").str(), answer.document);
   co_return answer;

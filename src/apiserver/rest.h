@@ -28,6 +28,7 @@ struct WriteParams {
   std::string user_agent;
   std::string field_validation = "Warn";  // Ignore, Warn, Strict
   bool force = false, force_given = false;
+  std::string patch_text;         // of a patch: what errors of strict decoding show
   bool applies = false;           // managedFields are those of an apply already
   authn::Identity caller;
   std::vector<std::string>* warnings = nullptr;      // unknown and duplicate fields, with Warn
@@ -38,6 +39,7 @@ struct ListParams {
   std::string label_selector, field_selector;
   int64_t limit = 0;
   std::string continue_token, resource_version, resource_version_match;
+  std::optional<bool> send_initial_events;  // of a watch
 };
 
 // An answer: a stored object of the type, or a document of its own (Scale, Status, TokenRequest).
@@ -53,7 +55,7 @@ struct Page {
   std::vector<store::ObjectPtr> items;
   int64_t revision = 0;
   std::string continue_token;
-  int64_t remaining = 0;
+  int64_t remaining = 0;  // behind continue_token; 0: unknown
 };
 
 struct WatchItem {
@@ -92,7 +94,8 @@ class Rest {
  public:
   Rest(store::Store& store, const Clock& clock, Random& random, const ResourceTypes& types, authz::Authorizer& authorizer, ServiceAddresses& addresses, RestOptions options);
 
-  Result<Answer> get(const Target& target) const;
+  // `resource_version`: the object must be at least as new as this list or object; Timeout when the server has not come so far.
+  Result<Answer> get(const Target& target, const std::string& resource_version = {}) const;
   Result<Page> list(const Target& target, const ListParams& params) const;
   Result<std::unique_ptr<ObjectWatch>> watch(const Target& target, const ListParams& params, bool send_initial_events) const;
   async::Task<Result<Answer>> create(Target target, json::Node body, WriteParams params);
@@ -109,12 +112,14 @@ class Rest {
  private:
   Result<> decode(const Target& target, json::Node& body, const WriteParams& params, const api::schema::Type* type) const;
   RegistryOptions options_for(const Target& target, const WriteParams& params, bool create);
+  async::Task<Result<Answer>> update_or_create(Target target, json::Node body, WriteParams params);
   async::Task<Result<Answer>> create_object(Target target, json::Node body, WriteParams params);
   async::Task<Result<Answer>> change(Target target, WriteParams params, std::function<Result<json::Node>(json::Node current)> make, bool from_current = true);
   Result<> check_escalation(const Target& target, const json::Node& object, const json::Doc* old, const WriteParams& params) const;
   void settle_service(const Target& target, const std::string& name);
   // apply.cpp
   async::Task<Result<Answer>> apply(Target target, json::Node config, WriteParams params);
+  Result<> may_create(const Target& target, const WriteParams& params) const;
   async::Task<Result<Answer>> apply_new(Target target, json::Node config, WriteParams params);
   Result<json::Node> read_config(const Target& target, json::Node config, const WriteParams& params) const;
   Result<json::Node> apply_config(const Target& target, const json::Node& live, const json::Node& config, const WriteParams& params) const;

@@ -90,6 +90,7 @@ async::Task<Result<>> Rest::take_disruption(const Target& pods, const json::Doc&
 
 async::Task<Result<Answer>> Rest::evict(Target t, Node body, WriteParams p) {
   CO_TRY_OK(decode(t, body, p, api::schema::find_type("policy/v1.Eviction")));
+  if (const std::string& name = body.path("metadata.name").str(); !name.empty() && name != t.name) co_return bad_request("name in URL does not match name in Eviction object: " + name);
   Target pods{types_.find("", "v1", "pods"), t.ns, t.name, ""};
   CO_TRY(Answer pod, get(pods));
   for (const Node& d : body.path("deleteOptions.dryRun").items()) p.dry_run |= d.str() == "All";  // how kubectl drain asks for it

@@ -89,7 +89,8 @@ def lists():
     assert len(got.items) == 2
     got = core.list_namespaced_config_map(NS, field_selector="metadata.name=l3")
     assert [c.metadata.name for c in got.items] == ["l3"]
-    assert "field label not supported" in refused(400, core.list_namespaced_config_map, NS, field_selector="data.x=1").body
+    assert "is not a known field selector" in refused(400, core.list_namespaced_config_map, NS, field_selector="data.x=1").body
+    assert "field label not supported: spec.x" in refused(400, core.list_namespaced_pod, NS, field_selector="spec.x=1").body
     assert len(core.list_config_map_for_all_namespaces(label_selector="l=yes").items) == 7
     core.delete_collection_namespaced_config_map(NS, label_selector="l=yes")
     assert not core.list_namespaced_config_map(NS, label_selector="l=yes").items
@@ -169,7 +170,7 @@ def dry_runs():
     made = core.create_namespaced_config_map(NS, config_map("dry"), dry_run="All")
     assert made.metadata.name == "dry"
     refused(404, core.read_namespaced_config_map, "dry", NS)
-    refused(400, core.create_namespaced_config_map, NS, config_map("dry"), dry_run="Some")
+    refused(422, core.create_namespaced_config_map, NS, config_map("dry"), dry_run="Some")
 
 
 def discovery():

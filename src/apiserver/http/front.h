@@ -12,9 +12,9 @@
 
 namespace k8lite::apiserver {
 
-// Parameters of lists and watches; "true" and "1".
-ListParams list_params(const net::Query& query);
+// "true" and "1".
 bool is_true(std::string_view text);
+async::Task<void> send_error(const net::Request& request, net::ResponseWriter& response, Status status);  // in the encoding asked for
 net::Headers json_headers(bool yaml = false);
 Status forbidden(const RequestInfo& request, const authz::User& user);
 

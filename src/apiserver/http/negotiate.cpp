@@ -1,5 +1,8 @@
 #include "apiserver/http/negotiate.h"
 
+#include <algorithm>
+#include <cstdlib>
+
 #include "api/wire/wire.h"
 #include "base/strings.h"
 #include "base/yaml.h"
@@ -19,21 +22,61 @@ std::string parameter(std::string_view text, std::string_view name) {
   return {};
 }
 
+struct Range {
+  std::string_view text;
+  std::string type;  // "application/json"
+  double quality = 1;
+  int wildcards = 0;
+};
+
+// By quality, then the more specific ones, then as they stand.
+std::vector<Range> ranges_of(std::string_view header) {
+  std::vector<Range> out;
+  for (auto text : split(header, ',')) {
+    Range r{text, lower(media_type(text)), 1, 0};
+    if (std::string q = parameter(text, "q"); !q.empty()) r.quality = q[0] == '1' ? 1 : strtod(q.c_str(), nullptr);
+    r.wildcards = r.type == "*/*" ? 2 : r.type == "application/*" ? 1 : 0;
+    if (!r.type.empty()) out.push_back(std::move(r));
+  }
+  std::stable_sort(out.begin(), out.end(), [](const Range& a, const Range& b) { return a.quality != b.quality ? a.quality > b.quality : a.wildcards < b.wildcards; });
+  return out;
+}
+
+// Can this range be served, and how?
+bool read_range(const Range& r, bool stream, Accept& out) {
+  out = {};
+  if (r.type == "application/yaml") out.format = Accept::Format::Yaml;
+  else if (r.type == api::wire::kMediaType) out.format = Accept::Format::Protobuf;
+  else if (r.type != "application/json" && r.wildcards == 0) return false;
+  if (stream && out.format == Accept::Format::Yaml) return false;
+  if (std::string s = parameter(r.text, "stream"); !s.empty() && (!stream || s != "watch")) return false;
+  if (std::string p = parameter(r.text, "pretty"); p == "1" || p == "true") out.pretty = true;
+  std::string as = parameter(r.text, "as");
+  if (as.empty()) return true;
+  if (parameter(r.text, "v") != "v1" || parameter(r.text, "g") != "meta.k8s.io") return false;
+  if (as == "Table") out.form = Accept::Form::Table;
+  else if (as == "PartialObjectMetadata" || as == "PartialObjectMetadataList") out.form = Accept::Form::PartialMetadata;
+  else return false;
+  return out.form != Accept::Form::Table || out.format != Accept::Format::Protobuf;
+}
+
 }  // namespace
 
-Result<Accept> read_accept(std::string_view header) {
+Result<Accept> read_accept(std::string_view header, bool stream) {
   if (trim(header).empty()) return Accept{};
-  for (auto range : split(header, ',')) {
-    std::string type = lower(media_type(range));
-    bool yaml = type == "application/yaml";
-    if (!yaml && type != "application/json" && type != "*/*" && type != "application/*") continue;
-    std::string as = parameter(range, "as");
-    if (as.empty()) return Accept{Accept::Form::Object, yaml};
-    bool v1 = parameter(range, "v") == "v1" && parameter(range, "g") == "meta.k8s.io";
-    if (as == "Table" && v1) return Accept{Accept::Form::Table, yaml};
-    if ((as == "PartialObjectMetadata" || as == "PartialObjectMetadataList") && v1) return Accept{Accept::Form::PartialMetadata, yaml};
-  }
-  return Status(Reason::NotAcceptable, "only the following media types are accepted: application/json, application/yaml");
+  Accept out;
+  for (const Range& r : ranges_of(header))
+    if (read_range(r, stream, out)) return out;
+  return Status(Reason::NotAcceptable, stream ? "only the following media types are accepted: application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch"
+                                              : "only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf");
+}
+
+Result<Accept> read_accept(const net::Request& request, bool stream) {
+  std::string all;
+  for (auto header : request.headers.all("Accept")) all.append(all.empty() ? "" : ",").append(header);
+  TRY(Accept accept, read_accept(all, stream));
+  if (std::string_view p = request.query.get("pretty"); !p.empty()) accept.pretty = p == "true" || p == "1";
+  return accept;
 }
 
 Result<Node> read_object_body(std::string_view content_type, std::string_view body, std::vector<std::string>* duplicates) {

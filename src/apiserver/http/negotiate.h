@@ -6,13 +6,17 @@
 namespace k8lite::apiserver {
 
 struct Accept {
-  enum class Form { Object, Table, PartialMetadata } form = Form::Object;
-  bool yaml = false;
+  enum class Form : unsigned char { Object, Table, PartialMetadata } form = Form::Object;
+  enum class Format : unsigned char { Json, Yaml, Protobuf } format = Format::Json;
+  bool pretty = false;
 };
-// NotAcceptable when nothing in the header can be served.
-Result<Accept> read_accept(std::string_view header);
+// The best of the alternatives in the header by quality and order (RFC 9110, 12.5.1); NotAcceptable when none can be served. `stream`: for
+// a watch, which has no YAML.
+Result<Accept> read_accept(std::string_view header, bool stream = false);
+// The same for a request: with `pretty` of its query.
+Result<Accept> read_accept(const net::Request& request, bool stream = false);
 
-// A request body as a JSON tree, by its content type (JSON, YAML). UnsupportedMediaType for others.
+// A request body as a JSON tree, by its content type (JSON, YAML, protobuf). UnsupportedMediaType for others.
 Result<json::Node> read_object_body(std::string_view content_type, std::string_view body, std::vector<std::string>* duplicates);
 
 json::Node status_object(const Status& status);  // metav1.Status

@@ -1,35 +1,39 @@
 // Watches over HTTP: one chunk for each batch of events, until the client, the time or the history ends it.
+#include <algorithm>
+
 #include "apiserver/http/front.h"
+#include "apiserver/http/render.h"
+#include "apiserver/list_options.h"
 #include "base/strings.h"
 
 namespace k8lite::apiserver {
 
 using async::Task;
-using json::Node;
 
 namespace {
 
 std::string_view event_name(machinery::WatchEvent::Type type) {
   switch (type) {
     case machinery::WatchEvent::Type::Added: return "ADDED";
-    case machinery::WatchEvent::Type::Modified: return "MODIFIED";
     case machinery::WatchEvent::Type::Deleted: return "DELETED";
-    case machinery::WatchEvent::Type::Bookmark: return "BOOKMARK";
-    case machinery::WatchEvent::Type::Error: return "ERROR";
+    default: return "MODIFIED";
   }
+}
+
+constexpr int64_t kDefaultSeconds = 1800, kBookmarkSeconds = 60;
+
+// A watch of one object by its path is one by its name; a selector may only say the same.
+Result<> narrow_to_name(const Target& t, ListParams& p) {
+  if (t.name.empty()) return {};
+  std::string own = "metadata.name=" + t.name;
+  if (!p.field_selector.empty() && p.field_selector != own) {
+    TRY(auto selector, api::FieldSelector::parse(p.field_selector));
+    bool same = std::any_of(selector.terms().begin(), selector.terms().end(), [&t](const auto& term) { return term.field == "metadata.name" && term.equal && term.value == t.name; });
+    if (!same) return bad_request("fieldSelector metadata.name doesn't match requested name");
+    return {};
+  }
+  p.field_selector = own;
   return {};
-}
-
-std::string bookmark_text(const ResourceType& type, int64_t revision, bool initial_end) {
-  Node meta = Node::obj({{"resourceVersion", std::to_string(revision)}, {"creationTimestamp", Node()}});
-  if (initial_end) meta["annotations"].set("k8s.io/initial-events-end", "true");
-  return Node::obj({{"kind", type.row->kind}, {"apiVersion", api_version(type.object)}, {"metadata", std::move(meta)}}).dump();
-}
-
-std::string event_line(std::string_view name, std::string_view object) {
-  std::string out = "{\"type\":\"";
-  out.append(name).append("\",\"object\":").append(object).append("}\n");
-  return out;
 }
 
 }  // namespace
@@ -55,16 +59,22 @@ const std::string& Front::event_text(const Target& target, const WatchItem& item
 }
 
 Task<void> Front::serve_watch(Call& call, Target target) {
-  auto accept = read_accept(call.request.headers.get("Accept"));
+  auto accept = read_accept(call.request, true);
   if (!accept.ok()) co_return co_await send_status(call.response, accept.status());
   const net::Query& q = call.request.query;
-  ListParams params = list_params(q);
-  if (!target.name.empty()) params.field_selector = "metadata.name=" + target.name;
-  auto watch = rest_.watch(target, params, is_true(q.get("sendInitialEvents")));
-  if (!watch.ok() && !watch.status().is(Reason::Expired)) co_return co_await send_status(call.response, watch.status());
-  (void)co_await call.response.start(200, {{"Content-Type", "application/json"}, {"Cache-Control", "no-cache, private"}});
+  auto params = read_list_options(q, true);
+  // The authoriser may have taken the name from a selector; only one from the path narrows.
+  if (params.ok())
+    if (auto narrowed = narrow_to_name(target, *params); !narrowed.ok()) params = narrowed.status();
+  if (!params.ok()) co_return co_await send_error(call.request, call.response, params.status());
+  auto watch = rest_.watch(target, *params, params->send_initial_events.value_or(false));
+  if (!watch.ok() && !watch.status().is(Reason::Expired)) co_return co_await send_error(call.request, call.response, watch.status());
+  EventWriter writer(*accept, target.type, std::string(q.get("includeObject")));
+  (void)co_await call.response.start(200, {{"Content-Type", writer.content_type()}, {"Cache-Control", "no-cache, private"}});
   if (!watch.ok()) {
-    (void)co_await call.response.write(event_line("ERROR", status_object(watch.status()).dump()));
+    std::string error;
+    writer.add_error(error, watch.status());
+    (void)co_await call.response.write(error);
     (void)co_await call.response.finish();
     co_return;
   }
@@ -75,7 +85,6 @@ Task<void> Front::serve_watch(Call& call, Target target) {
     wake->notify();
   });
   (*watch)->on_ready([wake] { wake->notify(); });
-  constexpr int64_t kDefaultSeconds = 1800;
   int64_t limit = parse_int(q.get("timeoutSeconds")).value_or(0);
   Duration length = seconds(limit > 0 ? limit : kDefaultSeconds + static_cast<int64_t>(fnv1a32(call.request.target) % kDefaultSeconds));
   auto late = std::make_shared<bool>(false);
@@ -83,38 +92,46 @@ Task<void> Front::serve_watch(Call& call, Target target) {
     *late = true;
     wake->notify();
   });
-  bool bookmarks = is_true(q.get("allowWatchBookmarks")), first_table = true;
+  bool bookmarks = is_true(q.get("allowWatchBookmarks"));
+  bool cached = accept->format == Accept::Format::Json && accept->form != Accept::Form::Table;
+  auto next_bookmark = clock_.mono() + seconds(kBookmarkSeconds);
+  int64_t told = 0;  // the revision that the client knows of
   ++watches_;
   for (bool ended = false; !ended && !*gone;) {
     auto items = (*watch)->poll();
     std::string out;
     if (!items.ok()) {
-      out = event_line("ERROR", status_object(items.status()).dump());
+      writer.add_error(out, items.status());
       ended = true;
     } else {
       for (const WatchItem& item : *items) {
-        if (!item.object) {
-          out += event_line("BOOKMARK", bookmark_text(*target.type, item.revision, true));
-        } else if (accept->form == Accept::Form::Table) {
-          out += event_line(event_name(item.type), table_text(*target.type, {item.object}, q.get("includeObject"), first_table, "{\"resourceVersion\":\"" + std::to_string(item.revision) + "\"}", clock_.now()));
-          first_table = false;
-        } else {
-          out += event_text(target, item, accept->form == Accept::Form::PartialMetadata);
-        }
+        told = item.revision;
+        if (cached && item.object) out += event_text(target, item, accept->form == Accept::Form::PartialMetadata);
+        else writer.add(out, item, clock_.now());
       }
+    }
+    if (bookmarks && !ended && clock_.mono() >= next_bookmark) {
+      next_bookmark = clock_.mono() + seconds(kBookmarkSeconds);
+      // One that says nothing new is not sent.
+      if (int64_t now = (*watch)->revision(); now > told) writer.add_bookmark(out, now, false, clock_.now()), told = now;
     }
     if (!out.empty()) {
       if (!(co_await call.response.write(out)).ok()) break;
       continue;
     }
     if (*late) break;
-    co_await wake->wait();
+    if (bookmarks) co_await wake->wait_for(loop_, std::max(next_bookmark - clock_.mono(), Duration{0}));
+    else co_await wake->wait();
   }
   loop_.cancel_timer(timer);
   --watches_;
   (*watch)->close();
   if (*gone) co_return;
-  if (bookmarks) (void)co_await call.response.write(event_line("BOOKMARK", bookmark_text(*target.type, (*watch)->revision(), false)));
+  if (bookmarks) {
+    std::string last;
+    writer.add_bookmark(last, (*watch)->revision(), false, clock_.now());
+    (void)co_await call.response.write(last);
+  }
   (void)co_await call.response.finish();
 }
 

@@ -83,6 +83,16 @@ Result<> check_preconditions(json::Value metadata, int64_t revision, const Objec
   return {};
 }
 
+// Those of a delete name the kind, not the resource.
+Result<> check_delete_preconditions(json::Value metadata, int64_t revision, const ObjectKind& kind, const DeleteRequest& request) {
+  std::string name = metadata["name"].str();
+  if (!request.uid.empty() && !metadata["uid"].equals(request.uid))
+    return conflict_object(kind.group, kind.kind, name, "the UID in the precondition (" + request.uid + ") does not match the UID in record (" + metadata["uid"].str() + "). The object might have been deleted and then recreated");
+  if (!request.resource_version.empty() && request.resource_version != std::to_string(revision))
+    return conflict_object(kind.group, kind.kind, name, "the ResourceVersion in the precondition (" + request.resource_version + ") does not match the ResourceVersion in record (" + std::to_string(revision) + "). The object might have been modified");
+  return {};
+}
+
 }  // namespace
 
 bool has_wish(const Node& object, const ObjectKind& kind) { return kind.custom || object.find("spec"); }
@@ -178,8 +188,7 @@ Result<DeletePlan> plan_delete(const json::Doc& old, int64_t old_revision, const
   json::Value meta = old["metadata"];
   if (!request.propagation.empty() && request.propagation != "Background" && request.propagation != "Foreground" && request.propagation != "Orphan")
     return bad_request("propagationPolicy: invalid value \"" + request.propagation + "\": must be Background, Foreground or Orphan");
-  if (request.grace_seconds && *request.grace_seconds < 0) return bad_request("gracePeriodSeconds: must be at least 0");
-  TRY_OK(check_preconditions(meta, old_revision, kind, request.uid, request.resource_version));
+  TRY_OK(check_delete_preconditions(meta, old_revision, kind, request));
   // Most of what is deleted has nothing to wait for.
   bool waits = request.propagation == "Foreground" || request.propagation == "Orphan" || meta["finalizers"] || meta["deletionTimestamp"] || old.path("spec.finalizers");
   if (!waits && request.grace_seconds.value_or(default_grace) == 0) return DeletePlan{DeletePlan::Step::Remove, {}};
@@ -199,6 +208,7 @@ Result<DeletePlan> plan_delete(const json::Doc& old, int64_t old_revision, const
   if (request.propagation == "Orphan") add("orphan");
 
   int64_t grace = request.grace_seconds.value_or(default_grace);
+  if (grace < 0) grace = 1;  // as upstream reads a negative one
   bool deleting = static_cast<bool>(meta["deletionTimestamp"]);
   if (deleting) grace = std::min(grace, meta["deletionGracePeriodSeconds"].int_or(0));  // it can only get shorter
   bool content_remains = !object.get("spec").get("finalizers").empty() && kind.kind == "Namespace";

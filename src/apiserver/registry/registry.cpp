@@ -27,6 +27,8 @@ std::string encode_token(int64_t revision, std::string_view next_key) {
   return base64url_encode(json::Node::obj({{"v", "k8lite/v1"}, {"rv", revision}, {"next", next_key}}).dump());
 }
 
+constexpr int64_t kInconsistent = -1;  // a token that goes on with whatever is there now
+
 struct Token {
   int64_t revision = 0;
   std::string next_key;
@@ -39,11 +41,24 @@ Result<Token> decode_token(const std::string& text, std::string_view prefix) {
   auto node = json::Node::parse(*bytes);
   if (!node.ok() || node->get("v").str() != "k8lite/v1") return bad;
   Token t{node->get("rv").int_or(0), node->get("next").str()};
-  if (t.revision <= 0 || !std::string_view(t.next_key).starts_with(prefix)) return bad;
+  if (t.revision == 0 || t.revision < kInconsistent || !std::string_view(t.next_key).starts_with(prefix)) return bad;
   return t;
 }
 
+// The snapshot is gone; a token in the answer lets the client take the rest as it is now (apiserver, "continue" of lists).
+Status too_old(const std::string& token) {
+  if (token.empty()) return Status(Reason::Expired, "The resourceVersion for the provided list is too old.");
+  return Status(Reason::Expired, "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to "
+                            "retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk "
+                            "was returned and now may show up in the list.");
+}
+
 }  // namespace
+
+std::string inconsistent_token(const std::string& token) {
+  auto known = decode_token(token, "");
+  return known.ok() ? encode_token(kInconsistent, known->next_key) : std::string();
+}
 
 std::string storage_key(const ObjectKind& kind, std::string_view ns, std::string_view name) {
   std::string key = "/registry/" + (kind.group.empty() ? "core" : kind.group) + "/" + kind.resource + "/";
@@ -102,9 +117,13 @@ Result<RegistryList> Registry::list(const ObjectKind& kind, const RegistryListOp
   if (!options.continue_token.empty()) {
     TRY(Token token, decode_token(options.continue_token, prefix));
     lo.start_key = token.next_key;
-    lo.at = token.revision;
+    lo.at = token.revision == kInconsistent ? 0 : token.revision;
+  } else {
+    lo.at = options.at;
   }
-  TRY(auto got, store_.list(prefix, lo));
+  auto listed = store_.list(prefix, lo);
+  if (!listed.ok()) return listed.status().is(Reason::Expired) ? too_old(options.continue_token) : listed.status();
+  auto got = std::move(listed).value();
   RegistryList out;
   out.items = std::move(got.items);
   out.revision = got.revision;

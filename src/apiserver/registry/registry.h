@@ -24,6 +24,7 @@ struct RegistryListOptions {
   std::string ns;  // "" : all
   size_t limit = 0;
   std::string continue_token;
+  int64_t at = 0;  // exactly this revision; 0: the newest
 };
 struct RegistryList {
   std::vector<store::ObjectPtr> items;
@@ -60,6 +61,9 @@ class Registry {
   const Clock& clock_;
   Random& random_;
 };
+
+// The token that goes on where this one would, with whatever is there now; "" for what is no token.
+std::string inconsistent_token(const std::string& token);
 
 // "/registry/<group or core>/<resource>/[<namespace>/]<name>"; with an empty name the prefix of a list.
 std::string storage_key(const ObjectKind& kind, std::string_view ns, std::string_view name);

@@ -3,6 +3,7 @@
 #include "apiserver/api_server.h"
 #include "apiserver/authn/impersonation.h"
 #include "apiserver/stream/log_options.h"
+#include "apiserver/stream/service_proxy.h"
 #include "base/strings.h"
 
 namespace k8lite::apiserver {
@@ -93,6 +94,8 @@ Task<void> send_dial_error(net::ResponseWriter& response, Status status) {
   co_await send_status(response, Status(Reason::Unknown, "error dialing backend: " + status.message()));
 }
 
+}  // namespace
+
 Task<void> bridge(async::Loop& loop, net::HttpClient& client, net::ClientRequest request, net::ResponseWriter& response) {
   auto up = co_await client.send(std::move(request));
   if (!up.ok()) co_return co_await send_dial_error(response, up.status());
@@ -114,6 +117,8 @@ Task<void> bridge(async::Loop& loop, net::HttpClient& client, net::ClientRequest
   }
   async::spawn(loop, net::splice(*raw, backend));
 }
+
+namespace {
 
 Task<void> stream_answer(net::HttpClient& client, net::ClientRequest request, net::ResponseWriter& response) {
   auto answer = co_await client.send(std::move(request));

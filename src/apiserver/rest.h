@@ -84,6 +84,8 @@ class ObjectWatch {
 struct RestOptions {
   std::string signing_key_pem;   // service account tokens
   std::string issuer = "https://kubernetes.default.svc.cluster.local";
+  std::vector<std::string> audiences;  // of tokens that are asked for without any; none: the issuer
+  int64_t longest_token_seconds = 0;   // 0: a year
 };
 
 class Rest {
@@ -101,6 +103,9 @@ class Rest {
 
   const ResourceTypes& types() const { return types_; }
   const Admission& admission() const { return admission_; }
+  int64_t revision() const { return store_.revision(); }
+  // How many objects of each resource are stored: "pods", "deployments.apps".
+  std::vector<std::pair<std::string, int64_t>> object_counts() const;
   void set_authenticator(const authn::Authenticator* authenticator) { authenticator_ = authenticator; }
 
  private:

@@ -1,4 +1,4 @@
-// What controllers share: one client, one clock, one set of informers. A controller is a pure plan function (x_plan.h) and a thin class
+// What controllers share: one clock, one set of informers; each has a client of its own identity. A controller is a pure plan function (x_plan.h) and a thin class
 // that looks, asks the plan and writes.
 #pragma once
 #include <map>
@@ -20,7 +20,13 @@ struct Context {
   // By "group/plural"; made on demand before start, then read only.
   std::map<std::string, std::unique_ptr<machinery::Informer>> informers;
 
+  Context* root = nullptr;  // whose informers these are; null: its own
+  std::string service_account_key_pem = {};  // signs tokens that live in Secrets; "": none are made
+  // The same for a controller that writes as another identity.
+  Context as(machinery::Client& other) { return {other, clock, random, events, cluster_cidr, ca_pem, own_node, {}, root ? root : this, service_account_key_pem}; }
+
   machinery::Informer& informer(const std::string& group, const std::string& plural, machinery::ListOptions select = {}) {
+    if (root) return root->informer(group, plural, std::move(select));
     auto& slot = informers[group + "/" + plural + "?" + select.field_selector];
     if (!slot) slot = std::make_unique<machinery::Informer>(client, machinery::Path{group, "v1", plural, "", "", ""}, select);
     return *slot;
@@ -35,7 +41,8 @@ class Base : public machinery::Controller {
   machinery::WorkQueue& queue() override { return queue_; }
 
  protected:
-  machinery::WriteOptions as_manager() const { return {.field_manager = name_, .dry_run = false, .force = false, .field_validation = ""}; }
+  // managedFields name the manager of the client: kube-controller-manager, as for all controllers upstream.
+  machinery::WriteOptions as_manager() const { return {}; }
   Context& context_;
   const std::string name_;
   machinery::WorkQueue queue_;

@@ -1,5 +1,7 @@
 #include "controllers/controllers.h"
 
+#include <algorithm>
+
 #include "controllers/cluster_roles.h"
 #include "controllers/cronjob.h"
 #include "controllers/daemonset.h"
@@ -12,6 +14,7 @@
 #include "controllers/nodes.h"
 #include "controllers/replicaset.h"
 #include "controllers/statefulset.h"
+#include "controllers/tokens.h"
 
 namespace k8lite::controllers {
 namespace {
@@ -19,29 +22,42 @@ namespace {
 template <class T>
 std::unique_ptr<machinery::Controller> make(Context& c) { return std::make_unique<T>(c); }
 
-constexpr std::unique_ptr<machinery::Controller> (*kControllers[])(Context&) = {
+// A controller and the service account whose rights it has; without one it has those of the controller manager itself.
+struct Row {
+  std::unique_ptr<machinery::Controller> (*make)(Context&);
+  const char* account;
+  constexpr Row(std::unique_ptr<machinery::Controller> (*m)(Context&), const char* a = "") : make(m), account(a) {}
+};
+
+constexpr Row kControllers[] = {
     // One a line.
-    make<NodeController>,
-    make<NamespaceController>,
-    make<ServiceAccountController>,
-    make<ClusterRoleController>,
-    make<DeploymentController>,
-    make<ReplicaSetController>,
-    make<ReplicationControllerController>,
-    make<DaemonSetController>,
-    make<StatefulSetController>,
-    make<JobController>,
-    make<CronJobController>,
-    make<DisruptionController>,
-    make<EndpointsController>,
-    make<GarbageCollector>,
+    {make<NodeController>, "node-controller"},
+    {make<NamespaceController>, "namespace-controller"},
+    {make<ServiceAccountController>, "service-account-controller"},
+    make<TokenController>,
+    {make<TokenCleaner>, "token-cleaner"},
+    {make<ClusterRoleController>, "clusterrole-aggregation-controller"},
+    {make<DeploymentController>, "deployment-controller"},
+    {make<ReplicaSetController>, "replicaset-controller"},
+    {make<ReplicationControllerController>, "replication-controller"},
+    {make<DaemonSetController>, "daemon-set-controller"},
+    {make<StatefulSetController>, "statefulset-controller"},
+    {make<JobController>, "job-controller"},
+    {make<CronJobController>, "cronjob-controller"},
+    {make<DisruptionController>, "disruption-controller"},
+    {make<EndpointsController>, "endpointslice-controller"},
+    {make<GarbageCollector>, "generic-garbage-collector"},
 };
 
 }  // namespace
 
 Controllers::Controllers(machinery::Client& client, const Clock& clock, Random& random, ControllersOptions options)
-    : events_(client, clock, random, "controller-manager"), context_{client, clock, random, events_, options.cluster_cidr, options.ca_pem, options.own_node, {}} {
-  for (auto make_one : kControllers) controllers_.push_back(make_one(context_));
+    : events_(client, clock, random, "controller-manager"), context_{client, clock, random, events_, options.cluster_cidr, options.ca_pem, options.own_node, {}, nullptr, options.service_account_key_pem} {
+  for (const Row& row : kControllers) {
+    bool own = options.client_of && *row.account;
+    contexts_.push_back(std::make_unique<Context>(context_.as(own ? options.client_of(row.account) : client)));
+    controllers_.push_back(row.make(*contexts_.back()));
+  }
 }
 Controllers::~Controllers() { stop(); }
 
@@ -53,6 +69,16 @@ void Controllers::start() {
   for (auto& c : controllers_) all.push_back(c.get());
   runner_ = std::make_unique<machinery::Runner>(all);
   runner_->start();
+}
+
+bool Controllers::synced() const {
+  return std::all_of(context_.informers.begin(), context_.informers.end(), [](const auto& entry) { return entry.second->synced(); });
+}
+
+void Controllers::write_figures(std::string& out) const {
+  std::vector<std::pair<std::string, machinery::WorkQueue*>> queues;
+  for (const auto& c : controllers_) queues.emplace_back(c->name(), &c->queue());
+  machinery::write_queue_figures(out, queues);
 }
 
 void Controllers::stop() {

@@ -103,6 +103,7 @@ Task<Result<Answer>> Front::write(Call& call, Target target, std::vector<std::st
     DeleteRequest r;
     if (!body.empty()) {
       CO_TRY(Node o, read_object_body(type, body, nullptr));
+      call.note_request(o);
       if (o.get("gracePeriodSeconds").is_integer()) r.grace_seconds = o.get("gracePeriodSeconds").int_or(0);
       r.propagation = o.get("propagationPolicy").str();
       if (o.get("orphanDependents").is_bool() && r.propagation.empty()) r.propagation = o.get("orphanDependents").bool_or(false) ? "Orphan" : "Background";
@@ -127,9 +128,11 @@ Task<Result<Answer>> Front::write(Call& call, Target target, std::vector<std::st
     auto read = read_object_body(applies ? "application/yaml" : "application/json", body, &p.duplicates);
     if (!read.ok() && applies) co_return std::move(read).status().within("error decoding YAML");
     CO_TRY(Node patch, std::move(read));
+    call.note_request(patch);
     co_return co_await rest_.patch(target, patch_type, std::move(patch), p);
   }
   CO_TRY(Node object, read_object_body(type, body, &p.duplicates));
+  call.note_request(object);
   if (verb == "create") co_return co_await rest_.create(target, std::move(object), p);
   co_return co_await rest_.update(target, std::move(object), p);
 }

@@ -59,7 +59,6 @@ Task<void> Front::serve_watch(Call& call, Target target) {
   int64_t limit = parse_int(q.get("timeoutSeconds")).value_or(0);
   auto deadline = clock_.mono() + seconds(limit > 0 ? limit : kDefaultSeconds + static_cast<int64_t>(fnv1a32(call.request.target) % kDefaultSeconds));
   bool bookmarks = is_true(q.get("allowWatchBookmarks")), first_table = true;
-  ++watches_;
   for (bool ended = false; !ended && !*gone;) {
     auto items = (*watch)->poll();
     std::string out;
@@ -86,7 +85,6 @@ Task<void> Front::serve_watch(Call& call, Target target) {
     if (left <= Duration{0}) break;
     co_await wake->wait_for(loop_, left);
   }
-  --watches_;
   (*watch)->close();
   if (*gone) co_return;
   if (bookmarks) (void)co_await call.response.write(event_line("BOOKMARK", bookmark_text(*target.type, (*watch)->revision(), false)));

@@ -2,12 +2,15 @@
 #include "apiserver/api_server.h"
 
 #include "apiserver/authz/defaults.h"
+#include "apiserver/http/deadline.h"
+#include "apiserver/crd/custom_kinds.h"
 #include "apiserver/http/front.h"
 #include "apiserver/observed_client.h"
 #include "base/embedded.h"
 #include "base/log.h"
 #include "base/strings.h"
 #include "base/yaml.h"
+#include "machinery/courier.h"
 #include "pki/jwt.h"
 
 namespace k8lite::embedded_manifests {
@@ -44,10 +47,21 @@ class Impl : public ApiServer {
  public:
   Impl(async::Loop& loop, store::Store& store, const Clock& clock, Random& random, ApiServerOptions options, std::unique_ptr<authz::Authorizer> authorizer, std::unique_ptr<ServiceAddresses> addresses, std::unique_ptr<audit::Auditor> auditor)
       : loop_(loop), random_(random), options_(std::move(options)), auditor_(std::move(auditor)), authorizer_(std::move(authorizer)), addresses_(std::move(addresses)),
-        rest_(store, clock, random, types_, *authorizer_, *addresses_, {options_.service_account_key_pem, options_.issuers.front(), options_.audiences, options_.longest_token_seconds}),
+        rest_(store, clock, random, types_, *authorizer_, *addresses_, {options_.service_account_key_pem, options_.issuers.front(), options_.audiences, options_.longest_token_seconds, options_.admission}),
         authenticator_(clock, authenticator_options()), front_(loop, rest_, *authorizer_, authenticator_, clock, random, auditor_.get(), options_) {
     rest_.set_authenticator(&authenticator_);
     add_checks(store);
+    rest_.written = [this](const Target& t) {
+      if (custom_kinds_ && t.type->row->group == "apiextensions.k8s.io") custom_kinds_->refresh();
+    };
+  }
+  ~Impl() override {
+    if (custom_kinds_) custom_kinds_->stop();
+    courier_->stop();
+  }
+  Result<> follow_custom_kinds(store::Store& store) {
+    TRY(custom_kinds_, crd::CustomKinds::create(store, types_));
+    return {};
   }
 
   Result<> bootstrap() override {
@@ -72,10 +86,10 @@ class Impl : public ApiServer {
   }
 
   net::Handler handler() override {
-    return [this](net::Request& q, net::ResponseWriter& r) { return front_.handle(q, r); };
+    return with_deadline(loop_, [this](net::Request& q, net::ResponseWriter& r) { return front_.handle(q, r); });
   }
   std::unique_ptr<machinery::Client> client(authn::Identity identity, std::string manager) override {
-    return observe_client(make_local_client(loop_, rest_, *authorizer_, identity, manager), identity, manager, auditor_.get(), client_requests_, random_);
+    return observe_client(make_local_client(loop_, rest_, *authorizer_, courier_, identity, manager), identity, manager, auditor_.get(), client_requests_, random_);
   }
   Rest& rest() override { return rest_; }
   void add_handler(Extra extra) override { front_.extra.push_back(std::move(extra)); }
@@ -179,11 +193,13 @@ class Impl : public ApiServer {
 
   async::Loop& loop_;
   Random& random_;
+  const std::shared_ptr<machinery::Courier> courier_ = std::make_shared<machinery::Courier>();  // of all clients in process
   const ApiServerOptions options_;
   const std::unique_ptr<audit::Auditor> auditor_;
   metrics::Family client_requests_{"rest_client_requests_total", metrics::Type::Counter, "Requests of this server's own components, by code and method."};
   std::atomic<bool> bootstrapped_{false};
   ResourceTypes types_;
+  std::shared_ptr<crd::CustomKinds> custom_kinds_;
   std::unique_ptr<authz::Authorizer> authorizer_;
   std::unique_ptr<ServiceAddresses> addresses_;
   Rest rest_;
@@ -212,7 +228,9 @@ Result<std::unique_ptr<ApiServer>> ApiServer::create(async::Loop& loop, store::S
     TRY(auto log, audit::Log::open(options.audit_log, clock));
     auditor = std::make_unique<audit::Auditor>(std::move(policy), std::move(log), clock);
   }
-  return std::unique_ptr<ApiServer>(std::make_unique<Impl>(loop, store, clock, random, std::move(options), std::move(authorizer), std::move(addresses), std::move(auditor)));
+  auto server = std::make_unique<Impl>(loop, store, clock, random, std::move(options), std::move(authorizer), std::move(addresses), std::move(auditor));
+  TRY_OK(server->follow_custom_kinds(store));
+  return std::unique_ptr<ApiServer>(std::move(server));
 }
 
 }  // namespace k8lite::apiserver

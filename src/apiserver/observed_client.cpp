@@ -123,12 +123,14 @@ class ObservedClient : public machinery::Client {
     requests_
         .at(metrics::Labels().add("code", std::to_string(code)).add("method", verb.method).add("host", "in-process"))
         .add();
-    if (status.is(Reason::Forbidden))
+    // A quota or a policy that refuses is no lack of rights.
+    bool lacks = status.is(Reason::Forbidden) && status.message().find(" cannot " + std::string(verb.name) + " resource ") != std::string::npos;
+    if (lacks)
       log_warn("a component of this server is forbidden what it wants",
                {{"user", identity_.user.name}, {"verb", verb.name}, {"path", path.url()}, {"error", status}});
     if (!record) return;
     record->code = code;
-    record->annotations = {{"authorization.k8s.io/decision", status.is(Reason::Forbidden) ? "forbid" : "allow"},
+    record->annotations = {{"authorization.k8s.io/decision", lacks ? "forbid" : "allow"},
                            {"authorization.k8s.io/reason", ""}};
     if (record->wants_response() && answer) record->response_object = answer.bytes();
     auditor_->tell(*record, audit::kResponseComplete);

@@ -60,6 +60,7 @@ struct WatchItem {
   machinery::WatchEvent::Type type;
   store::ObjectPtr object;  // null for bookmarks
   int64_t revision = 0;
+  store::ObjectPtr previous = nullptr;  // Modified: what it was
 };
 // One watch with its selectors. poll() and on_ready() as those of store::Watch.
 class ObjectWatch {
@@ -86,6 +87,7 @@ struct RestOptions {
   std::string issuer = "https://kubernetes.default.svc.cluster.local";
   std::vector<std::string> audiences;  // of tokens that are asked for without any; none: the issuer
   int64_t longest_token_seconds = 0;   // 0: a year
+  AdmissionOptions admission;
 };
 
 class Rest {
@@ -106,13 +108,14 @@ class Rest {
   int64_t revision() const { return store_.revision(); }
   // How many objects of each resource are stored: "pods", "deployments.apps".
   std::vector<std::pair<std::string, int64_t>> object_counts() const;
+  std::function<void(const Target&)> written;  // told of every write before it is answered; set once, before the first
   void set_authenticator(const authn::Authenticator* authenticator) { authenticator_ = authenticator; }
 
  private:
   Result<> decode(const Target& target, json::Node& body, const WriteParams& params, const api::schema::Type* type) const;
   RegistryOptions options_for(const Target& target, const WriteParams& params, bool create);
   async::Task<Result<Answer>> create_object(Target target, json::Node body, WriteParams params);
-  async::Task<Result<Answer>> change(Target target, WriteParams params, std::function<Result<json::Node>(json::Node current)> make);
+  async::Task<Result<Answer>> change(Target target, WriteParams params, std::function<Result<json::Node>(json::Node current)> make, bool from_current = true);
   Result<> check_escalation(const Target& target, const json::Node& object, const json::Doc* old, const WriteParams& params) const;
   void settle_service(const Target& target, const std::string& name);
   // apply.cpp

@@ -19,6 +19,7 @@
 #include "config/kubeconfig.h"
 #include "config/settings.h"
 #include "controllers/controllers.h"
+#include "os/descriptors.h"
 #include "os/files.h"
 #include "scheduler/scheduler.h"
 
@@ -109,8 +110,10 @@ class Server {
     auto user = [](const std::string& name) { return apiserver::authn::Identity{{name, {"system:authenticated"}}, {}, {}}; };
     controllers_client_ = api_->client(user("system:kube-controller-manager"), "kube-controller-manager");
     scheduler_client_ = api_->client(user("system:kube-scheduler"), "kube-scheduler");
-    controllers::ControllersOptions options{config_.cluster_cidr, identity_.ca.certificate_pem, config_.disable_agent ? "" : config_.node_name, identity_.service_account_key_pem, nullptr};
+    bool storage = std::find(config_.disable.begin(), config_.disable.end(), "local-storage") == config_.disable.end();
+    controllers::ControllersOptions options{config_.cluster_cidr, identity_.ca.certificate_pem, storage ? config_.data_dir + "/storage" : "", config_.disable_agent ? "" : config_.node_name, identity_.ca.key_pem, identity_.service_account_key_pem, nullptr};
     options.client_of = [this](const std::string& account) -> machinery::Client& {
+      if (account == controllers::kServerItself) return *join_client_;
       apiserver::authn::Identity id{{"system:serviceaccount:kube-system:" + account, {"system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated"}}, {}, {}};
       return *controller_clients_.emplace_back(api_->client(std::move(id), "kube-controller-manager"));
     };
@@ -182,7 +185,8 @@ class Server {
     net::HttpServerOptions http;
     if (!config_.bind_address.empty()) http.listen.address = config_.bind_address;
     http.listen.port = config_.https_listen_port;
-    TRY(http.listen.tls, net::make_tls_server({serving.certificate_pem, serving.key_pem, identity_.ca.certificate_pem}));
+    http.listen.max_connections = std::min<size_t>(4096, os::raise_descriptor_limit() / 2);  // the other half is for the store, the pods and their logs
+    TRY(http.listen.tls, net::make_tls_server({serving.certificate_pem, serving.key_pem, identity_.ca.certificate_pem, true}));
     TRY(http_, net::serve_http(loop_, http, api_->handler()));
     front_ip_ = node_ip;
     return {};

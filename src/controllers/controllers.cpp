@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "controllers/certificate.h"
 #include "controllers/cluster_roles.h"
+#include "controllers/crd.h"
 #include "controllers/cronjob.h"
 #include "controllers/daemonset.h"
 #include "controllers/deployment.h"
@@ -13,8 +15,11 @@
 #include "controllers/namespaces.h"
 #include "controllers/nodes.h"
 #include "controllers/replicaset.h"
+#include "controllers/resource_quota.h"
 #include "controllers/statefulset.h"
+#include "controllers/storage_protection.h"
 #include "controllers/tokens.h"
+#include "controllers/volumes.h"
 
 namespace k8lite::controllers {
 namespace {
@@ -37,6 +42,7 @@ constexpr Row kControllers[] = {
     make<TokenController>,
     {make<TokenCleaner>, "token-cleaner"},
     {make<ClusterRoleController>, "clusterrole-aggregation-controller"},
+    {make<DefinitionController>, kServerItself},
     {make<DeploymentController>, "deployment-controller"},
     {make<ReplicaSetController>, "replicaset-controller"},
     {make<ReplicationControllerController>, "replication-controller"},
@@ -45,14 +51,20 @@ constexpr Row kControllers[] = {
     {make<JobController>, "job-controller"},
     {make<CronJobController>, "cronjob-controller"},
     {make<DisruptionController>, "disruption-controller"},
+    {make<VolumeController>, "persistent-volume-binder"},
+    {make<EphemeralVolumeController>, "ephemeral-volume-controller"},
     {make<EndpointsController>, "endpointslice-controller"},
+    {make<ResourceQuotaController>, "resourcequota-controller"},
+    {make<CertificateController>, "certificate-controller"},
+    {make<StorageProtectionController>, "pvc-protection-controller"},
     {make<GarbageCollector>, "generic-garbage-collector"},
 };
 
 }  // namespace
 
 Controllers::Controllers(machinery::Client& client, const Clock& clock, Random& random, ControllersOptions options)
-    : events_(client, clock, random, "controller-manager"), context_{client, clock, random, events_, options.cluster_cidr, options.ca_pem, options.own_node, {}, nullptr, options.service_account_key_pem} {
+    : events_(client, clock, random, "controller-manager"), context_{client, clock, random, events_, options.cluster_cidr, options.ca_pem, options.own_node, {}, {}, options.ca_key_pem, options.storage_path, nullptr, options.service_account_key_pem} {
+  if (options.client_of) setup_ = std::make_unique<Context>(context_.as(options.client_of(kServerItself)));
   for (const Row& row : kControllers) {
     bool own = options.client_of && *row.account;
     contexts_.push_back(std::make_unique<Context>(context_.as(own ? options.client_of(row.account) : client)));
@@ -62,6 +74,7 @@ Controllers::Controllers(machinery::Client& client, const Clock& clock, Random& 
 Controllers::~Controllers() { stop(); }
 
 void Controllers::start() {
+  if (!context_.storage_path.empty()) make_default_storage_class(setup_ ? *setup_ : context_);
   for (auto& [name, informer] : context_.informers) informer->start();
   // Deciding on half a picture would create what is there already.
   for (auto& [name, informer] : context_.informers) informer->wait_synced(seconds(60));
@@ -84,6 +97,7 @@ void Controllers::write_figures(std::string& out) const {
 void Controllers::stop() {
   for (auto& [name, informer] : context_.informers) informer->stop();
   if (runner_) runner_->stop();
+  for (auto& end : context_.at_stop) end();
   runner_ = nullptr;
 }
 

@@ -1,6 +1,7 @@
 // Services, namespaces, secrets, config maps, RBAC and the other kinds with few rules; and the table that says which kind has which.
 #include <set>
 
+#include "api/custom/definition_rules.h"
 #include "api/rules/rules.h"
 #include "base/strings.h"
 
@@ -144,6 +145,7 @@ Rules rules_of(std::string_view group, std::string_view plural) {
   if (group.empty() && plural == "pods") return rules::pod_rules();
   if (group.empty() && plural == "services") return rules::service_rules();
   if (group == "apps" || group == "batch" || (group.empty() && (plural == "replicationcontrollers" || plural == "podtemplates"))) return rules::workload_rules(plural);
+  if (group == "apiextensions.k8s.io") return custom::definition_rules();
   return rules::simple_rules(group, plural);
 }
 

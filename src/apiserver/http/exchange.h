@@ -24,6 +24,7 @@ class Exchange : public net::ResponseWriter {
 
   std::unique_ptr<audit::Record> record;  // null: not logged
   std::function<void()> on_start;         // a long answer begins: audit's stage ResponseStarted
+  bool long_running = false;                 // a watch or stream: its beginning is told, its content is not
   std::vector<std::string> warnings;      // sent with every kind of answer
 
  private:
@@ -32,6 +33,7 @@ class Exchange : public net::ResponseWriter {
   const std::string audit_id_;
   int code_ = 0;
   size_t bytes_ = 0;
+  bool copies_ = false;  // what is written goes into the record too
 };
 
 }  // namespace k8lite::apiserver

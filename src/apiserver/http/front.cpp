@@ -12,10 +12,6 @@ namespace {
 using async::Task;
 using json::Node;
 
-net::Headers json_headers(bool yaml = false) {
-  return {{"Content-Type", yaml ? "application/yaml" : "application/json"}, {"Cache-Control", "no-cache, private"}};
-}
-
 }  // namespace
 
 Status forbidden(const RequestInfo& r, const authz::User& user) {
@@ -37,6 +33,10 @@ Task<void> send_status(net::ResponseWriter& response, Status status) {
   if (status.is(Reason::Unauthorized)) headers.add("WWW-Authenticate", "Bearer realm=\"k8lite\"");
   if (int s = status.details().retry_after_seconds) headers.add("Retry-After", std::to_string(s));
   (void)co_await response.send(http_code(status.reason()), headers, status_object(status).dump());
+}
+
+net::Headers json_headers(bool yaml) {
+  return {{"Content-Type", yaml ? "application/yaml" : "application/json"}, {"Cache-Control", "no-cache, private"}};
 }
 
 Task<void> Front::send(net::ResponseWriter& response, int status, std::string body, bool yaml, const std::vector<std::string>& warnings) {
@@ -101,6 +101,7 @@ Task<void> Front::handle(net::Request& request, net::ResponseWriter& response) {
     metrics_.deprecated(subject);
     exchange.warnings.emplace_back(warning);
   }
+  exchange.long_running = subject.long_running;
   metrics_.begin(subject);
   co_await serve(request, exchange, *info);
   metrics_.end(subject, exchange.code(), clock_.mono() - began, exchange.bytes());
@@ -143,6 +144,8 @@ bool Front::allowed(const Call& call) {
 Task<void> Front::serve(net::Request& request, Exchange& exchange, const RequestInfo& info) {
   auto identity = admit(request, exchange, info);
   if (!identity.ok()) co_return co_await send_status(exchange, identity.status());
+  auto place = in_flight_.take(info, identity->user);
+  if (place.refused()) co_return co_await send_status(exchange, InFlight::too_many());
   Call call{request, exchange, info, std::move(identity).value(), exchange.record.get()};
   if (!allowed(call)) co_return co_await send_status(exchange, forbidden(call.info, call.identity.user));
   if (call.info.is_resource) co_await serve_resource(call);

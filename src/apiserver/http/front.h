@@ -1,5 +1,6 @@
 // From an HTTP request to Rest and back: authentication, request attributes, authorisation, routing, negotiation, watches.
 #pragma once
+#include <array>
 #include <atomic>
 #include <map>
 #include <mutex>
@@ -9,6 +10,7 @@
 #include "apiserver/http/discovery.h"
 #include "apiserver/http/exchange.h"
 #include "apiserver/http/health.h"
+#include "apiserver/http/in_flight.h"
 #include "apiserver/http/negotiate.h"
 #include "apiserver/http/request_metrics.h"
 
@@ -17,6 +19,7 @@ namespace k8lite::apiserver {
 // Parameters of lists and watches; "true" and "1".
 ListParams list_params(const net::Query& query);
 bool is_true(std::string_view text);
+net::Headers json_headers(bool yaml = false);
 Status forbidden(const RequestInfo& request, const authz::User& user);
 
 class Front {
@@ -58,6 +61,7 @@ class Front {
   async::Task<void> send(net::ResponseWriter& response, int status, std::string body, bool yaml, const std::vector<std::string>& warnings = {});
   Result<Document> cached_openapi(const std::string& path);
   std::string figures_text() const;
+  const std::string& event_text(const Target& target, const WatchItem& item, bool partial);
 
   async::Loop& loop_;
   Rest& rest_;
@@ -71,6 +75,18 @@ class Front {
   RequestMetrics metrics_;
   const uint64_t id_seed_[2];
   std::atomic<uint64_t> id_count_{0};
+  uint64_t openapi_of_ = 0;  // the generation of the types that they describe
+  // The events written last, for other watchers of the same: each is put into text once. Loop thread only.
+  struct EventText {
+    json::Doc doc;
+    int64_t revision = 0;
+    machinery::WatchEvent::Type type{};
+    ResourceTypePtr resource;
+    bool partial = false;
+    std::string text;
+  };
+  std::array<EventText, 16> events_;
+  InFlight in_flight_;
 };
 
 }  // namespace k8lite::apiserver

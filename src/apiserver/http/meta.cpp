@@ -1,6 +1,7 @@
 // What is no resource: discovery, OpenAPI, health, version, metrics and the keys of service account tokens.
 #include <algorithm>
 
+#include "apiserver/http/body.h"
 #include "apiserver/http/front.h"
 #include "apiserver/http/openid.h"
 #include "base/strings.h"
@@ -26,6 +27,7 @@ Task<void> Front::serve_health(Call& call) {
 
 Result<Document> Front::cached_openapi(const std::string& path) {
   std::lock_guard lock(mutex_);
+  if (uint64_t now = rest_.types().generation(); now != openapi_of_) openapi_.clear(), openapi_of_ = now;
   if (auto it = openapi_.find(path); it != openapi_.end()) return it->second;
   TRY(Document d, openapi_document(rest_.types(), path));
   openapi_[path] = d;
@@ -140,7 +142,7 @@ Task<void> Front::serve_meta(Call& call) {
     (void)co_await call.response.send(304, headers, "");
     co_return;
   }
-  (void)co_await call.response.send(200, headers, document->body);
+  co_await send_body(call.response, 200, std::move(headers), document->body, takes_gzip(call.request.headers.get("Accept-Encoding")));
 }
 
 }  // namespace k8lite::apiserver

@@ -1,6 +1,7 @@
 // Resources over HTTP: reads, writes, and the parameters of both.
 #include <algorithm>
 
+#include "apiserver/http/body.h"
 #include "apiserver/http/front.h"
 #include "base/strings.h"
 
@@ -64,6 +65,7 @@ Task<void> Front::answer(Call& call, const Answer& answer, const std::vector<std
   } else {
     body = answer.text();
   }
+  if (call.record && call.record->wants_response()) call.record->response_object = answer.text();
   co_await send(call.response, answer.created ? 201 : 200, std::move(body), accept->yaml, warnings);
 }
 
@@ -74,10 +76,17 @@ Task<void> Front::serve_list(Call& call, Target target) {
     co_return co_await send_status(call.response, Status(Reason::MethodNotAllowed, "the server does not allow this method on the requested resource"));
   auto page = rest_.list(target, list_params(call.request.query));
   if (!page.ok()) co_return co_await send_status(call.response, page.status());
+  bool gzip = takes_gzip(call.request.headers.get("Accept-Encoding")) && !(call.record && call.record->wants_response());
+  if (accept->form == Accept::Form::Table && !accept->yaml)
+    co_return co_await send_body(call.response, 200, json_headers(), table_text(*target.type, page->items, call.request.query.get("includeObject"), true, list_metadata(*page), clock_.now()), gzip);
   std::string body;
   if (accept->form == Accept::Form::Table) body = table_text(*target.type, page->items, call.request.query.get("includeObject"), true, list_metadata(*page), clock_.now());
-  else body = list_text(*target.type, *page, accept->form == Accept::Form::PartialMetadata);
-  co_await send(call.response, 200, std::move(body), accept->yaml);
+  auto text = std::make_shared<ListText>(target.type, std::move(page).value(), accept->form == Accept::Form::PartialMetadata);
+  if (!accept->yaml) co_return co_await send_pieces(call.response, 200, json_headers(), [text](std::string& out) { return text->next(out); }, gzip);
+  if (accept->form != Accept::Form::Table)
+    while (text->next(body)) {
+    }
+  co_await send(call.response, 200, std::move(body), true);
 }
 
 Task<Result<Answer>> Front::write(Call& call, Target target, std::vector<std::string>& warnings) {

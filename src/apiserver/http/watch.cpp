@@ -34,6 +34,26 @@ std::string event_line(std::string_view name, std::string_view object) {
 
 }  // namespace
 
+// What many watchers get in a row is put into text once. Large objects are not kept.
+const std::string& Front::event_text(const Target& target, const WatchItem& item, bool partial) {
+  constexpr size_t kKept = 16 * 1024;
+  EventText& e = events_[static_cast<size_t>(item.revision) % events_.size()];
+  if (e.revision == item.revision && e.type == item.type && e.partial == partial && e.resource == target.type && e.doc.same(item.object->doc)) return e.text;
+  if (e.text.capacity() > kKept) e.text = {};
+  e.text.clear();
+  e.text.append("{\"type\":\"").append(event_name(item.type)).append("\",\"object\":");
+  if (partial) e.text += partial_metadata(*target.type, *item.object);
+  else append_served(e.text, item.object->doc, item.object->revision, target.type->object);
+  e.text += "}\n";
+  bool keep = e.text.size() <= kKept;
+  e.revision = keep ? item.revision : 0;
+  e.doc = keep ? item.object->doc : json::Doc();
+  e.type = item.type;
+  e.partial = partial;
+  e.resource = target.type;
+  return e.text;
+}
+
 Task<void> Front::serve_watch(Call& call, Target target) {
   auto accept = read_accept(call.request.headers.get("Accept"));
   if (!accept.ok()) co_return co_await send_status(call.response, accept.status());
@@ -57,7 +77,12 @@ Task<void> Front::serve_watch(Call& call, Target target) {
   (*watch)->on_ready([wake] { wake->notify(); });
   constexpr int64_t kDefaultSeconds = 1800;
   int64_t limit = parse_int(q.get("timeoutSeconds")).value_or(0);
-  auto deadline = clock_.mono() + seconds(limit > 0 ? limit : kDefaultSeconds + static_cast<int64_t>(fnv1a32(call.request.target) % kDefaultSeconds));
+  Duration length = seconds(limit > 0 ? limit : kDefaultSeconds + static_cast<int64_t>(fnv1a32(call.request.target) % kDefaultSeconds));
+  auto late = std::make_shared<bool>(false);
+  uint64_t timer = loop_.after(length, [wake, late] {
+    *late = true;
+    wake->notify();
+  });
   bool bookmarks = is_true(q.get("allowWatchBookmarks")), first_table = true;
   for (bool ended = false; !ended && !*gone;) {
     auto items = (*watch)->poll();
@@ -73,7 +98,7 @@ Task<void> Front::serve_watch(Call& call, Target target) {
           out += event_line(event_name(item.type), table_text(*target.type, {item.object}, q.get("includeObject"), first_table, "{\"resourceVersion\":\"" + std::to_string(item.revision) + "\"}", clock_.now()));
           first_table = false;
         } else {
-          out += event_line(event_name(item.type), accept->form == Accept::Form::PartialMetadata ? partial_metadata(*target.type, *item.object) : served(item.object->doc, item.object->revision, target.type->object));
+          out += event_text(target, item, accept->form == Accept::Form::PartialMetadata);
         }
       }
     }
@@ -81,10 +106,10 @@ Task<void> Front::serve_watch(Call& call, Target target) {
       if (!(co_await call.response.write(out)).ok()) break;
       continue;
     }
-    Duration left = deadline - clock_.mono();
-    if (left <= Duration{0}) break;
-    co_await wake->wait_for(loop_, left);
+    if (*late) break;
+    co_await wake->wait();
   }
+  loop_.cancel_timer(timer);
   (*watch)->close();
   if (*gone) co_return;
   if (bookmarks) (void)co_await call.response.write(event_line("BOOKMARK", bookmark_text(*target.type, (*watch)->revision(), false)));

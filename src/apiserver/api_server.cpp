@@ -5,6 +5,7 @@
 #include "apiserver/http/deadline.h"
 #include "apiserver/crd/custom_kinds.h"
 #include "apiserver/http/front.h"
+#include "apiserver/observed_client.h"
 #include "base/embedded.h"
 #include "base/log.h"
 #include "base/strings.h"
@@ -44,11 +45,12 @@ Node object(std::string_view api_version, std::string_view kind, std::string_vie
 
 class Impl : public ApiServer {
  public:
-  Impl(async::Loop& loop, store::Store& store, const Clock& clock, Random& random, ApiServerOptions options, std::unique_ptr<authz::Authorizer> authorizer, std::unique_ptr<ServiceAddresses> addresses, std::string public_key)
-      : loop_(loop), options_(std::move(options)), authorizer_(std::move(authorizer)), addresses_(std::move(addresses)),
-        rest_(store, clock, random, types_, *authorizer_, *addresses_, {options_.service_account_key_pem, issuer(), options_.admission}),
-        authenticator_(clock, authenticator_options(std::move(public_key))), front_(loop, rest_, *authorizer_, authenticator_, clock, options_) {
+  Impl(async::Loop& loop, store::Store& store, const Clock& clock, Random& random, ApiServerOptions options, std::unique_ptr<authz::Authorizer> authorizer, std::unique_ptr<ServiceAddresses> addresses, std::unique_ptr<audit::Auditor> auditor)
+      : loop_(loop), random_(random), options_(std::move(options)), auditor_(std::move(auditor)), authorizer_(std::move(authorizer)), addresses_(std::move(addresses)),
+        rest_(store, clock, random, types_, *authorizer_, *addresses_, {options_.service_account_key_pem, options_.issuers.front(), options_.audiences, options_.longest_token_seconds, options_.admission}),
+        authenticator_(clock, authenticator_options()), front_(loop, rest_, *authorizer_, authenticator_, clock, random, auditor_.get(), options_) {
     rest_.set_authenticator(&authenticator_);
+    add_checks(store);
     rest_.written = [this](const Target& t) {
       if (custom_kinds_ && t.type->row->group == "apiextensions.k8s.io") custom_kinds_->refresh();
     };
@@ -64,7 +66,7 @@ class Impl : public ApiServer {
 
   Result<> bootstrap() override {
     authn::Identity admin{{"system:apiserver", {"system:masters"}}, {}, {}};
-    auto client = this->client(admin, "k8lite");
+    auto client = this->client(admin, "kube-apiserver");
     std::vector<Operation> missing;
     auto want = [&](Path path, Node body) {
       if (!client->get(path).ok()) missing.push_back({Operation::Kind::Create, path, json::Doc::from(body), {}, {}, {}, {}});
@@ -78,30 +80,54 @@ class Impl : public ApiServer {
     }
     TRY_OK(submit(*client, std::move(missing)));
     TRY_OK(roles(*client));
-    return kubernetes_service(*client);
+    TRY_OK(kubernetes_service(*client));
+    bootstrapped_ = true;
+    return {};
   }
 
   net::Handler handler() override {
     return with_deadline(loop_, [this](net::Request& q, net::ResponseWriter& r) { return front_.handle(q, r); });
   }
   std::unique_ptr<machinery::Client> client(authn::Identity identity, std::string manager) override {
-    return make_local_client(loop_, rest_, *authorizer_, courier_, std::move(identity), std::move(manager));
+    return observe_client(make_local_client(loop_, rest_, *authorizer_, courier_, identity, manager), identity, manager, auditor_.get(), client_requests_, random_);
   }
   Rest& rest() override { return rest_; }
   void add_handler(Extra extra) override { front_.extra.push_back(std::move(extra)); }
   void set_ready(bool ready) override { front_.ready = ready; }
+  void add_check(unsigned where, std::string name, std::function<std::string()> check) override { front_.health.add(where, std::move(name), std::move(check)); }
+  void add_figures(std::function<void(std::string&)> write) override {
+    async::spawn(loop_, append(&front_, std::move(write)));
+  }
 
  private:
-  std::string issuer() const { return authn::service_account_issuer(options_.cluster_domain); }
-
-  authn::AuthenticatorOptions authenticator_options(std::string public_key) {
+  authn::AuthenticatorOptions authenticator_options() {
     authn::AuthenticatorOptions o;
     o.tokens = options_.tokens;
-    o.service_account_keys = {std::move(public_key)};
-    o.issuer = issuer();
-    o.audiences = {issuer(), "k8lite"};
+    o.service_account_keys = options_.service_account_keys;
+    o.issuers = options_.issuers;
+    o.audiences = options_.audiences;
+    o.anonymous = options_.anonymous;
     o.lookup = [this](std::string_view resource, std::string_view ns, std::string_view name) { return rest_.admission().find("", resource, ns, name); };
     return o;
+  }
+
+  void add_checks(store::Store& store) {
+    Health& h = front_.health;
+    auto good = [] { return std::string(); };
+    auto reads = [&store] {
+      auto r = store.get("/registry/core/namespaces/kube-system");
+      return r.ok() || r.status().is(Reason::NotFound) ? std::string() : r.status().message();
+    };
+    auto begun = [this] { return std::string(bootstrapped_ ? "" : "not finished"); };
+    h.add(kEverywhere, "ping", good);
+    h.add(kEverywhere, "log", good);
+    h.add(kEverywhere, "etcd", reads);
+    h.add(kReadyz, "etcd-readiness", reads);
+    h.add(kEverywhere, "poststarthook/rbac/bootstrap-roles", begun);
+    h.add(kEverywhere, "poststarthook/scheduling/bootstrap-system-priority-classes", begun);
+    h.add(kEverywhere, "poststarthook/bootstrap-controller", begun);
+    front_.figures.push_back([this](std::string& out) { client_requests_.write(out); });
+    h.add(kReadyz, "poststarthook/start-k8lite", [this] { return std::string(front_.ready ? "" : "the server is starting"); });
   }
 
   static Result<> submit(machinery::Client& client, std::vector<Operation> operations) {
@@ -160,9 +186,18 @@ class Impl : public ApiServer {
     return {};
   }
 
+  static async::Task<void> append(Front* front, std::function<void(std::string&)> write) {
+    front->figures.push_back(std::move(write));
+    co_return;
+  }
+
   async::Loop& loop_;
+  Random& random_;
   const std::shared_ptr<machinery::Courier> courier_ = std::make_shared<machinery::Courier>();  // of all clients in process
   const ApiServerOptions options_;
+  const std::unique_ptr<audit::Auditor> auditor_;
+  metrics::Family client_requests_{"rest_client_requests_total", metrics::Type::Counter, "Requests of this server's own components, by code and method."};
+  std::atomic<bool> bootstrapped_{false};
   ResourceTypes types_;
   std::shared_ptr<crd::CustomKinds> custom_kinds_;
   std::unique_ptr<authz::Authorizer> authorizer_;
@@ -179,8 +214,21 @@ Result<std::unique_ptr<ApiServer>> ApiServer::create(async::Loop& loop, store::S
   TRY(auto addresses, ServiceAddresses::create(options.services, random));
   TRY(auto services, store.list("/registry/core/services/", {}));
   for (const auto& o : services.items) addresses->settle(o->doc.path("metadata.namespace").str() + "/" + o->doc.path("metadata.name").str(), &o->doc);
-  TRY(std::string public_key, pki::public_key_of(options.service_account_key_pem));
-  auto server = std::make_unique<Impl>(loop, store, clock, random, std::move(options), std::move(authorizer), std::move(addresses), std::move(public_key));
+  TRY(auto keys, pki::public_keys_in(options.service_account_key_pem));
+  for (const auto& pem : options.service_account_keys) {
+    TRY(auto more, pki::public_keys_in(pem));
+    keys.insert(keys.end(), more.begin(), more.end());
+  }
+  options.service_account_keys = std::move(keys);
+  if (options.issuers.empty()) options.issuers = {authn::service_account_issuer(options.cluster_domain)};
+  if (options.audiences.empty()) options.audiences = {options.issuers.front(), "k8lite"};
+  std::unique_ptr<audit::Auditor> auditor;
+  if (!options.audit_policy.empty() && !options.audit_log.path.empty()) {
+    TRY(auto policy, audit::Policy::parse(options.audit_policy, "audit-policy-file"));
+    TRY(auto log, audit::Log::open(options.audit_log, clock));
+    auditor = std::make_unique<audit::Auditor>(std::move(policy), std::move(log), clock);
+  }
+  auto server = std::make_unique<Impl>(loop, store, clock, random, std::move(options), std::move(authorizer), std::move(addresses), std::move(auditor));
   TRY_OK(server->follow_custom_kinds(store));
   return std::unique_ptr<ApiServer>(std::move(server));
 }

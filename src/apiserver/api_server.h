@@ -3,7 +3,10 @@
 #pragma once
 #include <memory>
 
+#include "apiserver/audit/log.h"
+#include "apiserver/audit/policy.h"
 #include "apiserver/authn/authn.h"
+#include "apiserver/http/health.h"
 #include "apiserver/rest.h"
 #include "async/async.h"
 #include "machinery/client.h"
@@ -17,7 +20,14 @@ struct ApiServerOptions {
   int advertise_port = 6443;
   std::string cluster_domain = "cluster.local";
   std::string service_account_key_pem;           // private; signs tokens
+  std::vector<std::string> service_account_keys;  // further public keys that may have signed: those of before a rotation
+  std::vector<std::string> issuers;               // the first one issues; none: https://kubernetes.default.svc.<cluster domain>
+  std::vector<std::string> audiences;             // of this server; none: the issuer
+  int64_t longest_token_seconds = 0;              // of a TokenRequest; 0: a year
+  bool anonymous = true;
   std::map<std::string, authn::Identity> tokens;
+  std::string audit_policy;                       // YAML; "": no audit log
+  audit::LogOptions audit_log;
   AdmissionOptions admission;
   std::shared_ptr<net::TlsClientContext> kubelet_tls;  // for logs, exec and port-forward at nodes
 };
@@ -37,6 +47,10 @@ class ApiServer {
   using Extra = std::function<async::Task<bool>(net::Request&, net::ResponseWriter&)>;
   virtual void add_handler(Extra extra) = 0;
   virtual void set_ready(bool ready) = 0;
+  // A check of /healthz, /livez and /readyz (HealthEndpoint): "" when all is well. Any thread, must not block.
+  virtual void add_check(unsigned where, std::string name, std::function<std::string()> check) = 0;
+  // Further figures for /metrics, appended in Prometheus' text format; called on the loop, must not block.
+  virtual void add_figures(std::function<void(std::string&)> write) = 0;
 };
 
 // The in-process Client over Rest (local_client.cpp).

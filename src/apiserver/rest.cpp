@@ -197,6 +197,19 @@ void ObjectWatch::append_item(const store::Event& e, std::vector<WatchItem>& out
   }
 }
 
+std::vector<std::pair<std::string, int64_t>> Rest::object_counts() const {
+  std::vector<std::pair<std::string, int64_t>> out;
+  for (const auto& type : types_.all()) {
+    const auto& verbs = type->row->verbs;
+    // Versions of one kind share what is stored.
+    bool told = std::any_of(out.begin(), out.end(), [&type](const auto& o) { return o.first == type->qualified(); });
+    if (told || std::find(verbs.begin(), verbs.end(), "list") == verbs.end()) continue;
+    auto one = store_.list(storage_key(type->object, "", ""), {.start_key = {}, .limit = 1, .at = 0});
+    if (one.ok()) out.emplace_back(type->qualified(), static_cast<int64_t>(one->items.size()) + one->remaining);
+  }
+  return out;
+}
+
 // ---- writes ----
 
 Result<> Rest::decode(const Target& t, Node& body, const WriteParams& p, const api::schema::Type* type) const {

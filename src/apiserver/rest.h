@@ -87,6 +87,8 @@ class ObjectWatch {
 struct RestOptions {
   std::string signing_key_pem;   // service account tokens
   std::string issuer = "https://kubernetes.default.svc.cluster.local";
+  std::vector<std::string> audiences;  // of tokens that are asked for without any; none: the issuer
+  int64_t longest_token_seconds = 0;   // 0: a year
   AdmissionOptions admission;
 };
 
@@ -106,6 +108,9 @@ class Rest {
 
   const ResourceTypes& types() const { return types_; }
   const Admission& admission() const { return admission_; }
+  int64_t revision() const { return store_.revision(); }
+  // How many objects of each resource are stored: "pods", "deployments.apps".
+  std::vector<std::pair<std::string, int64_t>> object_counts() const;
   std::function<void(const Target&)> written;  // told of every write before it is answered; set once, before the first
   void set_authenticator(const authn::Authenticator* authenticator) { authenticator_ = authenticator; }
 

@@ -82,12 +82,32 @@ Result<Node> rules_review(const Node& spec, const ReviewContext& c) {
   return rules_status(c.rules_of(c.caller.user, ns), !authz::node_name_of(c.caller.user).empty());
 }
 
+// fieldSelector and labelSelector of resourceAttributes: roles do not look at them, and one that says nothing clear is refused.
+void check_selector(const Node& selector, const std::string& path, std::vector<Cause>& causes) {
+  if (!selector.is_object()) return;
+  const std::string& raw = selector.get("rawSelector").str();
+  const auto& requirements = selector.get("requirements").items();
+  auto required = [&causes](std::string field, const std::string& why) { causes.push_back({"FieldValueRequired", "Required value: " + why, std::move(field)}); };
+  if (!raw.empty() && !requirements.empty()) cause(causes, path + ".rawSelector", Node(raw), "may not specified at the same time as requirements");
+  if (raw.empty() && requirements.empty()) required(path + ".requirements", "when " + path + " is specified, requirements or rawSelector is required");
+  for (size_t i = 0; i < requirements.size(); ++i) {
+    const Node& r = requirements[i];
+    std::string at = path + ".requirements[" + std::to_string(i) + "]", op = r.get("operator").str();
+    bool list = op == "In" || op == "NotIn", none = op == "Exists" || op == "DoesNotExist";
+    if (r.get("key").str().empty()) required(at + ".key", "must be specified");
+    if (list && r.get("values").size() == 0) required(at + ".values", "must be specified when `operator` is 'In' or 'NotIn'");
+    if (none && r.get("values").size()) causes.push_back({"FieldValueForbidden", "Forbidden: may not be specified when `operator` is 'Exists' or 'DoesNotExist'", at + ".values"});
+    if (!list && !none) causes.push_back({"FieldValueNotSupported", "Unsupported value: " + json::quoted(op) + ": supported values: \"DoesNotExist\", \"Exists\", \"In\", \"NotIn\"", at + ".operator"});
+  }
+}
+
 Result<Node> access_review(std::string_view kind, const Node& spec, const ReviewContext& c) {
   bool self = kind == "SelfSubjectAccessReview", local = kind == "LocalSubjectAccessReview";
   const Node &resource = spec.get("resourceAttributes"), &url = spec.get("nonResourceAttributes");
   std::vector<Cause> causes;
   if (resource.is_object() && url.is_object()) cause(causes, "spec.nonResourceAttributes", url, "cannot be specified in combination with resourceAttributes");
   if (!resource.is_object() && !url.is_object()) cause(causes, "spec.resourceAttributes", Node(), "exactly one of nonResourceAttributes or resourceAttributes must be specified");
+  for (const char* selector : {"fieldSelector", "labelSelector"}) check_selector(resource.get(selector), std::string("spec.resourceAttributes.") + selector, causes);
   authz::User user = c.caller.user;
   if (!self) {
     user = {spec.get("user").str(), texts(spec.get("groups"))};

@@ -107,7 +107,7 @@ TEST_CASE("review: tokens, with the audiences they are good for") {
   Node good = review(w, "admin", url, spec(token("[]"), "[]").c_str()).get("status");
   CHECK(good.get("authenticated").bool_or(false));
   CHECK(good.path("user.username").str() == "system:serviceaccount:default:web");
-  CHECK(good.get("audiences") == Node::arr({issuer}));
+  CHECK(good.get("audiences") == Node::arr({issuer, "k8lite"}));
   std::string vault = token(R"(["vault","db"])");
   CHECK(review(w, "admin", url, spec(vault, R"(["vault","other"])").c_str()).path("status.audiences") == Node::arr({"vault"}));
   Node bad = review(w, "admin", url, spec(vault, "[]").c_str()).get("status");
@@ -118,4 +118,23 @@ TEST_CASE("review: tokens, with the audiences they are good for") {
   CHECK_FALSE(review(w, "admin", url, spec("ann", R"(["vault"])").c_str()).path("status.authenticated").bool_or(false));
   CHECK(review(w, "admin", url, "{}", 400).get("message").str() == "token is required for TokenReview in authentication");
   review(w, "ann", url, spec("ann", "[]").c_str(), 403);
+}
+
+TEST_CASE("review: selectors of attributes are clear or refused") {
+  ApiWorld w;
+  std::string url = std::string(kAuthorization) + "selfsubjectaccessreviews";
+  struct Row {
+    const char* selector;
+    const char* says;  // "" : accepted
+  };
+  for (const Row& r : {Row{R"("fieldSelector":{"rawSelector":"spec.nodeName=a"})", ""}, {R"("labelSelector":{"requirements":[{"key":"a","operator":"In","values":["b"]}]})", ""},
+                       {R"("fieldSelector":{})", "spec.resourceAttributes.fieldSelector.requirements: Required value: when spec.resourceAttributes.fieldSelector is specified, requirements or rawSelector is required"},
+                       {R"("fieldSelector":{"rawSelector":"a=b","requirements":[{"key":"a","operator":"Exists"}]})", "may not specified at the same time as requirements"},
+                       {R"("labelSelector":{"requirements":[{"operator":"Exists"}]})", "requirements[0].key: Required value: must be specified"},
+                       {R"("labelSelector":{"requirements":[{"key":"a","operator":"In"}]})", "requirements[0].values: Required value"}, {R"("labelSelector":{"requirements":[{"key":"a","operator":"Exists","values":["b"]}]})", "requirements[0].values: Forbidden"},
+                       {R"("labelSelector":{"requirements":[{"key":"a","operator":"=="}]})", "requirements[0].operator: Unsupported value"}}) {
+    CAPTURE(r.selector);
+    Node answer = review(w, "ann", url, (std::string(R"({"resourceAttributes":{"verb":"list","resource":"pods",)") + r.selector + "}}").c_str(), *r.says ? 422 : 201);
+    CHECK(answer.get("message").str().find(r.says) != std::string::npos);
+  }
 }

@@ -4,7 +4,6 @@
 #include "apiserver/rest.h"
 #include "apiserver/reviews.h"
 #include "base/strings.h"
-#include "pki/jwt.h"
 
 namespace k8lite::apiserver {
 
@@ -139,74 +138,6 @@ Result<> Rest::apply_scale(const Target& t, Node& object, const Node& scale) con
   }
   *at = Node(replicas.int_or(0));
   return {};
-}
-
-namespace {
-
-// A node may speak for the service accounts of its own pods only, with tokens that end with them (NodeRestriction).
-Result<> node_may_request(const Admission& admission, const Target& t, const Node& body, const authz::User& user) {
-  std::string node = authz::node_name_of(user);
-  if (node.empty()) return {};
-  auto refuse = [&t](const std::string& why) { return Status(Reason::Forbidden, "serviceaccounts " + json::quoted(t.name) + " is forbidden: " + why); };
-  const Node& ref = body.path("spec.boundObjectRef");
-  if (ref.get("apiVersion").str_or("v1") != "v1" || ref.get("kind").str() != "Pod" || ref.get("name").str().empty()) return refuse("node requested token not bound to a pod");
-  if (ref.get("uid").str().empty()) return refuse("node requested token with a pod binding without a uid");
-  json::Doc pod = admission.find("", "pods", t.ns, ref.get("name").str());
-  if (!pod) return not_found_object("", "pods", ref.get("name").str());
-  if (!pod.path("metadata.uid").equals(ref.get("uid").str())) return refuse("the UID in the bound object reference (" + ref.get("uid").str() + ") does not match the UID in record. The object might have been deleted and then recreated");
-  if (!pod.path("spec.nodeName").equals(node)) return refuse("node requested token bound to a pod scheduled on a different node");
-  return {};
-}
-
-}  // namespace
-
-Result<Answer> Rest::request_token(const Target& t, const Node& sent, const WriteParams& p) const {
-  Node body = sent;
-  TRY_OK(decode(t, body, p, api::schema::find_type("authentication/v1.TokenRequest")));
-  TRY_OK(node_may_request(admission_, t, body, p.caller.user));
-  Target accounts{t.type, t.ns, t.name, ""};
-  TRY(Answer account, get(accounts));
-  constexpr int64_t kLeast = 600, kDefault = 3600, kMost = 86400 * 365;
-  int64_t seconds_valid = body.path("spec.expirationSeconds").int_or(kDefault);
-  if (seconds_valid < kLeast) return Status(Reason::Invalid, "TokenRequest.authentication.k8s.io \"\" is invalid: spec.expirationSeconds: Invalid value: " + std::to_string(seconds_valid) + ": may not specify a duration less than 10 minutes");
-  seconds_valid = std::min(seconds_valid, kMost);
-  authn::TokenRequest r;
-  r.issuer = options_.issuer;
-  r.ns = t.ns;
-  r.service_account = t.name;
-  r.service_account_uid = account.object->doc.path("metadata.uid").str();
-  for (const Node& a : body.path("spec.audiences").items()) r.audiences.push_back(a.str());
-  if (r.audiences.empty()) r.audiences = {options_.issuer};
-  const Node& ref = body.path("spec.boundObjectRef");
-  if (ref.exists()) {
-    std::string kind = ref.get("kind").str();
-    if (kind != "Pod" && kind != "Secret" && kind != "Node") return bad_request("cannot bind token for object of type " + kind);
-    r.bound_kind = lower(kind);
-    r.bound_name = ref.get("name").str();
-    json::Doc bound = admission_.find("", r.bound_kind + "s", kind == "Node" ? "" : t.ns, r.bound_name);
-    if (!bound) return not_found_object("", r.bound_kind + "s", r.bound_name);
-    r.bound_uid = bound.path("metadata.uid").str();
-    if (const std::string& wanted = ref.get("uid").str(); !wanted.empty() && wanted != r.bound_uid)
-      return conflict_object("", r.bound_kind + "s", r.bound_name, "the UID in the bound object reference (" + wanted + ") does not match the UID in record. The object might have been deleted and then recreated");
-    if (kind == "Pod") {
-      if (bound.path("spec.serviceAccountName").str() != t.name) return bad_request("cannot bind token for serviceaccount " + json::quoted(t.name) + " to pod running with different serviceaccount name.");
-      r.node_name = bound.path("spec.nodeName").str();
-      if (!r.node_name.empty()) r.node_uid = admission_.find("", "nodes", "", r.node_name).path("metadata.uid").str();
-    }
-  }
-  r.issued_at = clock_.now().us / 1'000'000;
-  r.expires_at = r.issued_at + seconds_valid;
-  r.id = new_uuid(random_);
-  TRY(std::string token, pki::sign_jwt(authn::token_claims(r), options_.signing_key_pem));
-  Node out = Node::obj({{"kind", "TokenRequest"}, {"apiVersion", "authentication.k8s.io/v1"}});
-  out["metadata"] = Node::obj({{"name", t.name}, {"namespace", t.ns}});
-  out["spec"] = body.get("spec").exists() ? body.get("spec") : Node::object();
-  for (const auto& a : r.audiences)
-    if (body.path("spec.audiences").size() == 0) out["spec"]["audiences"].append(a);
-  out["spec"].set("expirationSeconds", seconds_valid);
-  out["status"].set("token", Node(token));
-  out["status"].set("expirationTimestamp", rfc3339({r.expires_at * 1'000'000}));
-  return Answer{t.type, nullptr, json::Doc::from(out), true};
 }
 
 Result<Answer> Rest::review(const Target& t, const Node& body, const WriteParams& p) const {

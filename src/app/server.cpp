@@ -2,10 +2,13 @@
 // controllers, scheduler, node. Stopping runs the same list backwards and leaves pods running.
 #include "app/server.h"
 
+#include <sys/stat.h>
+
 #include <cstdio>
 #include <map>
 
 #include "apiserver/api_server.h"
+#include "apiserver/arguments.h"
 #include "app/environment.h"
 #include "app/identity.h"
 #include "app/join.h"
@@ -82,10 +85,10 @@ class Server {
     TRY_OK(start_api(now));
     TRY_OK(api_->bootstrap());
     TRY_OK(write_admin_kubeconfig(now));
-    join_client_ = api_->client({{"system:k8lite:join", {"system:masters", "system:authenticated"}}, {}, {}}, "k8lite");
+    join_client_ = api_->client({{"system:k8lite:join", {"system:masters", "system:authenticated"}}, {}, {}}, "kube-apiserver");
     api_->add_handler(join_handler(pool_, *join_client_, identity_, config_, clock_));
-    api_->set_ready(true);
     start_control_plane();
+    api_->set_ready(true);
     if (!config_.disable_agent) TRY_OK(start_node(now));
     log_info("the API server is ready", {{"address", config_.advertise_address}, {"port", config_.https_listen_port}});
     return {};
@@ -102,16 +105,29 @@ class Server {
   }
 
  private:
+  // Every part writes as who it is upstream, with the rights of the default roles and no more.
   void start_control_plane() {
-    auto identity = [](const char* name) { return apiserver::authn::Identity{{name, {"system:masters", "system:authenticated"}}, {}, {}}; };
-    controllers_client_ = api_->client(identity("system:kube-controller-manager"), "kube-controller-manager");
-    scheduler_client_ = api_->client(identity("system:kube-scheduler"), "kube-scheduler");
+    auto user = [](const std::string& name) { return apiserver::authn::Identity{{name, {"system:authenticated"}}, {}, {}}; };
+    controllers_client_ = api_->client(user("system:kube-controller-manager"), "kube-controller-manager");
+    scheduler_client_ = api_->client(user("system:kube-scheduler"), "kube-scheduler");
     bool storage = std::find(config_.disable.begin(), config_.disable.end(), "local-storage") == config_.disable.end();
-    controllers::ControllersOptions options{config_.cluster_cidr, identity_.ca.certificate_pem, storage ? config_.data_dir + "/storage" : "", config_.disable_agent ? "" : config_.node_name, identity_.ca.key_pem};
+    controllers::ControllersOptions options{config_.cluster_cidr, identity_.ca.certificate_pem, storage ? config_.data_dir + "/storage" : "", config_.disable_agent ? "" : config_.node_name, identity_.ca.key_pem, identity_.service_account_key_pem, nullptr};
+    options.client_of = [this](const std::string& account) -> machinery::Client& {
+      if (account == controllers::kServerItself) return *join_client_;
+      apiserver::authn::Identity id{{"system:serviceaccount:kube-system:" + account, {"system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated"}}, {}, {}};
+      return *controller_clients_.emplace_back(api_->client(std::move(id), "kube-controller-manager"));
+    };
     controllers_ = std::make_unique<controllers::Controllers>(*controllers_client_, clock_, random_, std::move(options));
     scheduler_ = std::make_unique<scheduler::Scheduler>(*scheduler_client_, clock_, random_);
     scheduler_->start();
     controllers_->start();
+    api_->add_check(apiserver::kReadyz, "informer-sync", [this] { return std::string(controllers_->synced() ? "" : "informers are not synced yet"); });
+    api_->add_figures([this](std::string& out) {
+      controllers_->write_figures(out);
+      struct stat st {};
+      if (stat((config_.data_dir + "/server/db/state.db").c_str(), &st) == 0)
+        metrics::write_sample(out, "apiserver_storage_size_bytes", metrics::Type::Gauge, "Size of the store's file.", "storage_cluster_id=\"sqlite\"", static_cast<double>(st.st_size));
+    });
   }
 
   // The server's own node talks to the API in process, with a node's rights and no more.
@@ -152,6 +168,7 @@ class Server {
     options.advertise_port = config_.https_listen_port;
     options.cluster_domain = config_.cluster_domain;
     options.service_account_key_pem = identity_.service_account_key_pem;
+    TRY_OK(apiserver::apply_arguments(config_.kube_apiserver_arg, options));
     TRY(auto kubelet_client, client_certificate(identity_.ca, "system:kube-apiserver", {"system:masters"}, now));
     TRY(options.kubelet_tls, net::make_tls_client({.ca_pem = identity_.ca.certificate_pem, .certificate_pem = kubelet_client.certificate_pem, .key_pem = kubelet_client.key_pem, .server_name = {}}));
     TRY(api_, apiserver::ApiServer::create(loop_, *store_, clock_, random_, options));
@@ -201,6 +218,7 @@ class Server {
   std::unique_ptr<apiserver::ApiServer> api_;
   std::unique_ptr<net::HttpServer> http_;
   async::Pool pool_{4};
+  std::vector<std::unique_ptr<machinery::Client>> controller_clients_;
   std::unique_ptr<machinery::Client> join_client_, controllers_client_, scheduler_client_, node_client_;
   std::unique_ptr<controllers::Controllers> controllers_;
   std::unique_ptr<scheduler::Scheduler> scheduler_;

@@ -56,6 +56,7 @@ constexpr Setting kSettings[] = {
     {"disable-agent", "", kServer, "false", "run no node in the server", nullptr, nullptr, nullptr, &Config::disable_agent},
     {"disable", "", kServer, "", "components not to run: dns, proxy", nullptr, &Config::disable},
     {"kubelet-arg", "", kBoth, "", "settings of the node agent, KEY=VALUE", nullptr, &Config::kubelet_arg},
+    {"kube-apiserver-arg", "", kServer, "", "settings of the API server, KEY=VALUE as kube-apiserver names them", nullptr, &Config::kube_apiserver_arg},
     {"kubelet-port", "", kBoth, "10250", "port of the node agent", nullptr, nullptr, &Config::kubelet_port},
     {"private-registry", "", kBoth, "/etc/k8lite/registries.yaml", "settings of image registries", &Config::private_registry},
     {"log", "", kBoth, "text", "form of the log: json or text", &Config::log_format},
@@ -112,6 +113,8 @@ Result<> assign(Config& config, const Setting& s, const std::string& value, cons
   } else if (s.flag) {
     if (value != "true" && value != "false" && value != "1" && value != "0") return bad_request(where + ": " + json::quoted(value) + " is neither true nor false");
     config.*s.flag = value == "true" || value == "1";
+  } else if (s.name.ends_with("-arg")) {  // values have commas of their own
+    if (!value.empty()) (config.*s.list).push_back(value);
   } else {
     for (const auto& one : split_strings(value, ','))
       if (!one.empty()) (config.*s.list).push_back(one);

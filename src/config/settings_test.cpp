@@ -36,6 +36,13 @@ TEST_CASE("settings: a flag beats the environment, which beats the file, which b
   CHECK(c->data_dir == "/var/lib/k8lite");
 }
 
+TEST_CASE("settings: arguments handed on keep their commas") {
+  Root root;
+  root.file("config.yaml", "kube-apiserver-arg: [\"a=1,2\", b=3]\n");
+  CHECK(load(Face::Server, {}, {}, root.path)->kube_apiserver_arg == std::vector<std::string>{"a=1,2", "b=3"});
+  CHECK(load(Face::Server, {"--kube-apiserver-arg=c=4,5", "--kube-apiserver-arg", "d"}, {}, root.path)->kube_apiserver_arg == std::vector<std::string>{"c=4,5", "d"});
+}
+
 TEST_CASE("settings: mistakes name the flag, the variable or the file and key") {
   Root root;
   CHECK(error_of(load(Face::Server, {"--node-nam", "x"}, {}, root.path)) == "unknown flag --node-nam; did you mean \"node-name\"?");

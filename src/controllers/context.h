@@ -1,5 +1,5 @@
-// What controllers share: one client, one clock, one set of informers. A controller is a pure plan function (x_plan.h) and a thin class
-// that looks, asks the plan and writes.
+// What controllers share: one clock, one set of informers; each has a client of its own identity. A controller is a pure plan function
+// (x_plan.h) and a thin class that looks, asks the plan and writes.
 #pragma once
 #include <map>
 #include <memory>
@@ -22,14 +22,22 @@ struct Context {
   std::vector<std::function<void()>> at_stop = {};  // ends what controllers started themselves; called when none works any more
   std::string ca_key_pem = {};  // signs certificates; "": nobody does here
   std::string storage_path = "/var/lib/k8lite/storage";  // for volumes on nodes that do not name theirs
+  Context* root = nullptr;                   // whose informers and ends these are; null: its own
+  std::string service_account_key_pem = {};  // signs tokens that live in Secrets; "": none are made
+
+  // The same for a controller that writes as another identity.
+  Context as(machinery::Client& other) { return {other, clock, random, events, cluster_cidr, ca_pem, own_node, {}, {}, ca_key_pem, storage_path, root ? root : this, service_account_key_pem}; }
+  void end_with(std::function<void()> fn) { (root ? root : this)->at_stop.push_back(std::move(fn)); }
 
   machinery::Informer& informer(const std::string& group, const std::string& plural, machinery::ListOptions select = {}) {
+    if (root) return root->informer(group, plural, std::move(select));
     auto& slot = informers[group + "/" + plural + "?" + select.field_selector];
     if (!slot) slot = std::make_unique<machinery::Informer>(client, machinery::Path{group, "v1", plural, "", "", ""}, select);
     return *slot;
   }
   // One that holds no more than what `keep` wants, unless somebody wants the whole resource anyway (and said so before).
   machinery::Informer& some_of(const std::string& group, const std::string& plural, bool (*keep)(json::Value)) {
+    if (root) return root->some_of(group, plural, keep);
     if (informers.contains(group + "/" + plural + "?")) return informer(group, plural);
     auto& slot = informers[group + "/" + plural + "?kept"];
     if (!slot) slot = std::make_unique<machinery::Informer>(client, machinery::Path{group, "v1", plural, "", "", ""}, machinery::ListOptions{.keep = keep});
@@ -45,7 +53,8 @@ class Base : public machinery::Controller {
   machinery::WorkQueue& queue() override { return queue_; }
 
  protected:
-  machinery::WriteOptions as_manager() const { return {.field_manager = name_, .dry_run = false, .force = false, .field_validation = ""}; }
+  // managedFields name the manager of the client: kube-controller-manager, as for all controllers upstream.
+  machinery::WriteOptions as_manager() const { return {}; }
   Context& context_;
   const std::string name_;
   machinery::WorkQueue queue_;

@@ -13,7 +13,7 @@ using json::Node;
 using machinery::Action;
 
 DaemonSetController::DaemonSetController(Context& c)
-    : Base(c, "daemonset-controller"), sets_(c.informer("apps", "daemonsets")), pods_(c.informer("", "pods")), nodes_(c.informer("", "nodes")), revisions_(c.informer("apps", "controllerrevisions")), control_(c, "daemonset-controller", pods_) {
+    : Base(c, "daemonset-controller"), sets_(c.informer("apps", "daemonsets")), pods_(c.informer("", "pods")), nodes_(c.informer("", "nodes")), revisions_(c.informer("apps", "controllerrevisions")), control_(c, pods_) {
   sets_.on_change([this](const Doc& before, const Doc& after) { queue_.add(machinery::object_key((after ? after : before).root())); });
   pods_.on_change([this](const Doc& before, const Doc& after) {
     const Doc& pod = after ? after : before;

@@ -47,7 +47,7 @@ GarbageCollector::GarbageCollector(Context& c) : Base(c, "generic-garbage-collec
     resources_.push_back(std::move(r));
   }
   definitions_.on_change([this](const Doc&, const Doc&) { queue_.add(""); });
-  c.at_stop.push_back([this] {
+  c.end_with([this] {
     for (const ResourcePtr& r : resources())
       if (r->own) r->own->stop();
   });

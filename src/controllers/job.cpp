@@ -8,7 +8,7 @@ using json::Doc;
 using json::Node;
 using machinery::Action;
 
-JobController::JobController(Context& c) : Base(c, "job-controller"), jobs_(c.informer("batch", "jobs")), pods_(c.informer("", "pods")), control_(c, "job-controller", pods_) {
+JobController::JobController(Context& c) : Base(c, "job-controller"), jobs_(c.informer("batch", "jobs")), pods_(c.informer("", "pods")), control_(c, pods_) {
   jobs_.on_change([this](const Doc& before, const Doc& after) { queue_.add(machinery::object_key((after ? after : before).root())); });
   pods_.on_change([this](const Doc& before, const Doc& after) {
     const Doc& pod = after ? after : before;

@@ -18,7 +18,7 @@ json::Node pod_from_template(const json::Doc& owner, json::Value pod_template);
 
 class PodControl {
  public:
-  PodControl(Context& context, std::string manager, machinery::Informer& pods) : context_(context), manager_(std::move(manager)), pods_(pods) {}
+  PodControl(Context& context, machinery::Informer& pods) : context_(context), pods_(pods) {}
   // While pods written for `key` are not in the cache yet nothing may be counted: the cache would lie. After 30 s the watch has lost
   // something, and counting begins again.
   bool settled(const std::string& key);
@@ -34,9 +34,8 @@ class PodControl {
     std::vector<std::string> created, deleted;  // pod keys
     Duration since{0};
   };
-  machinery::WriteOptions as_manager() const { return {.field_manager = manager_, .dry_run = false, .force = false, .field_validation = ""}; }
+  machinery::WriteOptions as_manager() const { return {}; }
   Context& context_;
-  const std::string manager_;
   machinery::Informer& pods_;
   std::mutex mutex_;
   std::map<std::string, Expected> expected_;

@@ -9,7 +9,7 @@ using json::Node;
 using machinery::Action;
 
 ReplicaSetController::ReplicaSetController(Context& c, const char* name, const char* group, const char* plural, const char* kind)
-    : Base(c, name), group_(group), plural_(plural), kind_(kind), sets_(c.informer(group, plural)), pods_(c.informer("", "pods")), control_(c, name, pods_) {
+    : Base(c, name), group_(group), plural_(plural), kind_(kind), sets_(c.informer(group, plural)), pods_(c.informer("", "pods")), control_(c, pods_) {
   sets_.on_change([this](const Doc& before, const Doc& after) { queue_.add(machinery::object_key((after ? after : before).root())); });
   pods_.on_change([this](const Doc& before, const Doc& after) {
     const Doc& pod = after ? after : before;

@@ -13,7 +13,7 @@ using json::Node;
 using machinery::Action;
 
 StatefulSetController::StatefulSetController(Context& c)
-    : Base(c, "statefulset-controller"), sets_(c.informer("apps", "statefulsets")), pods_(c.informer("", "pods")), revisions_(c.informer("apps", "controllerrevisions")), claims_(c.informer("", "persistentvolumeclaims")), control_(c, "statefulset-controller", pods_) {
+    : Base(c, "statefulset-controller"), sets_(c.informer("apps", "statefulsets")), pods_(c.informer("", "pods")), revisions_(c.informer("apps", "controllerrevisions")), claims_(c.informer("", "persistentvolumeclaims")), control_(c, pods_) {
   sets_.on_change([this](const Doc& before, const Doc& after) { queue_.add(machinery::object_key((after ? after : before).root())); });
   pods_.on_change([this](const Doc& before, const Doc& after) {
     const Doc& pod = after ? after : before;

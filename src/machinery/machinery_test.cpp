@@ -89,3 +89,30 @@ TEST_CASE("work queue: many workers lose nothing and overlap on no key") {
   CHECK_FALSE(overlap);
   for (auto& [key, n] : seen) CHECK(n > 0);
 }
+
+TEST_CASE("work queue: tells what waits, what is worked on, and for how long") {
+  ManualClock clock;
+  WorkQueue q(clock);
+  q.add("a");
+  q.add("a");
+  q.add("b");
+  clock.advance(seconds(2));
+  CHECK(q.take() == "a");
+  clock.advance(seconds(3));
+  auto f = q.figures();
+  CHECK(f.added == 2);
+  CHECK(f.depth == 1);
+  CHECK(f.unfinished == 3);
+  CHECK(f.longest == 3);
+  q.add_failed("a");
+  q.done("a");
+  CHECK(q.figures().retried == 1);
+  CHECK(q.figures().unfinished == 0);
+  std::string out;
+  write_queue_figures(out, {{"web", &q}});
+  for (const char* line : {"workqueue_adds_total{name=\"web\"} 2\n", "workqueue_depth{name=\"web\"} 1\n", "workqueue_queue_duration_seconds_sum{name=\"web\"} 2\n", "workqueue_work_duration_seconds_bucket{name=\"web\",le=\"1\"} 0\n",
+                           "workqueue_work_duration_seconds_bucket{name=\"web\",le=\"10\"} 1\n"}) {
+    CAPTURE(line, out);
+    CHECK(out.find(line) != out.npos);
+  }
+}

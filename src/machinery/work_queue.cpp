@@ -2,12 +2,21 @@
 
 #include <algorithm>
 
+#include "base/json.h"
+
 namespace k8lite::machinery {
+namespace {
+constexpr double kSeconds[] = {1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1, 10, 100, 1000};  // client-go's
+double in_seconds(Duration d) { return static_cast<double>(d.count()) / 1e6; }
+}  // namespace
+
+WorkQueue::WorkQueue(const Clock& clock, BackoffOptions backoff) : clock_(clock), backoff_(backoff), waited_("", kSeconds), worked_("", kSeconds) {}
 
 void WorkQueue::add_locked(const Key& key) {
   if (stopped_ || !dirty_.insert(key).second) return;
+  ++added_;
   if (working_.contains(key)) return;  // done() brings it back
-  ready_.push_back(key);
+  ready_.emplace_back(key, clock_.mono());
   wake_.notify_one();
 }
 
@@ -38,10 +47,12 @@ void WorkQueue::release_due_locked() {
 std::optional<WorkQueue::Key> WorkQueue::take_locked() {
   release_due_locked();
   if (ready_.empty()) return {};
-  Key key = std::move(ready_.front());
+  auto [key, since] = std::move(ready_.front());
   ready_.pop_front();
   dirty_.erase(key);
-  working_.insert(key);
+  Duration now = clock_.mono();
+  waited_.observe(in_seconds(now - since));
+  working_.emplace(key, now);
   return key;
 }
 
@@ -58,6 +69,7 @@ void WorkQueue::add_after(const Key& key, Duration delay) {
 void WorkQueue::add_failed(const Key& key) {
   std::lock_guard lock(mutex_);
   int n = failures_[key]++;
+  ++retried_;
   Duration delay = backoff_.first;
   for (int i = 0; i < n && delay < backoff_.most; ++i) delay *= 2;
   add_after_locked(key, std::min(delay, backoff_.most));
@@ -91,9 +103,12 @@ std::optional<WorkQueue::Key> WorkQueue::take() {
 
 void WorkQueue::done(const Key& key) {
   std::lock_guard lock(mutex_);
-  working_.erase(key);
+  if (auto it = working_.find(key); it != working_.end()) {
+    worked_.observe(in_seconds(clock_.mono() - it->second));
+    working_.erase(it);
+  }
   if (!dirty_.contains(key) || stopped_) return;
-  ready_.push_back(key);
+  ready_.emplace_back(key, clock_.mono());
   wake_.notify_one();
 }
 
@@ -112,6 +127,40 @@ std::optional<Duration> WorkQueue::next_due() const {
   std::lock_guard lock(mutex_);
   if (delayed_.empty()) return {};
   return delayed_.begin()->first;
+}
+
+WorkQueue::Figures WorkQueue::figures() const {
+  std::lock_guard lock(mutex_);
+  Figures f{added_, retried_, ready_.size(), 0, 0};
+  for (const auto& [key, since] : working_) {
+    double took = in_seconds(clock_.mono() - since);
+    f.unfinished += took;
+    f.longest = std::max(f.longest, took);
+  }
+  return f;
+}
+
+void write_queue_figures(std::string& out, const std::vector<std::pair<std::string, WorkQueue*>>& queues) {
+  using metrics::Type;
+  struct Family {
+    const char *name, *help;
+    Type type;
+    double (*value)(const WorkQueue::Figures&);
+  };
+  static constexpr Family kFamilies[] = {
+      {"workqueue_adds_total", "Keys added to a queue.", Type::Counter, [](const WorkQueue::Figures& f) { return static_cast<double>(f.added); }},
+      {"workqueue_depth", "Keys that wait in a queue.", Type::Gauge, [](const WorkQueue::Figures& f) { return static_cast<double>(f.depth); }},
+      {"workqueue_longest_running_processor_seconds", "How long the oldest key in work has taken so far.", Type::Gauge, [](const WorkQueue::Figures& f) { return f.longest; }},
+      {"workqueue_retries_total", "Keys that failed and came back.", Type::Counter, [](const WorkQueue::Figures& f) { return static_cast<double>(f.retried); }},
+      {"workqueue_unfinished_work_seconds", "How long all keys in work have taken so far.", Type::Gauge, [](const WorkQueue::Figures& f) { return f.unfinished; }},
+  };
+  auto label = [](const std::string& name) { return "name=" + json::quoted(name); };
+  for (const Family& family : kFamilies)
+    for (size_t i = 0; i < queues.size(); ++i) metrics::write_sample(out, family.name, family.type, family.help, label(queues[i].first), family.value(queues[i].second->figures()), i == 0);
+  metrics::write_head(out, "workqueue_queue_duration_seconds", Type::Histogram, "How long keys waited in a queue.");
+  for (const auto& [name, queue] : queues) queue->waited().write(out, "workqueue_queue_duration_seconds", kSeconds, label(name));
+  metrics::write_head(out, "workqueue_work_duration_seconds", Type::Histogram, "How long keys were worked on.");
+  for (const auto& [name, queue] : queues) queue->worked().write(out, "workqueue_work_duration_seconds", kSeconds, label(name));
 }
 
 }  // namespace k8lite::machinery

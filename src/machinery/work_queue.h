@@ -11,8 +11,10 @@
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
+#include <vector>
 
 #include "base/clock.h"
+#include "base/metrics.h"
 
 namespace k8lite::machinery {
 
@@ -24,7 +26,7 @@ struct BackoffOptions {
 class WorkQueue {
  public:
   using Key = std::string;
-  explicit WorkQueue(const Clock& clock, BackoffOptions backoff = {}) : clock_(clock), backoff_(backoff) {}
+  explicit WorkQueue(const Clock& clock, BackoffOptions backoff = {});
 
   void add(const Key& key);
   void add_after(const Key& key, Duration delay);  // the earliest of several delays counts
@@ -37,6 +39,16 @@ class WorkQueue {
   // Blocks until a key is due; nothing after shut_down().
   std::optional<Key> take();
   void done(const Key& key);
+
+  // Since the beginning: keys added (once each time they wait), failures that came back; how long keys waited and were worked on.
+  struct Figures {
+    uint64_t added = 0, retried = 0;
+    size_t depth = 0;            // ready now
+    double unfinished = 0, longest = 0;  // seconds that the keys being worked on have taken: together, and the longest
+  };
+  Figures figures() const;
+  const metrics::Series& waited() const { return waited_; }
+  const metrics::Series& worked() const { return worked_; }
 
   void shut_down();
   size_t size() const;  // due and waiting, without those being worked on
@@ -53,13 +65,18 @@ class WorkQueue {
   const BackoffOptions backoff_;
   mutable std::mutex mutex_;
   std::condition_variable wake_;
-  std::deque<Key> ready_;
+  std::deque<std::pair<Key, Duration>> ready_;  // with the time since when
   std::unordered_set<Key> dirty_;    // in ready_, or to be put there by done()
-  std::unordered_set<Key> working_;
+  std::unordered_map<Key, Duration> working_;  // since when
   std::set<std::pair<Duration, Key>> delayed_;
   std::unordered_map<Key, Duration> due_;
   std::unordered_map<Key, int> failures_;
   bool stopped_ = false;
+  uint64_t added_ = 0, retried_ = 0;
+  metrics::Series waited_, worked_;
 };
+
+// Kubernetes' workqueue_* families for these queues, in Prometheus' text format.
+void write_queue_figures(std::string& out, const std::vector<std::pair<std::string, WorkQueue*>>& queues);
 
 }  // namespace k8lite::machinery

@@ -25,6 +25,8 @@ struct Peer {
   bool bad_certificate = false;            // one was shown, and it is not signed by the CA or not valid now
   std::string common_name;                 // CN
   std::vector<std::string> organizations;  // O
+  std::string certificate_sha256;          // hex
+  Instant certificate_until{0};            // the end of its validity
 };
 
 class Stream {

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <mutex>
 
+#include "base/strings.h"
 #include "net/spare.h"
 #include "net/stream.h"
 
@@ -340,6 +341,11 @@ void read_peer_certificate(TlsStream& stream) {
   auto names = name_entries(subject, NID_commonName);
   if (!names.empty()) peer.common_name = names.front();
   peer.organizations = name_entries(subject, NID_organizationName);
+  unsigned char digest[EVP_MAX_MD_SIZE];
+  unsigned length = 0;
+  if (X509_digest(certificate.get(), EVP_sha256(), digest, &length) == 1) peer.certificate_sha256 = to_hex({reinterpret_cast<char*>(digest), length});
+  std::tm end{};
+  if (ASN1_TIME_to_tm(X509_get0_notAfter(certificate.get()), &end) == 1) peer.certificate_until = {static_cast<int64_t>(timegm(&end)) * 1'000'000};
 }
 
 }  // namespace

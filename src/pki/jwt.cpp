@@ -48,18 +48,28 @@ Status bad_key() {
 
 Status refused(std::string why) { return Status(Reason::Unauthorized, "token: " + std::move(why)); }
 
-bool signature_is_good(EVP_PKEY* key, std::string_view signed_text, const std::string& raw) {
+bool verifies(EVP_PKEY* key, std::string_view signed_text, const unsigned char* signature, size_t size) {
+  MdPtr md(EVP_MD_CTX_new());
+  bool good = EVP_DigestVerifyInit(md.get(), nullptr, EVP_sha256(), nullptr, key) == 1 &&
+              EVP_DigestVerify(md.get(), signature, size, reinterpret_cast<const unsigned char*>(signed_text.data()), signed_text.size()) == 1;
+  ERR_clear_error();
+  return good;
+}
+
+bool is_rsa(EVP_PKEY* key) { return EVP_PKEY_get_base_id(key) == EVP_PKEY_RSA; }
+
+bool signature_is_good(EVP_PKEY* key, bool rs256, std::string_view signed_text, const std::string& raw) {
+  if (is_rsa(key) != rs256) return false;
+  if (rs256) return verifies(key, signed_text, reinterpret_cast<const unsigned char*>(raw.data()), raw.size());
+  if (raw.size() != 2 * kHalf) return false;
   SigPtr sig(ECDSA_SIG_new());
   auto* bytes = reinterpret_cast<const unsigned char*>(raw.data());
   ECDSA_SIG_set0(sig.get(), BN_bin2bn(bytes, kHalf, nullptr), BN_bin2bn(bytes + kHalf, kHalf, nullptr));
   unsigned char* der = nullptr;
   int n = i2d_ECDSA_SIG(sig.get(), &der);
   if (n <= 0) return false;
-  MdPtr md(EVP_MD_CTX_new());
-  bool good = EVP_DigestVerifyInit(md.get(), nullptr, EVP_sha256(), nullptr, key) == 1 &&
-              EVP_DigestVerify(md.get(), der, static_cast<size_t>(n), reinterpret_cast<const unsigned char*>(signed_text.data()), signed_text.size()) == 1;
+  bool good = verifies(key, signed_text, der, static_cast<size_t>(n));
   OPENSSL_free(der);
-  ERR_clear_error();
   return good;
 }
 
@@ -79,6 +89,25 @@ Result<std::string> public_key_of(std::string_view private_key_pem) {
   return text_of(bio.get());
 }
 
+Result<std::vector<std::string>> public_keys_in(std::string_view pem) {
+  std::vector<std::string> out;
+  constexpr std::string_view kBegin = "-----BEGIN ", kEnd = "-----END ";
+  for (size_t at = pem.find(kBegin); at != pem.npos;) {
+    size_t end = pem.find(kEnd, at), next = pem.find(kBegin, at + 1);
+    if (end == pem.npos || end > next) return bad_key();
+    std::string_view block = pem.substr(at, pem.find('\n', end) - at);
+    KeyPtr key = public_key(block);
+    if (!key) key = private_key(block);
+    BioPtr bio(BIO_new(BIO_s_mem()));
+    if (!key || PEM_write_bio_PUBKEY(bio.get(), key.get()) != 1) return bad_key();
+    out.push_back(text_of(bio.get()));
+    at = next;
+  }
+  ERR_clear_error();
+  if (out.empty()) return bad_key();
+  return out;
+}
+
 Result<std::string> key_id(std::string_view public_key_pem) {
   KeyPtr key = public_key(public_key_pem);
   unsigned char* der = nullptr;
@@ -92,21 +121,34 @@ Result<std::string> key_id(std::string_view public_key_pem) {
 Result<json::Node> json_web_key(std::string_view public_key_pem) {
   KeyPtr key = public_key(public_key_pem);
   if (!key) return bad_key();
-  auto coordinate = [&key](const char* name) {
-    BIGNUM* n = nullptr;
-    std::string out(kHalf, '\0');
-    if (EVP_PKEY_get_bn_param(key.get(), name, &n) == 1) BN_bn2binpad(n, reinterpret_cast<unsigned char*>(out.data()), kHalf);
-    BN_free(n);
-    return base64url_encode(out);
-  };
   TRY(std::string id, key_id(public_key_pem));
-  return json::Node::obj({{"use", "sig"}, {"kty", "EC"}, {"kid", id}, {"crv", "P-256"}, {"alg", "ES256"},
-                          {"x", coordinate(OSSL_PKEY_PARAM_EC_PUB_X)}, {"y", coordinate(OSSL_PKEY_PARAM_EC_PUB_Y)}});
+  json::Node out = json::Node::obj({{"use", "sig"}, {"kid", id}});
+  auto number = [&key, &out](const char* member, const char* parameter, size_t bytes) {
+    BIGNUM* n = nullptr;
+    if (EVP_PKEY_get_bn_param(key.get(), parameter, &n) == 1) {
+      std::string raw(bytes ? bytes : static_cast<size_t>(BN_num_bytes(n)), '\0');
+      BN_bn2binpad(n, reinterpret_cast<unsigned char*>(raw.data()), static_cast<int>(raw.size()));
+      out.set(member, base64url_encode(raw));
+    }
+    BN_free(n);
+  };
+  bool rsa = is_rsa(key.get());
+  out.set("kty", rsa ? "RSA" : "EC");
+  out.set("alg", rsa ? "RS256" : "ES256");
+  if (rsa) {
+    number("n", OSSL_PKEY_PARAM_RSA_N, 0);
+    number("e", OSSL_PKEY_PARAM_RSA_E, 0);
+  } else {
+    out.set("crv", "P-256");
+    number("x", OSSL_PKEY_PARAM_EC_PUB_X, kHalf);
+    number("y", OSSL_PKEY_PARAM_EC_PUB_Y, kHalf);
+  }
+  return out;
 }
 
 Result<std::string> sign_jwt(const json::Node& claims, std::string_view private_key_pem) {
   KeyPtr key = private_key(private_key_pem);
-  if (!key) return bad_key();
+  if (!key || is_rsa(key.get())) return bad_key();
   TRY(std::string public_pem, public_key_of(private_key_pem));
   TRY(std::string id, key_id(public_pem));
   std::string text = base64url_encode(json::Node::obj({{"alg", "ES256"}, {"kid", id}}).dump()) + "." + base64url_encode(claims.dump());
@@ -131,13 +173,14 @@ Result<json::Node> verify_jwt(std::string_view token, const std::vector<std::str
   auto parts = split(token, '.');
   if (parts.size() != 3) return refused("not a JSON web token");
   auto header = base64_decode(parts[0]), body = base64_decode(parts[1]), raw = base64_decode(parts[2]);
-  if (!header || !body || !raw || raw->size() != 2 * kHalf) return refused("not a JSON web token");
+  if (!header || !body || !raw) return refused("not a JSON web token");
   auto head = json::Node::parse(*header);
-  if (!head.ok() || head->get("alg").str() != "ES256") return refused("its signing algorithm is not ES256");
+  bool rs256 = head.ok() && head->get("alg").str() == "RS256";
+  if (!head.ok() || (!rs256 && head->get("alg").str() != "ES256")) return refused("its signing algorithm is neither ES256 nor RS256");
   std::string_view signed_text = token.substr(0, parts[0].size() + 1 + parts[1].size());
   for (const std::string& pem : public_keys_pem) {
     KeyPtr key = public_key(pem);
-    if (!key || !signature_is_good(key.get(), signed_text, *raw)) continue;
+    if (!key || !signature_is_good(key.get(), rs256, signed_text, *raw)) continue;
     auto claims = json::Node::parse(*body);
     if (!claims.ok() || !claims->is_object()) return refused("its claims are not a JSON object");
     return claims;

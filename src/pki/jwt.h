@@ -1,4 +1,5 @@
-// JSON Web Tokens (RFC 7519) signed with ES256 (RFC 7518 §3.4), as service accounts carry them. Keys are ECDSA P-256 in PEM.
+// JSON Web Tokens (RFC 7519) signed with ES256 (RFC 7518 §3.4), as service accounts carry them. Keys are ECDSA P-256 in PEM; tokens that
+// RSA keys signed (RS256, §3.3; other distributions' clusters have such) can be checked too.
 #pragma once
 #include <string>
 #include <string_view>
@@ -13,6 +14,8 @@ inline constexpr size_t kMaxTokenBytes = 16 * 1024;
 
 Result<std::string> create_signing_key();                            // PEM of a private key
 Result<std::string> public_key_of(std::string_view private_key_pem);  // PEM
+// The public keys of every private or public key in a text of PEM blocks, in order: the first signs, the others are those of before.
+Result<std::vector<std::string>> public_keys_in(std::string_view pem);
 // The key's id: the base64url SHA-256 of its public DER.
 Result<std::string> key_id(std::string_view public_key_pem);
 Result<json::Node> json_web_key(std::string_view public_key_pem);  // RFC 7517

@@ -3,7 +3,10 @@
 #pragma once
 #include <functional>
 #include <map>
+#include <memory>
+#include <mutex>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "apiserver/authz/rbac.h"
@@ -24,10 +27,11 @@ std::string service_account_issuer(const std::string& cluster_domain);
 
 struct AuthenticatorOptions {
   std::map<std::string, Identity> tokens;            // by token
-  std::vector<std::string> service_account_keys;     // public keys, PEM
-  std::string issuer = "https://kubernetes.default.svc.cluster.local";
+  std::vector<std::string> service_account_keys;     // public keys, PEM; any of them may have signed
+  bool anonymous = true;                             // who shows nothing is system:anonymous
+  std::vector<std::string> issuers = {"https://kubernetes.default.svc.cluster.local"};
   std::vector<std::string> audiences = {"https://kubernetes.default.svc.cluster.local"};
-  // The stored object, empty when there is none: for tokens bound to service accounts, pods, secrets and nodes.
+  // The stored object, empty when there is none: service accounts and what tokens are bound to; secrets with tokens in them.
   std::function<json::Doc(std::string_view resource, std::string_view ns, std::string_view name)> lookup;
 };
 
@@ -40,16 +44,34 @@ struct ReviewedToken {
 class Authenticator {
  public:
   Authenticator(const Clock& clock, AuthenticatorOptions options) : clock_(clock), options_(std::move(options)) {}
-  // Unauthorized for credentials that are there and wrong; anonymous when there are none.
+  // By certificate, then by token. Unauthorized for credentials that are there and wrong; anonymous when there are none.
   Result<Identity> authenticate(const net::Peer& peer, std::string_view authorization) const;
   Result<Identity> authenticate_token(std::string_view token, const std::vector<std::string>& audiences = {}) const;
   Result<ReviewedToken> review_token(std::string_view token, const std::vector<std::string>& audiences) const;
 
  private:
+  using Claims = std::shared_ptr<const json::Node>;
+  Claims signed_claims(std::string_view token) const;
   Result<ReviewedToken> service_account(std::string_view token, const std::vector<std::string>& audiences) const;
+  bool same_object(std::string_view resource, std::string_view ns, const json::Node& reference) const;
+  // service_account_tokens.cpp
+  Result<ReviewedToken> bound_token(const json::Node& claims, const std::vector<std::string>& audiences) const;
+  Result<ReviewedToken> secret_token(std::string_view token, const json::Node& claims, const std::vector<std::string>& audiences) const;
+  // bootstrap_tokens.cpp
+  Result<Identity> bootstrap_token(std::string_view token) const;
+
   const Clock& clock_;
   const AuthenticatorOptions options_;
+  // Signatures that were found good lately: checking one costs more than the whole rest of a small request. All else about a token is
+  // looked at anew each time.
+  mutable std::mutex mutex_;
+  mutable std::unordered_map<std::string, Claims> signed_;
 };
+
+// Lines of a static token file: token,user,uid[,"group1,group2"]. Errors name the line, never the token.
+Result<std::map<std::string, Identity>> parse_token_file(std::string_view text, const std::string& where);
+// "abcdef.0123456789abcdef"
+bool is_bootstrap_token(std::string_view token);
 
 // Claims of a service account's token (Kubernetes' bound tokens, KEP-1205). `bound` is {"pod", name, uid} or empty.
 struct TokenRequest {
@@ -60,5 +82,8 @@ struct TokenRequest {
   std::string id;
 };
 json::Node token_claims(const TokenRequest& request);
+// Of a token that lives in a Secret of type kubernetes.io/service-account-token: no end, no audience.
+inline constexpr std::string_view kSecretTokenIssuer = "kubernetes/serviceaccount";
+json::Node secret_token_claims(const std::string& ns, const std::string& secret, const std::string& account, const std::string& account_uid);
 
 }  // namespace k8lite::apiserver::authn

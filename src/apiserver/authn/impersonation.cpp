@@ -42,7 +42,7 @@ void add_default_groups(Identity& id, const std::vector<std::string>& account) {
 
 bool is_impersonation_header(std::string_view name) { return lower(name).starts_with(kPrefix); }
 
-Result<Identity> impersonate(Identity caller, const net::Headers& headers, const MayFunction& may) {
+Result<std::optional<Identity>> impersonate(const Identity& caller, const net::Headers& headers, const MayFunction& may) {
   Identity out;
   bool asked = false;
   for (const auto& [header, value] : headers.rows()) {
@@ -50,7 +50,7 @@ Result<Identity> impersonate(Identity caller, const net::Headers& headers, const
     asked |= name.starts_with(kPrefix);
     if (name.starts_with(kExtra)) out.extra[lower(url_decode(name.substr(kExtra.size())))].push_back(value);
   }
-  if (!asked) return caller;
+  if (!asked) return std::optional<Identity>{};
   out.user.name = headers.get("Impersonate-User");
   out.uid = headers.get("Impersonate-Uid");
   if (out.user.name.empty()) return bad_request("requested groups, uid or extra without impersonating a user");
@@ -63,7 +63,7 @@ Result<Identity> impersonate(Identity caller, const net::Headers& headers, const
   }
   out.user.groups = groups;
   add_default_groups(out, account);
-  return out;
+  return std::optional<Identity>(std::move(out));
 }
 
 }  // namespace k8lite::apiserver::authn

@@ -6,9 +6,13 @@
 #include <mutex>
 
 #include "apiserver/api_server.h"
+#include "apiserver/audit/auditor.h"
 #include "apiserver/http/discovery.h"
+#include "apiserver/http/exchange.h"
+#include "apiserver/http/health.h"
 #include "apiserver/http/in_flight.h"
 #include "apiserver/http/negotiate.h"
+#include "apiserver/http/request_metrics.h"
 
 namespace k8lite::apiserver {
 
@@ -20,12 +24,15 @@ Status forbidden(const RequestInfo& request, const authz::User& user);
 
 class Front {
  public:
-  Front(async::Loop& loop, Rest& rest, authz::Authorizer& authorizer, const authn::Authenticator& authenticator, const Clock& clock, const ApiServerOptions& options)
-      : loop_(loop), rest_(rest), authorizer_(authorizer), authenticator_(authenticator), clock_(clock), options_(options) {}
+  // `auditor` null: nothing is logged.
+  Front(async::Loop& loop, Rest& rest, authz::Authorizer& authorizer, const authn::Authenticator& authenticator, const Clock& clock, Random& random, audit::Auditor* auditor, const ApiServerOptions& options);
 
   async::Task<void> handle(net::Request& request, net::ResponseWriter& response);
   std::vector<ApiServer::Extra> extra;
-  std::atomic<bool> ready{false};
+  std::atomic<bool> ready{false}, stopping{false};
+  Health health;
+  // Further figures for /metrics, appended in its text format. Before the first request, or on the loop.
+  std::vector<std::function<void(std::string&)>> figures;
 
  private:
   struct Call {
@@ -33,8 +40,15 @@ class Front {
     net::ResponseWriter& response;
     RequestInfo info;
     authn::Identity identity;
+    audit::Record* record;  // null: not logged
+    void note_request(const json::Node& object) const {
+      if (record && record->wants_request()) record->request_object = object.dump();
+    }
   };
-  Result<authn::Identity> identify(const net::Request& request);
+  std::string next_audit_id(const net::Request& request);
+  async::Task<void> serve(net::Request& request, Exchange& exchange, const RequestInfo& info);
+  Result<authn::Identity> admit(const net::Request& request, Exchange& exchange, const RequestInfo& info);
+  bool allowed(const Call& call);
   async::Task<void> serve_meta(Call& call);
   async::Task<void> serve_health(Call& call);
   async::Task<void> serve_openid(Call& call);
@@ -46,8 +60,8 @@ class Front {
   async::Task<void> answer(Call& call, const Answer& answer, const std::vector<std::string>& warnings);
   async::Task<void> send(net::ResponseWriter& response, int status, std::string body, bool yaml, const std::vector<std::string>& warnings = {});
   Result<Document> cached_openapi(const std::string& path);
+  std::string figures_text() const;
   const std::string& event_text(const Target& target, const WatchItem& item, bool partial);
-  std::string metrics() const;
 
   async::Loop& loop_;
   Rest& rest_;
@@ -57,9 +71,11 @@ class Front {
   const ApiServerOptions& options_;
   std::mutex mutex_;
   std::map<std::string, Document> openapi_;
+  audit::Auditor* const auditor_;
+  RequestMetrics metrics_;
+  const uint64_t id_seed_[2];
+  std::atomic<uint64_t> id_count_{0};
   uint64_t openapi_of_ = 0;  // the generation of the types that they describe
-  std::map<std::pair<std::string, int>, uint64_t> requests_;  // verb and code; loop thread only
-  uint64_t watches_ = 0;
   // The events written last, for other watchers of the same: each is put into text once. Loop thread only.
   struct EventText {
     json::Doc doc;

@@ -10,7 +10,8 @@ namespace k8lite::apiserver {
 
 inline constexpr std::string_view kOpenidConfigurationPath = "/.well-known/openid-configuration", kKeySetPath = "/openid/v1/jwks";
 
-std::string openid_configuration(const std::string& issuer, const std::string& server_address);  // JSON; the address is host:port
+// JSON; the address is host:port, the algorithms are those of the keys.
+Result<std::string> openid_configuration(const std::string& issuer, const std::string& server_address, const std::vector<std::string>& public_keys_pem);
 Result<std::string> key_set(const std::vector<std::string>& public_keys_pem);                       // JSON Web Key Set
 
 }  // namespace k8lite::apiserver

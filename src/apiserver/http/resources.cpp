@@ -89,6 +89,7 @@ Task<void> Front::serve_resource(Call& call) {
 Task<void> Front::answer(Call& call, const Answer& answer, const std::vector<std::string>& warnings) {
   auto accept = read_accept(call.request);
   if (!accept.ok()) co_return co_await send_status(call.response, accept.status());
+  if (call.record && call.record->wants_response()) call.record->response_object = answer.text();
   auto rendered = render(*accept, answer, call.request.query.get("includeObject"), clock_.now());
   if (!rendered.ok()) co_return co_await send_status(call.response, rendered.status());
   co_await send_rendered(call.response, answer.created ? 201 : 200, std::move(rendered).value(), warnings);
@@ -103,7 +104,7 @@ Task<void> Front::serve_list(Call& call, Target target) {
   if (page.status().is(Reason::Expired) && !params->continue_token.empty())
     co_return co_await send_rendered(call.response, 410, render_status(*accept, page.status(), inconsistent_token(params->continue_token)), {});
   if (!page.ok()) co_return co_await send_error(call.request, call.response, page.status());
-  bool gzip = takes_gzip(call.request.headers.get("Accept-Encoding"));
+  bool gzip = takes_gzip(call.request.headers.get("Accept-Encoding")) && !(call.record && call.record->wants_response());
   bool plain = accept->format == Accept::Format::Json && !accept->pretty && accept->form != Accept::Form::Table;
   if (plain) {
     auto text = std::make_shared<ListText>(target.type, std::move(page).value(), accept->form == Accept::Form::PartialMetadata);
@@ -150,6 +151,7 @@ Task<Result<Answer>> Front::write(Call& call, Target target, std::vector<std::st
     Node o;
     if (!body.empty()) {
       CO_TRY(o, read_object_body(type, body, nullptr));
+      call.note_request(o);
     }
     CO_TRY(DeleteRequest r, read_delete_options(body.empty() ? nullptr : &o, q, p));
     if (verb == "delete") co_return co_await rest_.remove(target, r, p);
@@ -163,10 +165,12 @@ Task<Result<Answer>> Front::write(Call& call, Target target, std::vector<std::st
     auto read = read_object_body(applies ? "application/yaml" : "application/json", body, &p.duplicates);
     if (!read.ok() && applies) co_return std::move(read).status().within("error decoding YAML");
     CO_TRY(Node patch, std::move(read));
+    call.note_request(patch);
     p.patch_text = std::move(body);
     co_return co_await rest_.patch(target, patch_type, std::move(patch), p);
   }
   CO_TRY(Node object, read_object_body(type, body, &p.duplicates));
+  call.note_request(object);
   if (verb == "create") co_return co_await rest_.create(target, std::move(object), p);
   co_return co_await rest_.update(target, std::move(object), p);
 }

@@ -96,7 +96,6 @@ Task<void> Front::serve_watch(Call& call, Target target) {
   bool cached = accept->format == Accept::Format::Json && accept->form != Accept::Form::Table;
   auto next_bookmark = clock_.mono() + seconds(kBookmarkSeconds);
   int64_t told = 0;  // the revision that the client knows of
-  ++watches_;
   for (bool ended = false; !ended && !*gone;) {
     auto items = (*watch)->poll();
     std::string out;
@@ -124,7 +123,6 @@ Task<void> Front::serve_watch(Call& call, Target target) {
     else co_await wake->wait();
   }
   loop_.cancel_timer(timer);
-  --watches_;
   (*watch)->close();
   if (*gone) co_return;
   if (bookmarks) {

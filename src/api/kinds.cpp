@@ -111,18 +111,4 @@ KindPtr find_builtin(std::string_view group, std::string_view version, std::stri
   return nullptr;
 }
 
-void apply_defaults(const KindRow& kind, json::Node& object) {
-  if (kind.rules.defaults) kind.rules.defaults(object);
-  if (kind.type) schema::apply_defaults(object, *kind.type);
-}
-
-std::vector<Cause> validate(const KindRow& kind, const json::Node& object, const json::Node* old) {
-  std::vector<Cause> all, out;
-  if (kind.type) schema::check_required(object, *kind.type, all);
-  if (kind.rules.validate) kind.rules.validate(object, old, all);
-  for (Cause& c : all)
-    if (std::find(out.begin(), out.end(), c) == out.end()) out.push_back(std::move(c));
-  return out;
-}
-
 }  // namespace k8lite::api

@@ -2,7 +2,9 @@
 #include "api/kinds.h"
 
 #include <algorithm>
+#include <tuple>
 
+#include "api/custom/version.h"
 #include "base/embedded.h"
 #include "base/strings.h"
 
@@ -109,6 +111,50 @@ KindPtr find_builtin(std::string_view group, std::string_view version, std::stri
   for (const KindPtr& row : builtin_kinds())
     if (row->group == group && row->version == version && row->plural == plural) return row;
   return nullptr;
+}
+
+std::string KindRow::list_kind() const { return custom ? custom->list_kind : kind + "List"; }
+
+Result<> decode(const KindRow& kind, json::Node& object, std::vector<std::string>* issues) {
+  if (!kind.custom) return kind.type ? schema::decode(object, *kind.type, issues) : Result<>();
+  TRY_OK(custom::decode_metadata(object, kind.custom->schema.get(), issues).within(kind.kind + " in version " + json::quoted(kind.version) + " cannot be handled as a " + kind.kind));
+  custom::prune_object(object, *kind.custom->schema, issues);
+  return {};
+}
+
+bool refresh(const KindRow& kind, json::Node& object) {
+  if (!kind.custom) return false;
+  json::Node before = object;
+  custom::prune_object(object, *kind.custom->stored, nullptr);
+  custom::fill_defaults(object, *kind.custom->stored);
+  return !(object == before);
+}
+
+namespace {
+
+// v<major>[alpha|beta<minor>]: stability 3 GA, 2 beta, 1 alpha; 0 for any other name.
+struct VersionName {
+  int stability = 0;
+  int64_t major = 0, minor = 0;
+};
+VersionName read_version(std::string_view text) {
+  if (!text.starts_with('v')) return {};
+  size_t letter = text.find_first_not_of("0123456789", 1);
+  auto major = parse_int(text.substr(1, letter == text.npos ? text.npos : letter - 1));
+  if (!major) return {};
+  if (letter == text.npos) return {3, *major, 0};
+  std::string_view rest = text.substr(letter);
+  int stability = rest.starts_with("beta") ? 2 : rest.starts_with("alpha") ? 1 : 0;
+  auto minor = stability ? parse_int(rest.substr(stability == 2 ? 4 : 5)) : std::nullopt;
+  return minor ? VersionName{stability, *major, *minor} : VersionName{};
+}
+
+}  // namespace
+
+bool version_before(std::string_view a, std::string_view b) {
+  VersionName x = read_version(a), y = read_version(b);
+  if (!x.stability && !y.stability) return a < b;
+  return std::tie(x.stability, x.major, x.minor) > std::tie(y.stability, y.major, y.minor);
 }
 
 }  // namespace k8lite::api

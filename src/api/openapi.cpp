@@ -1,8 +1,9 @@
 // OpenAPI documents from the schema and the kinds: enough for kubectl explain, kubectl apply's checks and client generators: every type
 // with its fields, list and patch extensions, and a path entry for each verb.
+#include <algorithm>
 #include <set>
 
-#include "api/kinds.h"
+#include "api/custom/version.h"
 #include "base/strings.h"
 
 namespace k8lite::api {
@@ -52,7 +53,8 @@ Node field_schema(const Field& f, const Dialect& d) {
     for (auto key : f.list_map_keys) n["x-kubernetes-list-map-keys"].append(std::string(key));
   }
   if (!f.merge_key.empty()) n.set("x-kubernetes-patch-merge-key", std::string(f.merge_key));
-  if (f.merge || f.retain_keys) n.set("x-kubernetes-patch-strategy", f.merge && f.retain_keys ? "merge,retainKeys" : f.merge ? "merge" : "retainKeys");
+  if (f.merge || f.retain_keys || f.replace)
+    n.set("x-kubernetes-patch-strategy", f.replace ? "replace" : f.merge && f.retain_keys ? "merge,retainKeys" : f.merge ? "merge" : "retainKeys");
   if (!f.default_json.empty() && f.base != Base::Object) n.set("default", Node::parse(f.default_json).value());
   return n;
 }
@@ -101,11 +103,61 @@ Node operation(const KindRow& row, const char* action, const char* verb, const D
   return op;
 }
 
+// "com.example.stable.v1.CronTab"
+std::string custom_name(const KindRow& row, const std::string& kind) {
+  auto parts = split_strings(row.group, '.');
+  std::reverse(parts.begin(), parts.end());
+  return join(parts, ".") + "." + row.version + "." + kind;
+}
+
+// What version 2 cannot say of a schema goes: clients that check objects by it must not refuse what the server takes.
+void fit_v2(Node& s) {
+  for (const char* f : {"allOf", "anyOf", "oneOf", "not", "default"}) s.erase(f);
+  bool preserve = s.get("x-kubernetes-preserve-unknown-fields").bool_or(false), nullable = s.get("nullable").bool_or(false), either = s.get("x-kubernetes-int-or-string").bool_or(false);
+  s.erase("nullable");
+  if (nullable || either) s.erase("type");
+  if (preserve || nullable || either)
+    for (const char* f : {"items", "properties", "additionalProperties", "required"}) s.erase(f);
+  for (const char* f : {"items", "additionalProperties"})
+    if (Node* child = s.find(f); child && child->is_object()) fit_v2(*child);
+  if (Node* properties = s.find("properties"))
+    for (auto& [name, p] : properties->members()) fit_v2(p);
+}
+
+Node described(const char* type, const std::string& text) { return Node::obj({{"description", text}, {"type", type}}); }
+
+void add_type_and_metadata(Node& properties, const char* metadata, const Dialect& d) {
+  properties.set("apiVersion", described("string", "The group and version of this object's kind, such as apps/v1."));
+  properties.set("kind", described("string", "The kind of this object, in CamelCase."));
+  Node ref = Node::obj({{"$ref", d.ref_prefix + schema::openapi_name(metadata)}});
+  Node& m = properties["metadata"];
+  if (d.v3) m = Node::obj({{"description", "What every object carries: name, labels, owners."}, {"allOf", Node::arr({std::move(ref)})}});
+  else m = Node::obj({{"description", "What every object carries: name, labels, owners."}, {"$ref", ref.get("$ref")}});
+}
+
+void add_custom(Node& schemas, const KindRow& row, const Dialect& d) {
+  Node object = row.custom->published;
+  if (!d.v3) fit_v2(object);
+  if (object.get("type").str().empty()) object.set("type", "object");
+  // A client that reads version 2 takes any field of a type without properties, but of no other.
+  bool any_field = !d.v3 && object.get("x-kubernetes-preserve-unknown-fields").bool_or(false);
+  if (!any_field) add_type_and_metadata(object["properties"], "meta/v1.ObjectMeta", d);
+  object["x-kubernetes-group-version-kind"] = Node::arr({kind_extension(row.group, row.version, row.kind)});
+  std::string name = custom_name(row, row.kind);
+  Node list = described("object", "A list of " + row.kind + ".");
+  list["required"].append("items");
+  add_type_and_metadata(list["properties"], "meta/v1.ListMeta", d);
+  list["properties"]["items"] = Node::obj({{"description", "The objects."}, {"type", "array"}, {"items", Node::obj({{"$ref", d.ref_prefix + name}})}});
+  list["x-kubernetes-group-version-kind"] = Node::arr({kind_extension(row.group, row.version, row.list_kind())});
+  schemas.set(name, std::move(object));
+  schemas.set(custom_name(row, row.list_kind()), std::move(list));
+}
+
 void add_paths(Node& paths, const KindRow& row, const Dialect& d) {
   std::string base = (row.group.empty() ? "/api/" : "/apis/" + row.group + "/") + row.version + "/" + (row.namespaced ? "namespaces/{namespace}/" : "") + row.plural;
-  std::string ref = schema::openapi_name(row.type->name);
+  std::string ref = row.custom ? custom_name(row, row.kind) : schema::openapi_name(row.type->name), list_ref = row.custom ? custom_name(row, row.list_kind()) : ref + "List";
   auto has = [&row](std::string_view verb) { return std::find(row.verbs.begin(), row.verbs.end(), verb) != row.verbs.end(); };
-  if (has("list")) paths[base].set("get", operation(row, "list", "list", d, ref + "List"));
+  if (has("list")) paths[base].set("get", operation(row, "list", "list", d, list_ref));
   if (has("create")) paths[base].set("post", operation(row, "post", "create", d, ref));
   if (has("deletecollection")) paths[base].set("delete", operation(row, "deletecollection", "deletecollection", d, ref));
   std::string one = base + "/{name}";
@@ -117,10 +169,15 @@ void add_paths(Node& paths, const KindRow& row, const Dialect& d) {
 
 Node info() { return Node::obj({{"title", "Kubernetes"}, {"version", "v1.36.0"}}); }
 
-void add_kind(std::set<const Type*>& types, const KindRow& row) {
-  collect(row.type, types);
-  std::string list = std::string(row.type->name) + "List";
-  collect(schema::find_type(list), types);
+void add_kind(std::set<const Type*>& types, Node& schemas, const KindRow& row, const Dialect& d) {
+  if (row.custom) {
+    add_custom(schemas, row, d);
+    for (const char* common : {"meta/v1.ObjectMeta", "meta/v1.ListMeta"}) collect(schema::find_type(common), types);
+  } else {
+    collect(row.type, types);
+    std::string list = std::string(row.type->name) + "List";
+    collect(schema::find_type(list), types);
+  }
   for (const char* common : {"meta/v1.DeleteOptions", "meta/v1.Status"}) collect(schema::find_type(common), types);
 }
 
@@ -132,7 +189,7 @@ Node openapi_v3(std::string_view group, std::string_view version, const std::vec
   std::set<const Type*> types;
   for (const KindPtr& row : kinds) {
     if (row->group != group || row->version != version || !row->type) continue;
-    add_kind(types, *row);
+    add_kind(types, schemas, *row, d);
     add_paths(paths, *row, d);
   }
   for (const Type* t : types) schemas.set(schema::openapi_name(t->name), type_schema(*t, d));
@@ -145,7 +202,7 @@ Node openapi_v2(const std::vector<KindPtr>& kinds) {
   std::set<const Type*> types;
   for (const KindPtr& row : kinds) {
     if (!row->type) continue;
-    add_kind(types, *row);
+    add_kind(types, definitions, *row, d);
     add_paths(paths, *row, d);
   }
   for (const Type* t : types) definitions.set(schema::openapi_name(t->name), type_schema(*t, d));

@@ -2,11 +2,14 @@
 #include "apiserver/api_server.h"
 
 #include "apiserver/authz/defaults.h"
+#include "apiserver/http/deadline.h"
+#include "apiserver/crd/custom_kinds.h"
 #include "apiserver/http/front.h"
 #include "base/embedded.h"
 #include "base/log.h"
 #include "base/strings.h"
 #include "base/yaml.h"
+#include "machinery/courier.h"
 #include "pki/jwt.h"
 
 namespace k8lite::embedded_manifests {
@@ -43,9 +46,20 @@ class Impl : public ApiServer {
  public:
   Impl(async::Loop& loop, store::Store& store, const Clock& clock, Random& random, ApiServerOptions options, std::unique_ptr<authz::Authorizer> authorizer, std::unique_ptr<ServiceAddresses> addresses, std::string public_key)
       : loop_(loop), options_(std::move(options)), authorizer_(std::move(authorizer)), addresses_(std::move(addresses)),
-        rest_(store, clock, random, types_, *authorizer_, *addresses_, {options_.service_account_key_pem, issuer()}),
+        rest_(store, clock, random, types_, *authorizer_, *addresses_, {options_.service_account_key_pem, issuer(), options_.admission}),
         authenticator_(clock, authenticator_options(std::move(public_key))), front_(loop, rest_, *authorizer_, authenticator_, clock, options_) {
     rest_.set_authenticator(&authenticator_);
+    rest_.written = [this](const Target& t) {
+      if (custom_kinds_ && t.type->row->group == "apiextensions.k8s.io") custom_kinds_->refresh();
+    };
+  }
+  ~Impl() override {
+    if (custom_kinds_) custom_kinds_->stop();
+    courier_->stop();
+  }
+  Result<> follow_custom_kinds(store::Store& store) {
+    TRY(custom_kinds_, crd::CustomKinds::create(store, types_));
+    return {};
   }
 
   Result<> bootstrap() override {
@@ -68,10 +82,10 @@ class Impl : public ApiServer {
   }
 
   net::Handler handler() override {
-    return [this](net::Request& q, net::ResponseWriter& r) { return front_.handle(q, r); };
+    return with_deadline(loop_, [this](net::Request& q, net::ResponseWriter& r) { return front_.handle(q, r); });
   }
   std::unique_ptr<machinery::Client> client(authn::Identity identity, std::string manager) override {
-    return make_local_client(loop_, rest_, *authorizer_, std::move(identity), std::move(manager));
+    return make_local_client(loop_, rest_, *authorizer_, courier_, std::move(identity), std::move(manager));
   }
   Rest& rest() override { return rest_; }
   void add_handler(Extra extra) override { front_.extra.push_back(std::move(extra)); }
@@ -147,8 +161,10 @@ class Impl : public ApiServer {
   }
 
   async::Loop& loop_;
+  const std::shared_ptr<machinery::Courier> courier_ = std::make_shared<machinery::Courier>();  // of all clients in process
   const ApiServerOptions options_;
   ResourceTypes types_;
+  std::shared_ptr<crd::CustomKinds> custom_kinds_;
   std::unique_ptr<authz::Authorizer> authorizer_;
   std::unique_ptr<ServiceAddresses> addresses_;
   Rest rest_;
@@ -164,7 +180,9 @@ Result<std::unique_ptr<ApiServer>> ApiServer::create(async::Loop& loop, store::S
   TRY(auto services, store.list("/registry/core/services/", {}));
   for (const auto& o : services.items) addresses->settle(o->doc.path("metadata.namespace").str() + "/" + o->doc.path("metadata.name").str(), &o->doc);
   TRY(std::string public_key, pki::public_key_of(options.service_account_key_pem));
-  return std::unique_ptr<ApiServer>(std::make_unique<Impl>(loop, store, clock, random, std::move(options), std::move(authorizer), std::move(addresses), std::move(public_key)));
+  auto server = std::make_unique<Impl>(loop, store, clock, random, std::move(options), std::move(authorizer), std::move(addresses), std::move(public_key));
+  TRY_OK(server->follow_custom_kinds(store));
+  return std::unique_ptr<ApiServer>(std::move(server));
 }
 
 }  // namespace k8lite::apiserver

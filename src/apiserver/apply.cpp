@@ -94,7 +94,7 @@ Result<Node> Rest::read_config(const Target& t, Node config, const WriteParams& 
 Result<Node> Rest::apply_config(const Target& t, const Node& live, const Node& config, const WriteParams& p) const {
   const api::KindRow& row = *t.type->row;
   auto complete = [&t, &row](Node& object) -> Result<> {
-    TRY_OK(api::schema::decode(object, *row.type));
+    TRY_OK(api::decode(row, object));
     if (t.subresource != "status") api::apply_defaults(row, object);
     return {};
   };

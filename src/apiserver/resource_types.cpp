@@ -1,42 +1,60 @@
 #include "apiserver/resource_types.h"
 
+#include <algorithm>
+
 namespace k8lite::apiserver {
 namespace {
 
 std::string key_of(std::string_view group, std::string_view version, std::string_view plural) {
   return std::string(group).append("/").append(version).append("/").append(plural);
 }
+std::string key_of(const ResourceTypePtr& t) { return key_of(t->row->group, t->row->version, t->row->plural); }
 
 }  // namespace
 
+ResourceTypePtr make_resource_type(api::KindPtr row, int64_t refresh_until) {
+  auto type = std::make_shared<ResourceType>();
+  ObjectKind& o = type->object;
+  o.group = row->group;
+  o.version = row->version;
+  o.kind = row->kind;
+  o.resource = row->plural;
+  o.namespaced = row->namespaced;
+  o.has_status = row->status;
+  o.counts_generation = row->counts_generation;
+  o.name_is_label = row->name_is_label;
+  o.name_is_path_segment = row->name_is_path_segment;
+  if (row->custom) o.custom = row;
+  o.refresh_until = refresh_until;
+  type->row = std::move(row);
+  return type;
+}
+
 ResourceTypes::ResourceTypes() {
-  for (const api::KindPtr& row : api::builtin_kinds()) {
-    auto type = std::make_shared<ResourceType>();
-    type->row = row;
-    ObjectKind& o = type->object;
-    o.group = row->group;
-    o.version = row->version;
-    o.kind = row->kind;
-    o.resource = row->plural;
-    o.namespaced = row->namespaced;
-    o.has_status = row->status;
-    o.counts_generation = row->counts_generation;
-    o.name_is_label = row->name_is_label;
-    o.name_is_path_segment = row->name_is_path_segment;
-    by_key_[key_of(row->group, row->version, row->plural)] = type;
-    ordered_.push_back(std::move(type));
-  }
+  for (const api::KindPtr& row : api::builtin_kinds()) builtin_.push_back(make_resource_type(row));
+  publish({});
+}
+
+void ResourceTypes::publish(std::vector<ResourceTypePtr> custom) {
+  std::lock_guard lock(publishing_);
+  auto fresh = std::make_shared<Table>();
+  if (auto before = table()) fresh->generation = before->generation + 1;
+  fresh->ordered = builtin_;
+  for (const auto& t : builtin_) fresh->by_key[key_of(t)] = t;
+  std::stable_sort(custom.begin(), custom.end(), [](const auto& a, const auto& b) { return a->row->group < b->row->group; });
+  for (auto& t : custom)
+    if (fresh->by_key.emplace(key_of(t), t).second) fresh->ordered.push_back(std::move(t));
+  std::atomic_store(&table_, std::shared_ptr<const Table>(std::move(fresh)));
 }
 
 ResourceTypePtr ResourceTypes::find(std::string_view group, std::string_view version, std::string_view plural) const {
-  std::lock_guard lock(mutex_);
-  auto it = by_key_.find(key_of(group, version, plural));
-  return it == by_key_.end() ? nullptr : it->second;
+  auto now = table();
+  auto it = now->by_key.find(key_of(group, version, plural));
+  return it == now->by_key.end() ? nullptr : it->second;
 }
 
-std::vector<ResourceTypePtr> ResourceTypes::all() const {
-  std::lock_guard lock(mutex_);
-  return ordered_;
-}
+std::vector<ResourceTypePtr> ResourceTypes::all() const { return table()->ordered; }
+
+uint64_t ResourceTypes::generation() const { return table()->generation; }
 
 }  // namespace k8lite::apiserver

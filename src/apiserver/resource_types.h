@@ -1,9 +1,9 @@
-// The kinds this server serves now: the built-in rows and, at run time, those of custom resources. A lookup hands out a shared row, so a
-// request goes on with the row it started with.
+// The kinds this server serves now: the built-in rows and, at run time, those of custom resources. The table is published as immutable
+// snapshots: a lookup takes one atomic load, and a request goes on with the row it started with.
 #pragma once
-#include <map>
 #include <memory>
 #include <mutex>
+#include <unordered_map>
 #include <vector>
 
 #include "api/kinds.h"
@@ -19,16 +19,29 @@ struct ResourceType {
 };
 using ResourceTypePtr = std::shared_ptr<const ResourceType>;
 
+// `refresh_until`: objects of a custom resource written up to this revision may lack what its schema says now.
+ResourceTypePtr make_resource_type(api::KindPtr row, int64_t refresh_until = 0);
+
 class ResourceTypes {
  public:
   ResourceTypes();  // the built-in ones
   ResourceTypePtr find(std::string_view group, std::string_view version, std::string_view plural) const;
-  std::vector<ResourceTypePtr> all() const;  // in discovery order
+  std::vector<ResourceTypePtr> all() const;  // in discovery order: the built-in ones, then custom ones by group
+
+  // Replaces all custom ones. A group, version and plural that is built in stays what it is.
+  void publish(std::vector<ResourceTypePtr> custom);
+  uint64_t generation() const;  // counts publish(); what was made from the table is true as long as it stays
 
  private:
-  mutable std::mutex mutex_;
-  std::vector<ResourceTypePtr> ordered_;
-  std::map<std::string, ResourceTypePtr, std::less<>> by_key_;
+  struct Table {
+    uint64_t generation = 0;
+    std::vector<ResourceTypePtr> ordered;
+    std::unordered_map<std::string, ResourceTypePtr> by_key;
+  };
+  std::shared_ptr<const Table> table() const { return std::atomic_load(&table_); }
+  std::shared_ptr<const Table> table_;
+  std::vector<ResourceTypePtr> builtin_;
+  std::mutex publishing_;
 };
 
 }  // namespace k8lite::apiserver

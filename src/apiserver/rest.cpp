@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "api/patch/patch.h"
+#include "api/rules/rules.h"
 #include "apiserver/authz/escalation.h"
 #include "apiserver/field_manager.h"
 #include "base/strings.h"
@@ -69,7 +70,7 @@ std::string Answer::text() const { return object ? served(object->doc, object->r
 
 Rest::Rest(store::Store& store, const Clock& clock, Random& random, const ResourceTypes& types, authz::Authorizer& authorizer, ServiceAddresses& addresses, RestOptions options)
     : store_(store), clock_(clock), random_(random), types_(types), authorizer_(authorizer), addresses_(addresses), options_(std::move(options)),
-      registry_(store, clock, random), admission_(store, random) {}
+      registry_(store, clock, random), admission_(store, clock, random, authorizer, options_.admission) {}
 
 // ---- reads ----
 
@@ -176,7 +177,7 @@ void ObjectWatch::append_item(const store::Event& e, std::vector<WatchItem>& out
   using Type = machinery::WatchEvent::Type;
   bool now = e.type != store::Event::Type::Removed && matches(e.object->doc);
   bool before = e.previous ? matches(e.previous->doc) : e.type == store::Event::Type::Removed && matches(e.object->doc);
-  if (now) out.push_back({before ? Type::Modified : Type::Added, e.object, e.object->revision});
+  if (now) out.push_back({before ? Type::Modified : Type::Added, e.object, e.object->revision, before ? e.previous : nullptr});
   else if (before) {
     // The last state that matched, with the revision of the change that took it away.
     auto last = std::make_shared<store::Object>(e.previous ? *e.previous : *e.object);
@@ -196,7 +197,8 @@ Result<> Rest::decode(const Target& t, Node& body, const WriteParams& p, const a
   if (own && !got_kind.empty() && got_kind != t.type->row->kind) return bad_request("the kind in the data (" + got_kind + ") does not match the expected kind (" + t.type->row->kind + ")");
   std::vector<std::string> issues;
   for (const auto& d : p.duplicates) issues.push_back("duplicate field \"" + d + "\"");
-  if (type) TRY_OK(api::schema::decode(body, *type, &issues));
+  if (own) TRY_OK(api::decode(*t.type->row, body, &issues));
+  else if (type) TRY_OK(api::schema::decode(body, *type, &issues));
   if (issues.empty() || p.field_validation == "Ignore") return {};
   if (p.field_validation == "Strict") {
     return bad_request(t.type->row->kind + " in version " + json::quoted(t.type->row->version) + " cannot be handled as a " + t.type->row->kind + ": strict decoding error: " + join(issues, ", "));
@@ -210,7 +212,7 @@ RegistryOptions Rest::options_for(const Target& t, const WriteParams& p, bool cr
   options.dry_run = p.dry_run;
   auto held = std::make_shared<ServiceAddresses::Reservation>();  // lives as long as the attempt to write
   options.finish = [this, t, p, create, held](Node& object, const json::Doc* old, const Node* before) -> Result<> {
-    AdmissionRequest request{t.type, t.ns, t.name, t.subresource, create, p.caller.user, &object, old};
+    AdmissionRequest request{t.type, t.ns, t.name, t.subresource, create, p.caller.user, &object, old, p.warnings};
     // A namespace's own finalizers change through /finalize alone, so that no update removes it before it is empty.
     if (old && t.type->row->plural == "namespaces" && t.subresource != "finalize" && old->path("spec.finalizers")) object["spec"].set("finalizers", old->path("spec.finalizers").to_node());
     if (before) api::forget_what_no_longer_applies(*t.type->row, object, *before);
@@ -218,16 +220,23 @@ RegistryOptions Rest::options_for(const Target& t, const WriteParams& p, bool cr
     // What admission adds is nobody's.
     if (!p.applies && t.type->row->type && (before || is_tracked_from_the_start(t, object))) api::apply::track_update(before ? *before : Node(), object, *t.type->row->type, writer_of(t, p, clock_.now()));
     TRY_OK(admission_.admit(request));
-    if (t.subresource == "status") return {};
+    if (t.type->row->rules.settle) t.type->row->rules.settle(object);
+    if (t.type->row->rules.warn && p.warnings) t.type->row->rules.warn(object, *p.warnings);
+    if (t.subresource == "status" && !t.type->row->custom) return admission_.validate(request);
     std::string name = object.path("metadata.name").str();
     if (is_service(t)) {
       auto got = addresses_.allocate(object, old, t.ns + "/" + name);
       if (!got.ok()) return got.status().is(Reason::Invalid) ? invalid(t, name, got.status().details().causes) : got.status();
       *held = std::move(got).value();
     }
-    auto causes = api::validate(*t.type->row, object, before, t.subresource);
+    auto causes = api::validate_part(*t.type->row, object, before, t.subresource);
     if (!causes.empty()) return invalid(t, name, std::move(causes));
-    return check_escalation(t, object, old, p);
+    TRY_OK(check_escalation(t, object, old, p));
+    return admission_.validate(request);
+  };
+  options.beside = [this, t, p, create](Node& object, const json::Doc* old) -> Result<std::vector<store::Write>> {
+    AdmissionRequest request{t.type, t.ns, t.name, t.subresource, create, p.caller.user, &object, old, nullptr};
+    return admission_.charge(request);
   };
   return options;
 }
@@ -268,7 +277,7 @@ async::Task<Result<Answer>> Rest::create(Target t, Node body, WriteParams p) {
 async::Task<Result<Answer>> Rest::create_object(Target t, Node body, WriteParams p) {
   CO_TRY_OK(decode(t, body, p, t.type->row->type));
   Node none;
-  AdmissionRequest request{t.type, t.ns, body.path("metadata.name").str(), "", true, p.caller.user, &none, nullptr};
+  AdmissionRequest request{t.type, t.ns, body.path("metadata.name").str(), "", true, p.caller.user, &none, nullptr, nullptr};
   CO_TRY_OK(admission_.check_namespace(request));
   RegistryOptions options = options_for(t, p, true);
   options.durability = durability_of(t, body, nullptr);
@@ -278,9 +287,10 @@ async::Task<Result<Answer>> Rest::create_object(Target t, Node body, WriteParams
   co_return Answer{t.type, *r, {}, true};
 }
 
-async::Task<Result<Answer>> Rest::change(Target t, WriteParams p, std::function<Result<Node>(Node current)> make) {
+async::Task<Result<Answer>> Rest::change(Target t, WriteParams p, std::function<Result<Node>(Node current)> make, bool from_current) {
   RegistryOptions options = options_for(t, p, false);
-  Registry::Change change = [t, make](const store::Object& current) -> Result<Node> {
+  Registry::Change change = [t, make = std::move(make), from_current](const store::Object& current) -> Result<Node> {
+    if (!from_current) return make({});
     Node node = Node::obj({{"kind", t.type->row->kind}, {"apiVersion", api_version(t.type->object)}}), stored = current.doc.to_node();
     for (auto& m : stored.members()) node.members().push_back(std::move(m));
     node["metadata"].set("resourceVersion", std::to_string(current.revision));
@@ -288,7 +298,7 @@ async::Task<Result<Answer>> Rest::change(Target t, WriteParams p, std::function<
   };
   options.durability = store::Durability::Durable;
   if (t.type->row->plural == "events" || (t.type->row->plural == "leases" && t.ns == "kube-node-lease")) options.durability = store::Durability::Volatile;
-  std::string subresource = t.subresource == "status" ? "status" : "";
+  std::string subresource = t.subresource == "status" || t.subresource == "approval" ? "status" : "";  // approvals are conditions
   auto r = co_await registry_.update(t.type->object, t.ns, t.name, subresource, std::move(change), std::move(options));
   settle_service(t, t.name);
   if (!r.ok()) co_return std::move(r).status();
@@ -297,6 +307,7 @@ async::Task<Result<Answer>> Rest::change(Target t, WriteParams p, std::function<
 
 // What is stored now decides, not what was written: another writer may have come between.
 void Rest::settle_service(const Target& t, const std::string& name) {
+  if (written) written(t);
   if (!is_service(t)) return;
   auto now = registry_.get(t.type->object, t.ns, name);
   addresses_.settle(t.ns + "/" + name, now.ok() ? &(*now)->doc : nullptr);
@@ -322,12 +333,15 @@ async::Task<Result<Answer>> Rest::update(Target t, Node body, WriteParams p) {
       return current;
     });
   }
-  co_return co_await change(t, p, [body](Node) -> Result<Node> { return body; });
+  auto wanted = std::make_shared<const Node>(std::move(body));
+  co_return co_await change(t, p, [wanted](Node) -> Result<Node> { return *wanted; }, false);
 }
 
 async::Task<Result<Answer>> Rest::patch(Target t, machinery::PatchType type, Node patch, WriteParams p) {
   CO_TRY_OK(check_field_manager("PatchOptions", p, type == machinery::PatchType::Apply));
   if (type == machinery::PatchType::Apply) co_return co_await apply(std::move(t), std::move(patch), std::move(p));
+  if (type == machinery::PatchType::StrategicMerge && t.type->row->custom)
+    co_return Status(Reason::UnsupportedMediaType, "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml");
   if (p.force_given) co_return field_manager_error("PatchOptions", {"FieldValueForbidden", "Forbidden: may not be specified for non-apply patch", "force"});
   bool scale = t.subresource == "scale";
   auto r = co_await change(t, p, [this, t, type, patch, p, scale](Node current) -> Result<Node> {
@@ -362,6 +376,19 @@ async::Task<Result<Answer>> Rest::remove(Target t, DeleteRequest request, WriteP
   if (!current.ok()) co_return current.status();
   if (t.type->row->plural == "namespaces" && (t.name == "default" || t.name == "kube-system" || t.name == "kube-public"))
     co_return Status(Reason::Forbidden, "namespaces " + json::quoted(t.name) + " is forbidden: this namespace may not be deleted");
+  if (std::string finalizer = t.type->row->rules.finalizer; !finalizer.empty() && !p.dry_run && !(*current)->doc.path("metadata.deletionTimestamp")) {
+    WriteParams own = p;
+    own.applies = true;  // nobody's
+    auto held = co_await change(t, own, [finalizer](Node o) -> Result<Node> {
+      Node& list = o["metadata"]["finalizers"];
+      if (std::none_of(list.items().begin(), list.items().end(), [&finalizer](const Node& f) { return f.str() == finalizer; })) list.append(finalizer);
+      o["metadata"].erase("resourceVersion");
+      return o;
+    });
+    if (!held.ok()) co_return std::move(held).status();
+    current = registry_.get(t.type->object, t.ns, t.name);
+    if (!current.ok()) co_return current.status();
+  }
   RegistryOptions options;
   options.dry_run = p.dry_run;
   int64_t grace = 0;
@@ -388,7 +415,7 @@ async::Task<Result<Answer>> Rest::remove_collection(Target t, ListParams list_pa
     if (!r.ok() && !r.status().is(Reason::NotFound)) co_return std::move(r).status();
     items += (items.empty() ? "" : ",") + served(o->doc, o->revision, t.type->object);
   }
-  std::string text = "{\"kind\":" + json::quoted(t.type->row->kind + "List") + ",\"apiVersion\":" + json::quoted(api_version(t.type->object)) +
+  std::string text = "{\"kind\":" + json::quoted(t.type->row->list_kind()) + ",\"apiVersion\":" + json::quoted(api_version(t.type->object)) +
                      ",\"metadata\":{\"resourceVersion\":\"" + std::to_string(page.revision) + "\"},\"items\":[" + items + "]}";
   co_return Answer{t.type, nullptr, json::Doc::from_canonical(std::move(text))};
 }

@@ -1,4 +1,5 @@
 // The parts of Rest that are no plain objects: binding, eviction, scale, tokens and access reviews.
+#include "api/custom/version.h"
 #include "api/selector.h"
 #include "apiserver/rest.h"
 #include "apiserver/reviews.h"
@@ -107,6 +108,12 @@ json::Doc Rest::scale_of(const Target& t, const store::Object& object) const {
   for (const char* f : {"name", "namespace", "uid", "creationTimestamp"})
     if (d["metadata"][f]) scale["metadata"].set(f, d["metadata"][f].to_node());
   scale["metadata"].set("resourceVersion", std::to_string(object.revision));
+  if (const auto& custom = t.type->row->custom) {
+    scale["spec"].set("replicas", d.path(custom->spec_replicas).int_or(0));
+    scale["status"].set("replicas", d.path(custom->status_replicas).int_or(0));
+    if (std::string selector = custom->label_selector.empty() ? "" : d.path(custom->label_selector).str(); !selector.empty()) scale["status"].set("selector", selector);
+    return json::Doc::from(scale);
+  }
   scale["spec"].set("replicas", d.path("spec.replicas").int_or(0));
   scale["status"].set("replicas", d.path("status.replicas").int_or(0));
   json::Value selector = d.path("spec.selector");
@@ -121,7 +128,14 @@ Result<> Rest::apply_scale(const Target& t, Node& object, const Node& scale) con
   if (replicas.int_or(0) < 0) return Status(Reason::Invalid, "Scale.autoscaling \"" + t.name + "\" is invalid: spec.replicas: Invalid value: " + replicas.dump() + ": must be greater than or equal to 0");
   std::string version = scale.path("metadata.resourceVersion").str();
   if (!version.empty() && version != object.path("metadata.resourceVersion").str()) return conflict_object(t.type->row->group, t.type->row->plural, t.name);
-  object["spec"].set("replicas", replicas.int_or(0));
+  const auto& custom = t.type->row->custom;
+  Node* at = &object;
+  auto parts = split_strings(custom ? custom->spec_replicas : "spec.replicas", '.');
+  for (const auto& part : parts) {
+    if (!at->is_object() && !at->is_null()) return internal_error("the spec replicas field \"." + join(parts, ".") + "\" does not exist");
+    at = &(*at)[part];
+  }
+  *at = Node(replicas.int_or(0));
   return {};
 }
 

@@ -1,5 +1,7 @@
 #include "controllers/garbage.h"
 
+#include <algorithm>
+
 #include "api/kinds.h"
 #include "base/strings.h"
 
@@ -26,22 +28,81 @@ std::string group_of(std::string_view api_version) {
   return slash == api_version.npos ? "" : std::string(api_version.substr(0, slash));
 }
 
-api::KindPtr builtin(const std::string& group, Value kind) {
-  for (const auto& row : api::builtin_kinds())
-    if (row->group == group && kind.equals(row->kind)) return row;
-  return nullptr;
+// What the collector must hold: dependents, and owners that wait. That anything else went it is told.
+bool matters(Value object) {
+  Value metadata = object["metadata"];
+  return metadata["ownerReferences"] || metadata["finalizers"] || metadata["deletionTimestamp"];
 }
 
 bool is_deleted_in_foreground(const Doc& d) { return d.path("metadata.deletionTimestamp") && has_finalizer(d.root(), "foregroundDeletion"); }
 
 }  // namespace
 
-GarbageCollector::GarbageCollector(Context& c) : Base(c, "generic-garbage-collector") {
+GarbageCollector::GarbageCollector(Context& c) : Base(c, "generic-garbage-collector"), definitions_(definitions_informer(c)) {
   for (auto [group, plural] : kCollected) {
     auto row = api::find_builtin(group, "v1", plural);
-    resources_.push_back({std::string(group), std::string(plural), row->kind, row->namespaced, &c.informer(std::string(group), std::string(plural))});
+    auto r = std::make_shared<Resource>(std::string(group), row->version, row->plural, row->kind, row->namespaced, &c.some_of(std::string(group), std::string(plural), matters), nullptr);
+    r->informer->on_change([this, r = r.get()](const Doc& before, const Doc& after) { changed(*r, before, after); });
+    r->informer->on_relisted([this] { queue_all(); });
+    resources_.push_back(std::move(r));
   }
-  for (const Resource& r : resources_) r.informer->on_change([this, &r](const Doc& before, const Doc& after) { changed(r, before, after); });
+  definitions_.on_change([this](const Doc&, const Doc&) { queue_.add(""); });
+  c.at_stop.push_back([this] {
+    for (const ResourcePtr& r : resources())
+      if (r->own) r->own->stop();
+  });
+}
+
+// Owners may have gone unseen.
+void GarbageCollector::queue_all() {
+  std::lock_guard lock(mutex_);
+  for (const auto& [owner, keys] : dependents_)
+    for (const auto& key : keys) queue_.add(key);
+}
+
+std::vector<GarbageCollector::ResourcePtr> GarbageCollector::resources() const {
+  std::lock_guard lock(mutex_);
+  return resources_;
+}
+
+// Starts informers of kinds that are new, and lets go of those that are gone or served in another version.
+void GarbageCollector::follow_custom_kinds() {
+  std::vector<CustomKind> wanted = custom_kinds(definitions_.list());
+  std::vector<ResourcePtr> gone;
+  {
+    std::lock_guard lock(mutex_);
+    std::erase_if(resources_, [&](const ResourcePtr& r) {
+      if (!r->own) return false;
+      auto it = std::find(wanted.begin(), wanted.end(), CustomKind{r->group, r->version, r->plural, r->kind, r->namespaced});
+      if (it != wanted.end()) wanted.erase(it);
+      else gone.push_back(r);
+      return !gone.empty() && gone.back() == r;
+    });
+  }
+  for (const ResourcePtr& r : gone) {
+    r->own->stop();
+    // What nobody told us of any more.
+    for (const Doc& d : r->own->list()) changed(*r, d, {});
+  }
+  for (const CustomKind& k : wanted) {
+    auto r = std::make_shared<Resource>(k.group, k.version, k.plural, k.kind, k.namespaced, nullptr, std::make_unique<machinery::Informer>(context_.client, machinery::Path{k.group, k.version, k.plural, "", "", ""}));
+    r->informer = r->own.get();
+    r->informer->on_change([this, r = r.get()](const Doc& before, const Doc& after) { changed(*r, before, after); });
+    {
+      std::lock_guard lock(mutex_);
+      resources_.push_back(r);
+    }
+    r->own->start();
+  }
+}
+
+std::optional<CustomKind> GarbageCollector::kind_of(Value reference) const {
+  std::string group = group_of(reference["apiVersion"].str());
+  for (const auto& row : api::builtin_kinds())
+    if (row->group == group && reference["kind"].equals(row->kind)) return CustomKind{row->group, row->version, row->plural, row->kind, row->namespaced};
+  for (CustomKind& k : custom_kinds(definitions_.list()))
+    if (k.group == group && reference["kind"].equals(k.kind)) return std::move(k);
+  return {};
 }
 
 void GarbageCollector::changed(const Resource& r, const Doc& before, const Doc& after) {
@@ -65,20 +126,20 @@ void GarbageCollector::changed(const Resource& r, const Doc& before, const Doc& 
 // Owners that wait for their dependents look again when one of them changes hands or goes.
 void GarbageCollector::queue_owners(const Doc& object) {
   for (Value o : object.path("metadata.ownerReferences").items())
-    if (const Resource* owner = resource_of(o)) queue_.add(owner->group + "/" + owner->plural + "|" + machinery::object_key(owner->namespaced ? namespace_of(object) : "", o["name"].str()));
+    if (ResourcePtr owner = resource_of(o)) queue_.add(owner->group + "/" + owner->plural + "|" + machinery::object_key(owner->namespaced ? namespace_of(object) : "", o["name"].str()));
 }
 
-std::pair<const GarbageCollector::Resource*, Doc> GarbageCollector::look_up(const std::string& key) const {
+std::pair<GarbageCollector::ResourcePtr, Doc> GarbageCollector::look_up(const std::string& key) const {
   size_t bar = key.find('|');
-  for (const Resource& r : resources_)
-    if (r.group.size() + 1 + r.plural.size() == bar && key.starts_with(r.group) && key.substr(r.group.size() + 1, r.plural.size()) == r.plural) return {&r, r.informer->get(key.substr(bar + 1))};
+  for (const ResourcePtr& r : resources())
+    if (r->group.size() + 1 + r->plural.size() == bar && key.starts_with(r->group) && key.substr(r->group.size() + 1, r->plural.size()) == r->plural) return {r, r->informer->get(key.substr(bar + 1))};
   return {nullptr, {}};
 }
 
-const GarbageCollector::Resource* GarbageCollector::resource_of(Value reference) const {
+GarbageCollector::ResourcePtr GarbageCollector::resource_of(Value reference) const {
   std::string group = group_of(reference["apiVersion"].str());
-  for (const Resource& r : resources_)
-    if (r.group == group && reference["kind"].equals(r.kind)) return &r;
+  for (const ResourcePtr& r : resources())
+    if (r->group == group && reference["kind"].equals(r->kind)) return r;
   return nullptr;
 }
 
@@ -89,10 +150,10 @@ std::vector<std::string> GarbageCollector::dependents_of(const std::string& uid)
 }
 
 Result<OwnerState> GarbageCollector::state_of(Value reference, const std::string& ns) const {
-  auto row = builtin(group_of(reference["apiVersion"].str()), reference["kind"]);
+  auto row = kind_of(reference);
   if (!row || (row->namespaced && ns.empty())) return OwnerState::Solid;  // a kind not known here, or a reference that cannot be: left alone
   std::string owner_ns = row->namespaced ? ns : "", name = reference["name"].str(), uid = reference["uid"].str();
-  const Resource* r = resource_of(reference);
+  ResourcePtr r = resource_of(reference);
   Doc owner = r ? r->informer->get(machinery::object_key(owner_ns, name)) : Doc();
   if (!owner || uid_of(owner) != uid) {
     // The cache may be behind: the API decides.
@@ -140,6 +201,10 @@ Result<Action> GarbageCollector::finalize(const Resource& r, const Doc& owner) {
 }
 
 Result<Action> GarbageCollector::reconcile(const std::string& key) {
+  if (key.empty()) {
+    follow_custom_kinds();
+    return Action::wait_for_change();
+  }
   auto [r, object] = look_up(key);
   if (!object) return Action::wait_for_change();
   if (object.path("metadata.deletionTimestamp")) return finalize(*r, object);

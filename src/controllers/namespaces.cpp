@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "api/kinds.h"
+#include "controllers/custom_kinds.h"
 
 namespace k8lite::controllers {
 
@@ -10,7 +11,7 @@ using json::Doc;
 using json::Node;
 using machinery::Action;
 
-NamespaceController::NamespaceController(Context& c) : Base(c, "namespace-controller"), namespaces_(c.informer("", "namespaces")) {
+NamespaceController::NamespaceController(Context& c) : Base(c, "namespace-controller"), namespaces_(c.informer("", "namespaces")), definitions_(definitions_informer(c)) {
   namespaces_.on_change([this](const Doc&, const Doc& after) {
     if (after && after.path("metadata.deletionTimestamp")) queue_.add(name_of(after));
   });
@@ -20,28 +21,32 @@ NamespaceController::Remains NamespaceController::empty(const std::string& ns) {
   Remains out;
   for (const auto& kind : api::builtin_kinds()) {
     bool listed = std::find(kind->verbs.begin(), kind->verbs.end(), "list") != kind->verbs.end() && std::find(kind->verbs.begin(), kind->verbs.end(), "delete") != kind->verbs.end();
-    if (!kind->namespaced || !listed) continue;
-    machinery::Path path{kind->group, kind->version, kind->plural, ns, "", ""};
-    auto list = context_.client.list(path, {});
-    if (!list.ok()) {
-      out.failure = list.status();
-      continue;
-    }
-    std::vector<machinery::Operation> operations;
-    for (const Doc& o : list->items) {
-      ++out.resources[kind->plural + "." + kind->group];
-      for (json::Value f : o.path("metadata.finalizers").items()) ++out.finalizers[f.str()];
-      if (o.path("metadata.deletionTimestamp")) continue;
-      path.name = name_of(o);
-      machinery::DeleteOptions options;
-      options.propagation_policy = "Background";
-      operations.push_back({machinery::Operation::Kind::Delete, path, {}, {}, {}, {}, options});
-    }
-    if (operations.empty()) continue;
-    for (auto& r : context_.client.submit(std::move(operations)))
-      if (!r.ok() && !r.status().is(Reason::NotFound)) out.failure = r.status();
+    if (kind->namespaced && listed) empty_of({kind->group, kind->version, kind->plural, ns, "", ""}, out);
   }
+  for (const CustomKind& kind : custom_kinds(definitions_.list()))
+    if (kind.namespaced) empty_of({kind.group, kind.version, kind.plural, ns, "", ""}, out);
   return out;
+}
+
+void NamespaceController::empty_of(machinery::Path kind, Remains& remains) {
+  auto list = context_.client.list(kind, {});
+  if (!list.ok()) {
+    if (!list.status().is(Reason::NotFound)) remains.failure = list.status();  // a kind that is served no longer has nothing to hold
+    return;
+  }
+  std::vector<machinery::Operation> operations;
+  for (const Doc& o : list->items) {
+    ++remains.resources[kind.resource + "." + kind.group];
+    for (json::Value f : o.path("metadata.finalizers").items()) ++remains.finalizers[f.str()];
+    if (o.path("metadata.deletionTimestamp")) continue;
+    kind.name = name_of(o);
+    machinery::DeleteOptions options;
+    options.propagation_policy = "Background";
+    operations.push_back({machinery::Operation::Kind::Delete, kind, {}, {}, {}, {}, options});
+  }
+  if (operations.empty()) return;
+  for (auto& r : context_.client.submit(std::move(operations)))
+    if (!r.ok() && !r.status().is(Reason::NotFound)) remains.failure = r.status();
 }
 
 namespace {

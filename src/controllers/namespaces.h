@@ -18,7 +18,8 @@ class NamespaceController : public Base {
     Status failure;
   };
   Remains empty(const std::string& ns);
-  machinery::Informer& namespaces_;
+  void empty_of(machinery::Path kind, Remains& remains);
+  machinery::Informer &namespaces_, &definitions_;
 };
 
 class ServiceAccountController : public Base {

@@ -4,7 +4,11 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "api/custom/definition_rules.h"
+#include "api/custom/structural.h"
+#include "api/custom/version.h"
 #include "api/rules/check.h"
+#include "api/rules/rules.h"
 #include "base/strings.h"
 
 namespace k8lite::api::rules {
@@ -344,26 +348,39 @@ void keep_service(Node& now, const Node& before) {
 
 namespace k8lite::api {
 
-Rules rules_of(std::string_view, std::string_view) { return {}; }
+Rules rules_of(std::string_view group, std::string_view) { return group == "apiextensions.k8s.io" ? custom::definition_rules() : Rules{}; }
 
 void apply_defaults(const KindRow& kind, json::Node& object) {
-  if (kind.type) rules::walk(object, *kind.type, true);
+  if (!kind.custom && kind.type) rules::walk(object, *kind.type, true);
   if (kind.rules.defaults) kind.rules.defaults(object);
-  if (kind.type) schema::apply_defaults(object, *kind.type);
+  if (kind.custom) {
+    custom::fill_defaults(object, *kind.custom->schema);
+    if (kind.custom->stored != kind.custom->schema) custom::fill_defaults(object, *kind.custom->stored);
+  } else if (kind.type) {
+    schema::apply_defaults(object, *kind.type);
+  }
 }
 
 void forget_what_no_longer_applies(const KindRow& kind, json::Node& object, const json::Node& before) {
   if (kind.plural == "services" && kind.group.empty()) rules::keep_service(object, before);
 }
 
-std::vector<Cause> validate(const KindRow& kind, const json::Node& object, const json::Node* old,
-                            std::string_view subresource) {
+std::vector<Cause> validate(const KindRow& kind, const json::Node& object, const json::Node* old) { return validate_part(kind, object, old, {}); }
+
+std::vector<Cause> validate_part(const KindRow& kind, const json::Node& object, const json::Node* old, std::string_view subresource) {
   std::vector<Cause> all, out;
-  if (!subresource.empty() && subresource != "ephemeralcontainers" && subresource != "resize") return out;
   rules::Check check(kind, object, old, all, subresource);
-  rules::check_metadata(check);
-  rules::check_fields(check);
-  if (kind.rules.validate) kind.rules.validate(object, old, all);
+  if (kind.custom) {
+    custom::validate(object, *kind.custom->schema, "", all);
+    custom::validate_lists(object, *kind.custom->schema, "", all);
+    // What says the kind is not part of what is stored.
+    std::erase_if(all, [](const Cause& c) { return c.field == "apiVersion" || c.field == "kind"; });
+    rules::check_metadata(check);
+  } else if (subresource.empty() || subresource == "ephemeralcontainers" || subresource == "resize") {
+    rules::check_metadata(check);
+    rules::check_fields(check);
+    if (kind.rules.validate) kind.rules.validate(object, old, all);
+  }
   for (Cause& c : all)
     if (std::find(out.begin(), out.end(), c) == out.end()) out.push_back(std::move(c));
   return out;

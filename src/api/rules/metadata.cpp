@@ -1,5 +1,6 @@
 // ObjectMeta of every kind: names, labels, annotations, owners, finalizers. (apimachinery, "ObjectMeta".)
 #include "api/rules/check.h"
+#include "api/rules/rules.h"
 #include "base/strings.h"
 
 namespace k8lite::api::rules {
@@ -60,7 +61,7 @@ void check_finalizers(Check& c, const Node& finalizers) {
   if (orphan && foreground)
     c.invalid("metadata.finalizers", finalizers, "finalizer orphan and foregroundDeletion cannot be both set");
   // Kinds of the core group and their like want a domain in front of any name that is not Kubernetes' own.
-  if (c.kind.type)
+  if (!c.kind.custom)
     for (size_t i = 0; i < finalizers.items().size(); ++i)
       if (const Node& f = finalizers.items()[i];
           f.str().find('/') == std::string::npos && !listed(f.str(), "kubernetes,orphan,foregroundDeletion"))

@@ -2,7 +2,7 @@
 #pragma once
 #include <catch2/catch.hpp>
 
-#include "api/kinds.h"
+#include "api/rules/rules.h"
 #include "base/yaml.h"
 
 namespace k8lite::api::rules_testing {
@@ -182,7 +182,7 @@ inline Lines wrong_update(const std::string& kind, std::string_view before, std:
   Node object = old;
   overlay(object, yaml(patch));
   object = completed(*row, object);
-  return lines(validate(*row, object, &old, subresource));
+  return lines(validate_part(*row, object, &old, subresource));
 }
 
 inline constexpr const char* kLabel =

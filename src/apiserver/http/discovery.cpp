@@ -15,7 +15,7 @@ std::vector<std::string> versions_of(const ResourceTypes& types, std::string_vie
   std::vector<std::string> out;
   for (const auto& t : types.all())
     if (t->row->group == group && std::find(out.begin(), out.end(), t->row->version) == out.end()) out.push_back(t->row->version);
-  std::sort(out.rbegin(), out.rend());  // v2 before v1
+  std::sort(out.begin(), out.end(), api::version_before);
   return out;
 }
 std::vector<std::string> groups_of(const ResourceTypes& types) {

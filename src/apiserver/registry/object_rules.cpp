@@ -1,6 +1,9 @@
 #include "apiserver/registry/object_rules.h"
 
-#include "api/kinds.h"
+#include <charconv>
+
+#include "api/rules/rules.h"
+#include "base/strings.h"
 
 namespace k8lite::apiserver {
 namespace {
@@ -40,11 +43,6 @@ void keep(Node& metadata, json::Value old, std::string_view field) {
   else metadata.erase(field);
 }
 
-bool same_spec(const Node& a, json::Value old_root) {
-  // Everything but metadata and status is "spec" for generation: kinds like ConfigMap have no spec and no generation.
-  return a.get("spec") == old_root["spec"].to_node() || (!a.get("spec").exists() && !old_root["spec"]);
-}
-
 Result<> check_preconditions(json::Value metadata, int64_t revision, const ObjectKind& kind, const std::string& uid, const std::string& rv) {
   std::string name = metadata["name"].str();
   if (!uid.empty() && !metadata["uid"].equals(uid))
@@ -55,6 +53,18 @@ Result<> check_preconditions(json::Value metadata, int64_t revision, const Objec
 }
 
 }  // namespace
+
+bool has_wish(const Node& object, const ObjectKind& kind) { return kind.custom || object.find("spec"); }
+
+bool same_wish(const Node& a, const Node& b, const ObjectKind& kind) {
+  if (!kind.custom) return a.get("spec") == b.get("spec");
+  auto bare = [&kind](Node n) {
+    for (const char* f : {"apiVersion", "kind", "metadata"}) n.erase(f);
+    if (kind.has_status) n.erase("status");
+    return n;
+  };
+  return bare(a) == bare(b);
+}
 
 std::string api_version(const ObjectKind& kind) { return kind.group.empty() ? kind.version : kind.group + "/" + kind.version; }
 
@@ -79,7 +89,7 @@ Result<> prepare_create(Node& object, const ObjectKind& kind, const CreateContex
   TRY_OK(check_name(kind, metadata.get("name").str()));
   metadata.set("uid", context.uid);
   metadata.set("creationTimestamp", rfc3339(context.now));
-  if (kind.counts_generation && object.find("spec")) metadata.set("generation", 1);
+  if (kind.counts_generation && has_wish(object, kind)) metadata.set("generation", 1);
   if (kind.has_status) object.erase("status");
   object.erase("apiVersion");
   object.erase("kind");
@@ -121,7 +131,7 @@ Result<> prepare_update(Node& object, const json::Doc& old, int64_t old_revision
       if (!had)
         return invalid(kind, name, {"FieldValueForbidden", "Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers []string{" + json::quoted(f.str()) + "}", "metadata.finalizers"});
     }
-  if (kind.counts_generation && object.find("spec") && !same_spec(object, old.root()))
+  if (kind.counts_generation && has_wish(object, kind) && !same_wish(object, before ? *before : old.to_node(), kind))
     metadata.set("generation", old_meta["generation"].int_or(0) + 1);
   if (kind.has_status && subresource != "binding") {  // a binding also sets the condition PodScheduled, in the same write
     if (old["status"]) object.set("status", old["status"].to_node());
@@ -137,6 +147,9 @@ Result<DeletePlan> plan_delete(const json::Doc& old, int64_t old_revision, const
     return bad_request("propagationPolicy: invalid value \"" + request.propagation + "\": must be Background, Foreground or Orphan");
   if (request.grace_seconds && *request.grace_seconds < 0) return bad_request("gracePeriodSeconds: must be at least 0");
   TRY_OK(check_preconditions(meta, old_revision, kind, request.uid, request.resource_version));
+  // Most of what is deleted has nothing to wait for.
+  bool waits = request.propagation == "Foreground" || request.propagation == "Orphan" || meta["finalizers"] || meta["deletionTimestamp"] || old.path("spec.finalizers");
+  if (!waits && request.grace_seconds.value_or(default_grace) == 0) return DeletePlan{DeletePlan::Step::Remove, {}};
 
   Node object = old.to_node();
   Node& metadata = object["metadata"];
@@ -190,17 +203,32 @@ std::string served_lean(const json::Doc& doc, int64_t revision, const ObjectKind
   return out;
 }
 
-std::string served(const json::Doc& doc, int64_t revision, const ObjectKind& kind) {
+void append_served(std::string& out, const json::Doc& stored, int64_t revision, const ObjectKind& kind) {
+  json::Doc doc = stored;
+  if (kind.custom && revision <= kind.refresh_until)
+    if (Node n = stored.to_node(); api::refresh(*kind.custom, n)) doc = json::Doc::from(n);
   std::string_view bytes = doc.bytes();
-  std::string out;
-  out.reserve(bytes.size() + 128);
-  out.append("{\"kind\":").append(json::quoted(kind.kind)).append(",\"apiVersion\":").append(json::quoted(api_version(kind)));
+  out.append("{\"kind\":\"").append(kind.kind).append("\",\"apiVersion\":\"");
+  if (!kind.group.empty()) out.append(kind.group).append("/");
+  out.append(kind.version).append("\"");
   std::string_view metadata = doc["metadata"].raw();
-  if (metadata.size() < 2) return out.append("}");
+  if (metadata.size() < 2) {
+    out += '}';
+    return;
+  }
   size_t inside = static_cast<size_t>(metadata.data() - bytes.data()) + 1;
-  out.append(",").append(bytes.substr(1, inside - 1)).append("\"resourceVersion\":\"").append(std::to_string(revision)).append("\"");
+  char number[24];
+  size_t digits = static_cast<size_t>(std::to_chars(number, number + sizeof number, revision).ptr - number);
+  out.append(",").append(bytes.substr(1, inside - 1)).append("\"resourceVersion\":\"").append(number, digits).append("\"");
   if (metadata.size() > 2) out += ',';
-  return out.append(bytes.substr(inside));
+  out.append(bytes.substr(inside));
+}
+
+std::string served(const json::Doc& doc, int64_t revision, const ObjectKind& kind) {
+  std::string out;
+  out.reserve(doc.bytes().size() + 128);
+  append_served(out, doc, revision, kind);
+  return out;
 }
 
 }  // namespace k8lite::apiserver

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "api/kinds.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/result.h"
@@ -19,7 +20,13 @@ struct ObjectKind {
   bool counts_generation = true;  // a change of spec bumps metadata.generation
   bool name_is_label = false;     // names are DNS labels (services, namespaces), else subdomains
   bool name_is_path_segment = false;  // RBAC kinds: any text that can stand in a path
+  api::KindPtr custom;                // of a custom resource: everything but metadata and status is its spec
+  int64_t refresh_until = 0;          // objects of it up to this revision are brought up to its schema when they are read
 };
+
+// Does an object want the same of the world as another: is its spec (of a custom resource: all but metadata and status) the same?
+bool same_wish(const json::Node& a, const json::Node& b, const ObjectKind& kind);
+bool has_wish(const json::Node& object, const ObjectKind& kind);
 
 struct CreateContext {
   std::string ns;      // of the request; "" for cluster scope
@@ -55,6 +62,7 @@ bool is_finished(const json::Node& object);
 
 // The bytes a client gets: apiVersion and kind in front, metadata.resourceVersion put in.
 std::string served(const json::Doc& doc, int64_t revision, const ObjectKind& kind);
+void append_served(std::string& out, const json::Doc& doc, int64_t revision, const ObjectKind& kind);
 // The same without managedFields, for readers in process: an update that does not send them keeps them.
 std::string served_lean(const json::Doc& doc, int64_t revision, const ObjectKind& kind);
 

@@ -1,12 +1,12 @@
 // The template is read into parts (text, expression, range); an expression is a chain of steps, each of which maps a list of values to
 // a list of values.
-#include "kubectl/jsonpath.h"
+#include "api/jsonpath.h"
 
 #include <algorithm>
 
 #include "base/strings.h"
 
-namespace k8lite::kubectl {
+namespace k8lite::api {
 
 using json::Node;
 using Values = std::vector<const Node*>;
@@ -440,4 +440,4 @@ std::vector<const Node*> JsonPath::find(const Node& root) const {
   return {};
 }
 
-}  // namespace k8lite::kubectl
+}  // namespace k8lite::api

@@ -122,38 +122,12 @@ Result<> decode(const KindRow& kind, json::Node& object, std::vector<std::string
   return {};
 }
 
-void apply_defaults(const KindRow& kind, json::Node& object) {
-  if (kind.rules.defaults) kind.rules.defaults(object);
-  if (kind.custom) {
-    custom::fill_defaults(object, *kind.custom->schema);
-    if (kind.custom->stored != kind.custom->schema) custom::fill_defaults(object, *kind.custom->stored);
-  } else if (kind.type) {
-    schema::apply_defaults(object, *kind.type);
-  }
-}
-
 bool refresh(const KindRow& kind, json::Node& object) {
   if (!kind.custom) return false;
   json::Node before = object;
   custom::prune_object(object, *kind.custom->stored, nullptr);
   custom::fill_defaults(object, *kind.custom->stored);
   return !(object == before);
-}
-
-std::vector<Cause> validate(const KindRow& kind, const json::Node& object, const json::Node* old) {
-  std::vector<Cause> all, out;
-  if (kind.custom) {
-    custom::validate(object, *kind.custom->schema, "", all);
-    custom::validate_lists(object, *kind.custom->schema, "", all);
-    // What says the kind is not part of what is stored.
-    std::erase_if(all, [](const Cause& c) { return c.field == "apiVersion" || c.field == "kind"; });
-  } else if (kind.type) {
-    schema::check_required(object, *kind.type, all);
-  }
-  if (kind.rules.validate) kind.rules.validate(object, old, all);
-  for (Cause& c : all)
-    if (std::find(out.begin(), out.end(), c) == out.end()) out.push_back(std::move(c));
-  return out;
 }
 
 namespace {

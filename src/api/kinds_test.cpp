@@ -14,6 +14,7 @@ std::vector<std::string> causes_of(std::string_view group, std::string_view plur
   auto kind = find_builtin(group, "v1", plural);
   REQUIRE(kind);
   REQUIRE(schema::decode(object, *kind->type).ok());
+  if (!object.path("metadata.name").exists()) object["metadata"].set("name", "x");
   apply_defaults(*kind, object);
   std::vector<Cause> causes = validate(*kind, object, old);
   std::vector<std::string> out;
@@ -70,8 +71,7 @@ TEST_CASE("rules: a pod gets upstream's defaults") {
   Node pod = node(R"({"metadata":{"name":"p"},"spec":{"containers":[{"name":"a","image":"nginx","ports":[{"containerPort":80}],"livenessProbe":{"httpGet":{"port":80}},
                      "resources":{"limits":{"cpu":"1000m"}}},{"name":"b","image":"x:1.0"}],"volumes":[{"name":"v"},{"name":"s","secret":{"secretName":"s"}}]}})");
   REQUIRE(schema::decode(pod, *kind->type).ok());
-  kind->rules.defaults(pod);
-  schema::apply_defaults(pod, *kind->type);
+  apply_defaults(*kind, pod);
   CHECK(pod.path("spec.restartPolicy").str() == "Always");
   CHECK(pod.path("status.phase").str() == "Pending");
   const Node& a = pod.path("spec.containers").items()[0];

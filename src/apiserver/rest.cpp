@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "api/patch/patch.h"
+#include "api/rules/rules.h"
 #include "apiserver/authz/escalation.h"
 #include "apiserver/field_manager.h"
 #include "apiserver/list_options.h"
@@ -246,6 +247,7 @@ RegistryOptions Rest::options_for(const Target& t, const WriteParams& p, bool cr
     AdmissionRequest request{t.type, t.ns, t.name, t.subresource, create, p.caller.user, &object, old, p.warnings, &p.caller};
     // A namespace's own finalizers change through /finalize alone, so that no update removes it before it is empty.
     if (old && t.type->row->plural == "namespaces" && t.subresource != "finalize" && old->path("spec.finalizers")) object["spec"].set("finalizers", old->path("spec.finalizers").to_node());
+    if (before) api::forget_what_no_longer_applies(*t.type->row, object, *before);
     if (t.subresource != "status") api::apply_defaults(*t.type->row, object);
     // What admission adds is nobody's.
     if (!p.applies && t.type->row->type && (before || is_tracked_from_the_start(t, object))) api::apply::track_update(before ? *before : Node(), object, *t.type->row->type, writer_of(t, p, clock_.now()));
@@ -259,8 +261,8 @@ RegistryOptions Rest::options_for(const Target& t, const WriteParams& p, bool cr
       if (!got.ok()) return got.status().is(Reason::Invalid) ? invalid(t, name, got.status().details().causes) : got.status();
       *held = std::move(got).value();
     }
-    auto causes = api::validate(*t.type->row, object, before);
-    if (!causes.empty() && (t.subresource.empty() || t.type->row->custom)) return invalid(t, name, std::move(causes));
+    auto causes = api::validate_part(*t.type->row, object, before, t.subresource);
+    if (!causes.empty()) return invalid(t, name, std::move(causes));
     TRY_OK(check_escalation(t, object, old, p));
     return admission_.validate(request);
   };

@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "api/rules/rules.h"
 #include "base/strings.h"
 
 namespace k8lite::apiserver {
@@ -23,44 +24,12 @@ Status invalid(const ObjectKind& kind, const std::string& name, Cause cause) {
   return s;
 }
 
-Status invalid_value(const ObjectKind& kind, const std::string& name, std::string field, const std::string& value, std::string why) {
-  return invalid(kind, name, {"FieldValueInvalid", "Invalid value: " + json::quoted(value) + ": " + why, std::move(field)});
-}
-
+// What could not even be stored under its name; api::validate() says what else is wrong with it and with the rest of the metadata.
 Result<> check_name(const ObjectKind& kind, const std::string& name) {
   if (name.empty()) return invalid(kind, name, {"FieldValueRequired", "Required value: name or generateName is required", "metadata.name"});
-  if (kind.name_is_path_segment) {
-    if (name == "." || name == ".." || name.find_first_of("/%") != name.npos)
-      return invalid_value(kind, name, "metadata.name", name, "may not be '.' or '..' and may not contain '/' or '%'");
-    return {};
-  }
-  if (kind.name_is_label && !is_dns_label(name))
-    return invalid_value(kind, name, "metadata.name", name,
-                         "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an "
-                         "alphanumeric character, at most 63 characters");
-  if (!is_dns_subdomain(name))
-    return invalid_value(kind, name, "metadata.name", name,
-                         "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end "
-                         "with an alphanumeric character, at most 253 characters");
-  return {};
-}
-
-Result<> check_maps(const ObjectKind& kind, const Node& metadata) {
-  std::string name = metadata.get("name").str();
-  for (const auto& [key, value] : metadata.get("labels").members()) {
-    if (!is_qualified_name(key)) return invalid_value(kind, name, "metadata.labels", key, "a label key is a name of at most 63 characters, with an optional DNS subdomain prefix and '/'");
-    if (!value.is_string() || !is_label_value(value.str()))
-      return invalid_value(kind, name, "metadata.labels", value.is_string() ? value.str() : value.dump(), "a label value is at most 63 alphanumeric characters, '-', '_' or '.', and starts and ends with an alphanumeric character");
-  }
-  size_t total = 0;
-  for (const auto& [key, value] : metadata.get("annotations").members()) {
-    if (!is_qualified_name(lower(key))) return invalid_value(kind, name, "metadata.annotations", key, "an annotation key is a name of at most 63 characters, with an optional DNS subdomain prefix and '/'");
-    total += key.size() + value.str().size();
-  }
-  constexpr size_t kMaxAnnotations = 256 * 1024;
-  if (total > kMaxAnnotations)
-    return invalid(kind, name, {"FieldValueTooLong", "Too long: may not be more than 262144 bytes", "metadata.annotations"});
-  return {};
+  if (name != "." && name != ".." && name.find_first_of("/%") == name.npos) return {};
+  std::vector<std::string> why = api::name_mistakes(name, kind.name_is_path_segment, kind.name_is_label);
+  return invalid(kind, name, {"FieldValueInvalid", "Invalid value: " + json::quoted(name) + ": " + why.front(), "metadata.name"});
 }
 
 // Fields a client may send but only the server decides.
@@ -128,7 +97,6 @@ Result<> prepare_create(Node& object, const ObjectKind& kind, const CreateContex
   if (metadata.get("name").str().empty() && !metadata.get("generateName").str().empty())
     metadata.set("name", metadata.get("generateName").str().substr(0, kMaxGeneratedPrefix) + context.suffix);
   TRY_OK(check_name(kind, metadata.get("name").str()));
-  TRY_OK(check_maps(kind, metadata));
   metadata.set("uid", context.uid);
   metadata.set("creationTimestamp", rfc3339(context.now));
   if (kind.counts_generation && has_wish(object, kind)) metadata.set("generation", 1);
@@ -166,7 +134,6 @@ Result<> prepare_update(Node& object, const json::Doc& old, int64_t old_revision
   metadata.erase("selfLink");
   for (auto* f : {"namespace", "uid", "creationTimestamp", "generateName", "generation", "deletionTimestamp", "deletionGracePeriodSeconds"})
     keep(metadata, old_meta, f);
-  TRY_OK(check_maps(kind, metadata));
   if (old_meta["deletionTimestamp"])
     for (const auto& f : metadata.get("finalizers").items()) {
       bool had = false;

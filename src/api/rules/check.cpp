@@ -1,6 +1,7 @@
 // Causes as apimachinery's field errors print them.
 #include "api/rules/check.h"
 
+#include "api/rules/rules.h"
 #include "base/strings.h"
 
 namespace k8lite::api::rules {
@@ -115,6 +116,12 @@ bool listed(std::string_view text, std::string_view comma_separated) {
   for (std::string_view s : split(comma_separated, ','))
     if (s == text) return true;
   return false;
+}
+
+void unsupported(Causes& c, std::string field, const Node& value, std::initializer_list<std::string_view> supported) {
+  std::string list;
+  for (auto s : supported) list += (list.empty() ? "" : ", ") + json::quoted(s);
+  c.push_back({"FieldValueNotSupported", "Unsupported value: " + value.dump() + ": supported values: " + list, std::move(field)});
 }
 
 }  // namespace k8lite::api::rules

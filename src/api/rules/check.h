@@ -3,6 +3,7 @@
 // depend on each other, a Hook. Pure; one Check lives for one object.
 #pragma once
 #include <initializer_list>
+#include <map>
 #include <span>
 
 #include "api/kinds.h"
@@ -51,8 +52,9 @@ class Check {
   const Node* old;               // null on create
   std::string_view subresource;  // "", "ephemeralcontainers", "resize"
   Causes& causes;
-  std::string path;           // of the value being looked at; "" is the object
-  const Node* pod = nullptr;  // the pod spec around, for what containers share
+  std::string path;                                 // of the value being looked at; "" is the object
+  std::map<std::string_view, const Node*> volumes;  // of `pod` by name; a StatefulSet's claim templates too
+  const Node* pod = nullptr;                        // the pod spec around, for what containers share
 
   // The path of a child: "name", "a.b", "[3]", "[key]"; "" is the value itself.
   std::string at(std::string_view child) const;

@@ -101,29 +101,27 @@ void check_env(Check& c, const Node& env, const Node&) {
 // ---- mounts ----
 
 const Node& volume_named(const Check& c, const std::string& name) {
-  static const Node kClaim = Node::obj({{"persistentVolumeClaim", Node::object()}});
-  if (!c.pod) return nothing();
-  for (const Node& v : c.pod->get("volumes").items())
-    if (v.get("name").str() == name) return v;
-  // A StatefulSet's claim templates become volumes of their names.
-  for (const Node& t : c.root.path("spec.volumeClaimTemplates").items())
-    if (t.path("metadata.name").str() == name) return kClaim;
-  return nothing();
+  auto found = c.volumes.find(name);
+  return found == c.volumes.end() ? nothing() : *found->second;
 }
 
-bool in_list(const Node& list, std::string_view field, const Node& value) {
+std::set<std::string> texts_of(const Node& list, std::string_view field) {
+  std::set<std::string> out;
   for (const Node& n : list.items())
-    if (n.get(field) == value && value.exists()) return true;
-  return false;
+    if (!n.get(field).str().empty()) out.insert(n.get(field).str());
+  return out;
 }
 
-void check_mount(Check& c, const Node& container, const Node& m, std::string_view here) {
+struct Devices {
+  std::set<std::string> names, paths;
+};
+
+void check_mount(Check& c, const Node& container, const Node& m, const Devices& devices, std::string_view here) {
   std::string at(here);
-  const Node &propagation = m.get("mountPropagation"), &recursive = m.get("recursiveReadOnly"),
-             &devices = container.get("volumeDevices");
-  if (in_list(devices, "name", m.get("name")))
+  const Node &propagation = m.get("mountPropagation"), &recursive = m.get("recursiveReadOnly");
+  if (devices.names.count(m.get("name").str()))
     c.invalid(at + ".name", m.get("name"), "must not already exist in volumeDevices");
-  if (in_list(devices, "devicePath", m.get("mountPath")))
+  if (devices.paths.count(m.get("mountPath").str()))
     c.invalid(at + ".mountPath", m.get("mountPath"), "must not already exist as a path in volumeDevices");
   // Upstream leaves the index out of these paths.
   for (const char* field : {"subPath", "subPathExpr"}) {
@@ -149,6 +147,8 @@ void check_mount(Check& c, const Node& container, const Node& m, std::string_vie
 
 void check_mounts(Check& c, const Node& container) {
   std::set<std::string> paths;
+  Devices devices{texts_of(container.get("volumeDevices"), "name"),
+                  texts_of(container.get("volumeDevices"), "devicePath")};
   const auto& mounts = container.get("volumeMounts").items();
   for (size_t i = 0; i < mounts.size(); ++i) {
     std::string here = item("volumeMounts", i);
@@ -158,12 +158,13 @@ void check_mounts(Check& c, const Node& container) {
     if (mounts[i].get("mountPath").str().empty()) c.required(here + ".mountPath");
     if (!paths.insert(mounts[i].get("mountPath").str()).second)
       c.invalid(here + ".mountPath", mounts[i].get("mountPath"), "must be unique");
-    check_mount(c, container, mounts[i], here);
+    check_mount(c, container, mounts[i], devices, here);
   }
 }
 
 void check_devices(Check& c, const Node& container) {
-  std::set<std::string> names, paths;
+  std::set<std::string> names, paths, mounted = texts_of(container.get("volumeMounts"), "name"),
+                                      mount_paths = texts_of(container.get("volumeMounts"), "mountPath");
   const auto& devices = container.get("volumeDevices").items();
   for (size_t i = 0; i < devices.size(); ++i) {
     std::string here = item("volumeDevices", i);
@@ -184,9 +185,8 @@ void check_devices(Check& c, const Node& container) {
       c.invalid(here + ".devicePath", path, "must be unique");
     if (!fits(Format::NoBacksteps, path.str()))
       c.invalid(here + ".devicePath", path, "can not contain backsteps ('..')");
-    if (in_list(container.get("volumeMounts"), "name", name))
-      c.invalid(here + ".name", name, "must not already exist in volumeMounts");
-    if (in_list(container.get("volumeMounts"), "mountPath", path))
+    if (mounted.count(name.str())) c.invalid(here + ".name", name, "must not already exist in volumeMounts");
+    if (mount_paths.count(path.str()))
       c.invalid(here + ".devicePath", path, "must not already exist as a path in volumeMounts");
   }
 }

@@ -169,10 +169,10 @@ void check_runtime_class(Check& c, const Node& r, const Node&) {
   for (const auto& [name, amount] : r.path("overhead.podFixed").members())
     check_resource(c, "overhead." + key_of("podFixed", name), name, amount, ResourceUse::Container);
   const Node& tolerations = r.path("scheduling.tolerations");
+  std::set<std::string> seen;
   for (size_t i = 0; i < tolerations.items().size(); ++i)
-    for (size_t j = 0; j < i; ++j)
-      if (tolerations.items()[i] == tolerations.items()[j])
-        c.duplicate("scheduling." + item("tolerations", i), tolerations.items()[i]);
+    if (!seen.insert(tolerations.items()[i].dump()).second)
+      c.duplicate("scheduling." + item("tolerations", i), tolerations.items()[i]);
 }
 
 constexpr TypeHook kHooks[] = {

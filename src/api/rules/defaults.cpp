@@ -3,6 +3,7 @@
 // pkg/apis/*/v1/defaults.go.)
 #include <algorithm>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "api/custom/definition_rules.h"
 #include "api/custom/structural.h"
@@ -348,7 +349,9 @@ void keep_service(Node& now, const Node& before) {
 
 namespace k8lite::api {
 
-Rules rules_of(std::string_view group, std::string_view) { return group == "apiextensions.k8s.io" ? custom::definition_rules() : Rules{}; }
+Rules rules_of(std::string_view group, std::string_view) {
+  return group == "apiextensions.k8s.io" ? custom::definition_rules() : Rules{};
+}
 
 void apply_defaults(const KindRow& kind, json::Node& object) {
   if (!kind.custom && kind.type) rules::walk(object, *kind.type, true);
@@ -365,9 +368,12 @@ void forget_what_no_longer_applies(const KindRow& kind, json::Node& object, cons
   if (kind.plural == "services" && kind.group.empty()) rules::keep_service(object, before);
 }
 
-std::vector<Cause> validate(const KindRow& kind, const json::Node& object, const json::Node* old) { return validate_part(kind, object, old, {}); }
+std::vector<Cause> validate(const KindRow& kind, const json::Node& object, const json::Node* old) {
+  return validate_part(kind, object, old, {});
+}
 
-std::vector<Cause> validate_part(const KindRow& kind, const json::Node& object, const json::Node* old, std::string_view subresource) {
+std::vector<Cause> validate_part(const KindRow& kind, const json::Node& object, const json::Node* old,
+                                 std::string_view subresource) {
   std::vector<Cause> all, out;
   rules::Check check(kind, object, old, all, subresource);
   if (kind.custom) {
@@ -381,8 +387,9 @@ std::vector<Cause> validate_part(const KindRow& kind, const json::Node& object, 
     rules::check_fields(check);
     if (kind.rules.validate) kind.rules.validate(object, old, all);
   }
+  std::unordered_set<std::string> said;
   for (Cause& c : all)
-    if (std::find(out.begin(), out.end(), c) == out.end()) out.push_back(std::move(c));
+    if (said.insert(c.field + "\n" + c.message).second) out.push_back(std::move(c));
   return out;
 }
 

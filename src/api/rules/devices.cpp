@@ -31,6 +31,7 @@ void check_request(Check& c, const Node& r, const Node&) {
 
 // "request" or "request/subrequest" of this claim.
 void check_references(Check& c, std::string_view child, const Node& names, const Node& claim) {
+  if (names.size() > 32) return c.too_many(child, names.size(), 32);
   for (size_t i = 0; i < names.items().size(); ++i) {
     auto parts = split(names.items()[i].str(), '/');
     bool known = false;
@@ -60,6 +61,8 @@ void check_attribute(Check& c, std::string_view child, const Node& name) {
 }
 
 void check_claim(Check& c, const Node& claim, const Node&) {
+  for (const char* list : {"requests", "constraints", "config"})
+    if (claim.get(list).size() > 32) return;  // said by the table
   for (size_t i = 0; i < claim.get("constraints").items().size(); ++i) {
     const Node& k = claim.get("constraints").items()[i];
     std::string here = item("constraints", i);

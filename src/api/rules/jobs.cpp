@@ -42,7 +42,7 @@ void check_exit_codes(Check& c, const Node& spec, const Node& codes) {
 
 void check_failure_policy(Check& c, const Node& spec) {
   const auto& rules = spec.path("podFailurePolicy.rules").items();
-  for (size_t i = 0; i < rules.size(); ++i) {
+  for (size_t i = 0; i < rules.size() && rules.size() <= 20; ++i) {
     Step step(c, item("podFailurePolicy.rules", i));
     const Node &action = rules[i].get("action"), &codes = rules[i].get("onExitCodes"),
                &conditions = rules[i].get("onPodConditions");

@@ -1,5 +1,8 @@
 // What may change of a pod that is there: a little through the pod itself, debug containers and resources through their
 // subresources. (Kubernetes documentation, "Pod update and replacement", KEP-1287, KEP-277.)
+#include <map>
+#include <set>
+
 #include "api/rules/check.h"
 #include "base/quantity.h"
 
@@ -15,28 +18,31 @@ void copy_or_erase(Node& to, const Node& from, std::string_view field) {
     to.erase(field);
 }
 
-void check_tolerations(Check& c, const Node& now, const Node& old) {
-  for (Node was : old.get("tolerations").items()) {
-    bool found = false;
-    for (Node is : now.get("tolerations").items()) {
-      was.erase("tolerationSeconds");
-      is.erase("tolerationSeconds");
-      found |= was == is;
-    }
-    if (!found)
-      return c.forbidden("spec.tolerations", "existing toleration can not be modified except its tolerationSeconds");
+std::set<std::string> without_seconds(const Node& tolerations) {
+  std::set<std::string> out;
+  for (const Node& t : tolerations.items()) {
+    std::string text;
+    for (const char* f : {"key", "operator", "value", "effect"}) text += t.get(f).str() + "\n";
+    out.insert(std::move(text));
   }
+  return out;
+}
+
+void check_tolerations(Check& c, const Node& now, const Node& old) {
+  auto is = without_seconds(now.get("tolerations"));
+  for (const auto& was : without_seconds(old.get("tolerations")))
+    if (!is.count(was))
+      return c.forbidden("spec.tolerations", "existing toleration can not be modified except its tolerationSeconds");
 }
 
 void check_gates(Check& c, const Node& now, const Node& old) {
+  std::set<std::string> known;
+  for (const Node& g : old.get("schedulingGates").items()) known.insert(g.get("name").str());
   const auto& gates = now.get("schedulingGates").items();
-  for (size_t i = 0; i < gates.size(); ++i) {
-    bool known = false;
-    for (const Node& g : old.get("schedulingGates").items()) known |= g.get("name") == gates[i].get("name");
-    if (!known)
+  for (size_t i = 0; i < gates.size(); ++i)
+    if (const std::string& name = gates[i].get("name").str(); !known.count(name))
       c.forbidden(item("spec.schedulingGates", i) + ".name",
-                  "only deletion is allowed, but found new scheduling gate '" + gates[i].get("name").str() + "'");
-  }
+                  "only deletion is allowed, but found new scheduling gate '" + name + "'");
 }
 
 // False: what is wrong with it makes the rest not worth a look.
@@ -124,16 +130,15 @@ void check_update(Check& c, const Node& now, const Node& old) {
 void check_debug_containers(Check& c, const Node& now, const Node& old) {
   if (c.old->path("metadata.annotations").get("kubernetes.io/config.mirror").exists())
     return c.forbidden("[]", "static pods do not support ephemeral containers");
+  std::map<std::string, const Node*> there;
+  for (const Node& n : now.get("ephemeralContainers").items()) there[n.get("name").str()] = &n;
   for (const Node& was : old.get("ephemeralContainers").items()) {
-    const Node* is = nullptr;
-    for (const Node& n : now.get("ephemeralContainers").items())
-      if (n.get("name") == was.get("name")) is = &n;
-    if (!is)
-      c.forbidden("spec.ephemeralContainers",
-                  "existing ephemeral containers " + was.get("name").dump() + " may not be removed\n");
-    else if (!(*is == was))
-      c.forbidden("spec.ephemeralContainers",
-                  "existing ephemeral containers " + was.get("name").dump() + " may not be changed\n");
+    auto is = there.find(was.get("name").str());
+    std::string which = "existing ephemeral containers " + was.get("name").dump();
+    if (is == there.end())
+      c.forbidden("spec.ephemeralContainers", which + " may not be removed\n");
+    else if (!(*is->second == was))
+      c.forbidden("spec.ephemeralContainers", which + " may not be changed\n");
   }
 }
 

@@ -55,7 +55,7 @@ void check_host_ports(Check& c, const Node& container, std::set<std::string>& se
   }
 }
 
-void check_ephemeral(Check& c, const Node& e, const Node& pod) {
+void check_ephemeral(Check& c, const Node& e, const std::set<std::string>& others) {
   for (const char* field : {"ports", "resources", "livenessProbe", "readinessProbe", "startupProbe", "lifecycle",
                             "resizePolicy", "restartPolicy", "restartPolicyRules"})
     if (given(e.get(field))) c.forbidden(field, "cannot be set for an Ephemeral Container");
@@ -63,12 +63,8 @@ void check_ephemeral(Check& c, const Node& e, const Node& pod) {
     for (const char* field : {"subPath", "subPathExpr"})
       if (given(e.get("volumeMounts").items()[i].get(field)))
         c.forbidden(item("volumeMounts", i) + "." + field, "cannot be set for an Ephemeral Container");
-  const Node& target = e.get("targetContainerName");
-  if (!given(target)) return;
-  bool there = false;
-  for (const char* list : {"containers", "initContainers"})
-    for (const Node& other : pod.get(list).items()) there |= other.get("name").str() == target.str();
-  if (!there) c.absent("targetContainerName", target);
+  if (const Node& target = e.get("targetContainerName"); given(target) && !others.count(target.str()))
+    c.absent("targetContainerName", target);
 }
 
 // What differs between the three lists of containers.
@@ -76,6 +72,7 @@ void check_lists(Check& c, const Node& pod) {
   std::set<std::string> names, host_ports;
   for (const char* list : {"containers", "initContainers", "ephemeralContainers"}) {
     std::string_view which(list);
+    const std::set<std::string> others = which == "ephemeralContainers" ? names : std::set<std::string>();
     for (size_t i = 0; i < pod.get(list).items().size(); ++i) {
       const Node& container = pod.get(list).items()[i];
       Step step(c, item(list, i));
@@ -85,7 +82,7 @@ void check_lists(Check& c, const Node& pod) {
       if (is_pod(c) && trim(image) != image)
         c.invalid("image", container.get("image"), "must not have leading or trailing whitespace");
       if (which == "ephemeralContainers") {
-        check_ephemeral(c, container, pod);
+        check_ephemeral(c, container, others);
         continue;
       }
       check_restart_rules(c, container);

@@ -95,6 +95,7 @@ bool scope_fits(std::string_view scope, std::string_view resource) {
 }
 
 void check_scope(Check& c, std::string_view child, const Node& shown, const std::string& scope, const Node& hard) {
+  if (!listed(scope, kScopes)) return;
   for (const auto& [name, value] : hard.members())
     if (name.find('/') == name.npos && !scope_fits(scope, name)) {
       c.invalid(child, shown, "unsupported scope applied to resource");
@@ -113,7 +114,7 @@ void check_scope_selector(Check& c, const Node& spec) {
   for (const Node& t : terms) {
     const std::string &scope = t.get("scopeName").str(), &op = t.get("operator").str();
     if (!listed(scope, kScopes)) c.invalid(here + ".scopeName", Node(scope), "unsupported scope");
-    check_scope(c, here, spec.get("scopeSelector"), scope, spec.get("hard"));
+    if (scopes.insert(scope).second) check_scope(c, here, spec.get("scopeSelector"), scope, spec.get("hard"));
     if (listed(scope, "BestEffort,NotBestEffort,Terminating,NotTerminating,CrossNamespacePodAffinity") &&
         op != "Exists")
       c.invalid(here + ".operator", Node(op),
@@ -131,7 +132,6 @@ void check_scope_selector(Check& c, const Node& spec) {
     } else {
       c.invalid(here + ".operator", Node(op), "not a valid selector operator");
     }
-    scopes.insert(scope);
   }
   check_conflicts(c, "scopes", spec.get("scopes"), scopes);
 }
@@ -143,8 +143,7 @@ void check_quota(Check& c, const Node& spec, const Node& before) {
   std::set<std::string> now, was;
   for (const Node& s : scopes.items()) {
     if (!listed(s.str(), kScopes)) c.invalid("scopes", scopes, "unsupported scope");
-    check_scope(c, "scopes", scopes, s.str(), spec.get("hard"));
-    now.insert(s.str());
+    if (now.insert(s.str()).second) check_scope(c, "scopes", scopes, s.str(), spec.get("hard"));
   }
   check_conflicts(c, "scopes", scopes, now);
   check_scope_selector(c, spec);

@@ -83,10 +83,11 @@ void check_pod_affinity_term(Check& c, const Node& t, const Node&) {
   const Node &match = t.get("matchLabelKeys"), &mismatch = t.get("mismatchLabelKeys");
   check_label_keys(c, "matchLabelKeys", match, t.get("labelSelector"));
   check_label_keys(c, "mismatchLabelKeys", mismatch, t.get("labelSelector"));
+  std::set<std::string> others;
+  for (const Node& other : mismatch.items()) others.insert(other.str());
   for (size_t i = 0; i < match.items().size(); ++i)
-    for (const Node& other : mismatch.items())
-      if (other == match.items()[i])
-        c.invalid(item("matchLabelKeys", i), other, "exists in both matchLabelKeys and mismatchLabelKeys");
+    if (others.count(match.items()[i].str()))
+      c.invalid(item("matchLabelKeys", i), match.items()[i], "exists in both matchLabelKeys and mismatchLabelKeys");
 }
 
 void check_spread(Check& c, const Node& s, const Node&) {

@@ -1,5 +1,6 @@
 // Persistent volumes, claims, storage classes and CSI objects; and the volume sources whose fields depend on each
 // other.
+#include <map>
 #include <set>
 
 #include "api/rules/check.h"
@@ -188,12 +189,15 @@ void check_driver(Check& c, const Node& o, const Node& before) {
 
 void check_csi_node(Check& c, const Node& o, const Node& before) {
   if (!c.old) return;
-  for (const Node& was : before.path("spec.drivers").items())
-    for (size_t i = 0; i < o.path("spec.drivers").items().size(); ++i)
-      if (const Node& now = o.path("spec.drivers").items()[i];
-          now.get("name") == was.get("name") &&
-          !(now.get("nodeID") == was.get("nodeID") && now.get("topologyKeys") == was.get("topologyKeys")))
-        c.invalid(item("spec.drivers", i), now, "field is immutable");
+  std::map<std::string, const Node*> were;
+  for (const Node& was : before.path("spec.drivers").items()) were[was.get("name").str()] = &was;
+  const auto& drivers = o.path("spec.drivers").items();
+  for (size_t i = 0; i < drivers.size(); ++i) {
+    auto was = were.find(drivers[i].get("name").str());
+    if (was != were.end() && !(drivers[i].get("nodeID") == was->second->get("nodeID") &&
+                               drivers[i].get("topologyKeys") == was->second->get("topologyKeys")))
+      c.invalid(item("spec.drivers", i), drivers[i], "field is immutable");
+  }
 }
 
 void check_attributes_class(Check& c, const Node& o, const Node&) {

@@ -424,12 +424,21 @@ void walk_union(Check& c, const Plan& plan, const Node& now, const Node& before)
   if (!chosen && !plan.none.empty()) c.required("", plan.none);
 }
 
+void enter_pod(Check& c, const Node& spec) {
+  static const Node kClaim = Node::obj({{"persistentVolumeClaim", Node::object()}});
+  c.pod = &spec;
+  c.volumes.clear();
+  for (const Node& t : c.root.path("spec.volumeClaimTemplates").items())
+    c.volumes[t.path("metadata.name").str()] = &kClaim;
+  for (const Node& v : spec.get("volumes").items()) c.volumes[v.get("name").str()] = &v;
+}
+
 void walk(Check& c, const Type& type, const Node& now, const Node& before) {
   auto found = plans().find(&type);
   if (found == plans().end()) return;
   bool top = c.path.empty();
   const Node* pod = c.pod;
-  if (type.name == "core/v1.PodSpec") c.pod = &now;
+  if (type.name == "core/v1.PodSpec") enter_pod(c, now);
   for (const Plan& plan : found->second.steps) {
     if (plan.kind == Plan::Kind::Hook) {
       if (found->second.hook) found->second.hook(c, now, before);

@@ -83,8 +83,8 @@ if real=$(real_kubectl); then
   says authentication.kubernetes.io/credential-id JTI=
   expect "whoami" kr auth whoami
   says system:admin system:masters X509SHA256=
-  expect "whoami as another" kr auth whoami --as=jane --as-group=dev --as-user-extra=scopes=view
-  says jane dev view
+  expect "whoami as another" kr auth whoami --as=jane --as-group=dev --as-uid=uid-7
+  says jane dev uid-7
   expect "what may I" kr auth can-i --list
   says '*.*'
   expect "what may the account" kr auth can-i --list --as=system:serviceaccount:default:ci

@@ -116,6 +116,18 @@ TEST_CASE("runtime: a container runs, logs, and its exit code is kept and told",
   CHECK(!os::exists(n.dir + "/image/x"));
 }
 
+TEST_CASE("runtime: another user than root finds its way in", "[root]") {
+  Node n;
+  REQUIRE(n.runtime->start_pod({"pod1", "web-0", false, false, false, {}}).ok());
+  ContainerSpec spec = n.spec("c1", "id -u; cat </dev/null; ls / >/dev/null && exit 3");
+  spec.uid = spec.gid = 1000;
+  auto r = n.runtime->start("pod1", "c1", plan_container(spec));
+  INFO((r.ok() ? std::string() : r.status().message()));
+  REQUIRE(r.ok());
+  CHECK(n.wait("c1").exit_code == 3);
+  CHECK(n.log("c1").find(" stdout F 1000\n") != std::string::npos);
+}
+
 TEST_CASE("runtime: a shim holds nothing of the process that started it", "[root]") {
   Node n;
   const std::string path = n.dir + "/leaked";

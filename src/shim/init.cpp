@@ -297,6 +297,7 @@ void join_cgroups(const Process& p) {
 void become_container(const Plan& plan, const int stdio[3], int error_fd) {
   g_error_fd = error_fd;
   setsid();
+  umask(022);  // the shim's own would make a root folder that only root may enter
   join_cgroups(plan.process);
   unshare(CLONE_NEWCGROUP);
   if (mount("none", "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) fail("make mounts private");
@@ -307,7 +308,6 @@ void become_container(const Plan& plan, const int stdio[3], int error_fd) {
   set_stdio(stdio, plan.process.tty);
   enter_root(plan);
   syscall(SYS_close_range, 3, ~0u, 4 /* CLOSE_RANGE_CLOEXEC */);
-  umask(022);
   execute(plan.process);
 }
 

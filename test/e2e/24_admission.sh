@@ -64,6 +64,30 @@ same "used" 21 "$(used 'count/configmaps')"
 expect "all go" k -n quota delete configmap --all
 wait_for 30 "they are free again" used_is 'count/configmaps' 1
 
+say "quota of custom resources"
+expect "a definition" k create -f - <<'END'
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: widgets.example.com}
+spec:
+  group: example.com
+  scope: Namespaced
+  names: {plural: widgets, singular: widget, kind: Widget}
+  versions:
+  - {name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}
+END
+must 30 "it is served" k -n quota get widgets
+expect "a quota" k -n quota create quota w --hard=count/widgets.example.com=1
+widgets_used() { k -n quota get resourcequota w -o 'jsonpath={.status.used}'; }
+widgets_are() { [ "$(widgets_used)" = "{\"count/widgets.example.com\":\"$1\"}" ] || { widgets_used; return 1; }; }
+wait_for 20 "it is counted" widgets_are 0
+widget() { printf 'apiVersion: example.com/v1\nkind: Widget\nmetadata: {name: %s}\n' "$1"; }
+expect "a widget" k -n quota create -f - <<<"$(widget one)"
+refuse "another widget" k -n quota create -f - <<<"$(widget two)"
+says 'exceeded quota: w, requested: count/widgets.example.com=1, used: count/widgets.example.com=1, limited: count/widgets.example.com=1'
+expect "it goes" k -n quota delete widget one
+wait_for 20 "it is free again" widgets_are 0
+
 say "pod security"
 expect "namespace" k create namespace strict
 must 20 "its service account" k -n strict get serviceaccount default

@@ -107,8 +107,15 @@ constexpr std::string_view kOtherPlugins[] = {"AlwaysAdmit", "AlwaysDeny", "Clus
 
 }  // namespace
 
-bool is_admission_plugin(std::string_view name) {
-  return std::any_of(std::begin(kPlugins), std::end(kPlugins), [name](const Plugin& p) { return p.name == name; }) || std::find(std::begin(kOtherPlugins), std::end(kOtherPlugins), name) != std::end(kOtherPlugins);
+Result<> read_admission_plugins(std::string_view list, std::vector<std::string>& names) {
+  for (auto& name : split_strings(list, ',')) {
+    name = std::string(trim(name));
+    if (name.empty()) continue;
+    bool known = std::any_of(std::begin(kPlugins), std::end(kPlugins), [&name](const Plugin& p) { return p.name == name; }) || std::find(std::begin(kOtherPlugins), std::end(kOtherPlugins), name) != std::end(kOtherPlugins);
+    if (!known) return bad_request("plugin " + json::quoted(name) + " is unknown");
+    names.push_back(std::move(name));
+  }
+  return {};
 }
 
 void AdmissionRequest::warn(const std::string& text) const {

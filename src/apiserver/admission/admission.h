@@ -64,7 +64,8 @@ class Admission {
   uint64_t enabled_ = 0;  // a bit for each row of the table
 };
 
-// Is this the name of a plugin, whether or not this build has something to do for it? For checking the settings.
-bool is_admission_plugin(std::string_view name);
+// Reads the value of --enable-admission-plugins or --disable-admission-plugins: Kubernetes' names, separated by commas. Unknown names are
+// refused; known ones for which this build has nothing to do are taken.
+Result<> read_admission_plugins(std::string_view list, std::vector<std::string>& names);
 
 }  // namespace k8lite::apiserver

@@ -159,3 +159,10 @@ TEST_CASE("topology: a pod that is bound learns its node's zone and region") {
   REQUIRE(w.post("/api/v1/namespaces/default/pods/p/binding", R"({"apiVersion":"v1","kind":"Binding","metadata":{"name":"p"},"target":{"kind":"Node","name":"n"}})").status == 201);
   CHECK(w.ask("GET", "/api/v1/namespaces/default/pods/p").json().path("metadata.labels") == Node::obj({{"topology.kubernetes.io/region", "own"}, {"topology.kubernetes.io/zone", "z1"}}));
 }
+
+TEST_CASE("plugins: settings name them as Kubernetes does") {
+  std::vector<std::string> names;
+  CHECK(apiserver::read_admission_plugins("AlwaysPullImages, PodNodeSelector,", names).ok());
+  CHECK(names == std::vector<std::string>{"AlwaysPullImages", "PodNodeSelector"});
+  CHECK(apiserver::read_admission_plugins("AlwaysPull", names).status().message() == "plugin \"AlwaysPull\" is unknown");
+}

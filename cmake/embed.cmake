@@ -45,3 +45,8 @@ file(GLOB K8_MANIFEST_FILES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/embedded/manif
 if(K8_MANIFEST_FILES)
   k8_embed(k8_embedded_manifests k8lite::embedded_manifests FILES ${K8_MANIFEST_FILES} BASE ${CMAKE_SOURCE_DIR}/embedded/manifests)
 endif()
+# What fields mean: all files in one, compressed.
+file(GLOB K8_DOC_FILES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/embedded/docs/*.txt)
+set(K8_DOCS ${CMAKE_BINARY_DIR}/embed/docs.txt.gz)
+add_custom_command(OUTPUT ${K8_DOCS} COMMAND cat ${K8_DOC_FILES} | gzip -9nc > ${K8_DOCS} DEPENDS ${K8_DOC_FILES} VERBATIM)
+k8_embed(k8_embedded_docs k8lite::embedded_docs FILES ${K8_DOCS} BASE ${CMAKE_BINARY_DIR}/embed)

@@ -47,8 +47,11 @@ TEST_CASE("docs: OpenAPI carries them, and numbers or texts say so") {
   const json::Node& port = v2.get("definitions").get("io.k8s.api.core.v1.ServicePort").get("properties").get("targetPort");
   CHECK(port.get("format").str() == "int-or-string");
   CHECK(port.get("type").str() == "string");
-  const json::Node& port3 = v3.get("components").get("schemas").get("io.k8s.api.core.v1.ServicePort").get("properties").get("targetPort");
-  CHECK(port3.get("format").str() == "int-or-string");
-  CHECK(port3.get("oneOf").size() == 2);
-  CHECK(v3.get("components").get("schemas").get("io.k8s.api.core.v1.Container").get("properties").get("imagePullPolicy").get("enum").size() == 3);
+  const json::Node& schemas = v3.get("components").get("schemas");
+  const json::Node& port3 = schemas.get("io.k8s.api.core.v1.ServicePort").get("properties").get("targetPort");
+  CHECK(port3.get("allOf").items()[0].get("$ref").str() == "#/components/schemas/io.k8s.apimachinery.pkg.util.intstr.IntOrString");
+  const json::Node& either = schemas.get("io.k8s.apimachinery.pkg.util.intstr.IntOrString");
+  CHECK(either.get("format").str() == "int-or-string");
+  CHECK(either.get("oneOf").size() == 2);
+  CHECK(schemas.get("io.k8s.api.core.v1.Container").get("properties").get("imagePullPolicy").get("enum").size() == 3);
 }

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "api/custom/version.h"
+#include "api/docs.h"
 #include "base/strings.h"
 
 namespace k8lite::api {
@@ -18,7 +19,18 @@ using schema::Type;
 struct Dialect {
   std::string ref_prefix;  // "#/components/schemas/" or "#/definitions/"
   bool v3;
+  const Docs* docs;
 };
+
+constexpr const char *kIntOrString = "io.k8s.apimachinery.pkg.util.intstr.IntOrString", *kQuantity = "io.k8s.apimachinery.pkg.api.resource.Quantity";
+
+// What is a text or a number has a name of its own in version 3, which kubectl explain shows.
+void add_either(Node& schemas) {
+  schemas.set(kIntOrString, Node::obj({{"oneOf", Node::arr({Node::obj({{"type", "integer"}}), Node::obj({{"type", "string"}})})}, {"format", "int-or-string"},
+                                       {"description", "A number or a text, such as a port's number or name, or a percentage."}}));
+  schemas.set(kQuantity, Node::obj({{"oneOf", Node::arr({Node::obj({{"type", "string"}}), Node::obj({{"type", "number"}})})},
+                                    {"description", "An amount with a suffix: 500m, 2, 64Mi, 1.5G."}}));
+}
 
 Node scalar(Base base) {
   switch (base) {
@@ -36,14 +48,22 @@ Node scalar(Base base) {
 }
 
 Node item_schema(const Field& f, const Dialect& d) {
-  if (f.base != Base::Object) return scalar(f.base);
+  const char* either = !d.v3 ? nullptr : f.base == Base::IntOrString ? kIntOrString : f.base == Base::Quantity ? kQuantity : nullptr;
+  if (either && f.shape == Shape::Single) return Node::obj({{"allOf", Node::arr({Node::obj({{"$ref", d.ref_prefix + either}})})}});
+  if (either) return Node::obj({{"$ref", d.ref_prefix + either}});
+  if (f.base != Base::Object) {
+    Node n = scalar(f.base);
+    if (d.v3 && !f.enum_values.empty())
+      for (auto value : split(f.enum_values, '|')) n["enum"].append(std::string(value));
+    return n;
+  }
   Node ref = Node::obj({{"$ref", d.ref_prefix + schema::openapi_name(f.type->name)}});
   // In v3 a reference stands in allOf, so that a default may stand beside it.
   if (d.v3 && f.shape == Shape::Single) return Node::obj({{"allOf", Node::arr({std::move(ref)})}, {"default", Node::object()}});
   return ref;
 }
 
-Node field_schema(const Field& f, const Dialect& d) {
+Node field_schema(const Type& type, const Field& f, const Dialect& d) {
   Node n;
   if (f.shape == Shape::Single) n = item_schema(f, d);
   else if (f.shape == Shape::List) n = Node::obj({{"type", "array"}, {"items", item_schema(f, d)}});
@@ -56,6 +76,7 @@ Node field_schema(const Field& f, const Dialect& d) {
   if (f.merge || f.retain_keys || f.replace)
     n.set("x-kubernetes-patch-strategy", f.replace ? "replace" : f.merge && f.retain_keys ? "merge,retainKeys" : f.merge ? "merge" : "retainKeys");
   if (!f.default_json.empty() && f.base != Base::Object) n.set("default", Node::parse(f.default_json).value());
+  if (auto text = d.docs->of(type.name, f.name); !text.empty()) n.set("description", text);
   return n;
 }
 
@@ -65,8 +86,9 @@ Node kind_extension(std::string_view group, std::string_view version, std::strin
 
 Node type_schema(const Type& type, const Dialect& d) {
   Node n = Node::obj({{"type", "object"}});
+  if (auto text = d.docs->of(type.name, ""); !text.empty()) n.set("description", text);
   for (const Field& f : type.fields) {
-    n["properties"].set(f.name, field_schema(f, d));
+    n["properties"].set(f.name, field_schema(type, f, d));
     if (f.required) n["required"].append(std::string(f.name));
   }
   if (type.atomic) n.set("x-kubernetes-map-type", "atomic");
@@ -184,7 +206,8 @@ void add_kind(std::set<const Type*>& types, Node& schemas, const KindRow& row, c
 }  // namespace
 
 Node openapi_v3(std::string_view group, std::string_view version, const std::vector<KindPtr>& kinds) {
-  Dialect d{"#/components/schemas/", true};
+  Docs docs;
+  Dialect d{"#/components/schemas/", true, &docs};
   Node paths = Node::object(), schemas = Node::object();
   std::set<const Type*> types;
   for (const KindPtr& row : kinds) {
@@ -192,12 +215,14 @@ Node openapi_v3(std::string_view group, std::string_view version, const std::vec
     add_kind(types, schemas, *row, d);
     add_paths(paths, *row, d);
   }
+  if (!types.empty()) add_either(schemas);
   for (const Type* t : types) schemas.set(schema::openapi_name(t->name), type_schema(*t, d));
   return Node::obj({{"openapi", "3.0.0"}, {"info", info()}, {"paths", std::move(paths)}, {"components", Node::obj({{"schemas", std::move(schemas)}})}});
 }
 
 Node openapi_v2(const std::vector<KindPtr>& kinds) {
-  Dialect d{"#/definitions/", false};
+  Docs docs;
+  Dialect d{"#/definitions/", false, &docs};
   Node paths = Node::object(), definitions = Node::object();
   std::set<const Type*> types;
   for (const KindPtr& row : kinds) {

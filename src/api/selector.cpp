@@ -143,7 +143,10 @@ bool LabelSelector::matches(json::Value labels) const {
 
 std::string LabelSelector::text() const {
   std::vector<std::string> parts;
-  for (const auto& r : requirements_) {
+  std::vector<Requirement> sorted = requirements_;
+  std::stable_sort(sorted.begin(), sorted.end(), [](const Requirement& a, const Requirement& b) { return a.key < b.key; });
+  for (auto& r : sorted) {
+    std::sort(r.values.begin(), r.values.end());
     std::string set = "(" + join(r.values, ",") + ")";
     switch (r.op) {
       case Op::In: parts.push_back(r.values.size() == 1 ? r.key + "=" + r.values[0] : r.key + " in " + set); break;

@@ -26,7 +26,7 @@ class LabelSelector {
 
   bool matches(json::Value labels) const;
   bool empty() const { return requirements_.empty() && !nothing_; }
-  std::string text() const;  // the selector as kubectl prints it
+  std::string text() const;  // the selector as kubectl prints it: keys and values sorted
   const std::vector<Requirement>& requirements() const { return requirements_; }
 
  private:

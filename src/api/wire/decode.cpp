@@ -242,7 +242,9 @@ Result<Node> Decoder::raw(std::string_view bytes, RawForm form, int depth) {
     }
   }
   if (r.bad) return malformed("JSONSchemaProps");
-  return list.is_array() ? list : out;
+  if (list.is_array()) return list;
+  if (out.is_null() && form == RawForm::OrBool) return Node(false);
+  return out.is_null() && form == RawForm::OrStrings ? Node::object() : out;
 }
 
 Result<> Decoder::map_entry(Node& map, std::string_view entry, const Field& f, int depth) {

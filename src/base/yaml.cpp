@@ -320,14 +320,45 @@ void emit(const Node& n, size_t indent, std::string& out) {
 
 }  // namespace
 
+namespace {
+
+// Where the first byte is that is not UTF-8 (RFC 3629), or npos. The parser below would hand such bytes on, and no client could read them.
+size_t find_bad_utf8(std::string_view text) {
+  auto byte = [&text](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
+  for (size_t i = 0; i < text.size();) {
+    unsigned a = byte(i), b = byte(i + 1);
+    auto more = [&byte, i](size_t n) { return (byte(i + n) & 0xC0) == 0x80; };
+    if (a < 0x80) i += 1;
+    else if (a >= 0xC2 && a <= 0xDF && more(1)) i += 2;
+    else if (a >= 0xE0 && a <= 0xEF && more(1) && more(2) && !(a == 0xE0 && b < 0xA0) && !(a == 0xED && b > 0x9F)) i += 3;
+    else if (a >= 0xF0 && a <= 0xF4 && more(1) && more(2) && more(3) && !(a == 0xF0 && b < 0x90) && !(a == 0xF4 && b > 0x8F)) i += 4;
+    else return i;
+  }
+  return text.npos;
+}
+
+// Every document but the first comes after one of these.
+size_t count_separators(std::string_view text) {
+  size_t n = 0;
+  for (std::string_view mark : {"---", "..."})
+    for (size_t at = text.find(mark); at != text.npos; at = text.find(mark, at + mark.size())) ++n;
+  return n;
+}
+
+}  // namespace
+
 Result<std::vector<YamlDocument>> parse_yaml(std::string_view text, std::string_view name) {
   std::vector<YamlDocument> out;
+  if (size_t bad = find_bad_utf8(text); bad != text.npos)
+    return bad_request(std::string(name) + ": line " + std::to_string(std::count(text.begin(), text.begin() + static_cast<ptrdiff_t>(bad), '\n') + 1) + ": the text is not valid UTF-8");
   try {
     std::istringstream in{std::string(text)};
     YAML::Parser parser(in);
-    for (;;) {
+    // The parser does not step over some characters that begin nothing, and finds empty documents there for ever.
+    for (size_t most = count_separators(text) + 1;; --most) {
       Builder builder(text.size() * kAliasGrowth + kAliasFloor);
       if (!parser.HandleNextDocument(builder)) break;
+      if (most == 0) return bad_request(std::string(name) + ": a character that begins neither a value nor a document");
       out.push_back(builder.take());
     }
   } catch (const Refused& e) {

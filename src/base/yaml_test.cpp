@@ -53,6 +53,24 @@ TEST_CASE("yaml: hostile texts are refused, not followed") {
   CHECK(!parse_yaml(bomb, "f").ok());
 }
 
+TEST_CASE("yaml: bytes that are not UTF-8 are refused with their line") {
+  for (const char* text : {"a: b\nc: \xff\xfa\n", "a: b\n\xc3\x28: x\n", "- a\n- \"\xed\xa0\x80\"\n"}) {
+    auto r = parse_yaml(text, "x");
+    REQUIRE(!r.ok());
+    CHECK(r.status().message() == "x: line 2: the text is not valid UTF-8");
+  }
+  CHECK(parse_yaml("a: \xc3\xa9\xf0\x9f\x90\x99\n", "x").ok());
+}
+
+TEST_CASE("yaml: no character makes the parser run for ever") {
+  for (const char* around : {"", "a: b\n", "---\na\n---\n", "- a\n", "a: {b: c}\n...\n"})
+    for (int c = 1; c < 128; ++c) {
+      CAPTURE(around, c);
+      auto r = parse_yaml(std::string(around) + static_cast<char>(c), "x");
+      if (r.ok()) CHECK(r->size() <= 4);
+    }
+}
+
 TEST_CASE("yaml: what is printed reads back the same") {
   for (const char* text : {R"({"a":{"b":[1,{"c":"d","e":[]},[2,3]],"f":{}},"z":null})", R"({"s":["yes","1","","a: b","x\ny","x\ny\n","  lead","#c","it's","tab\there","null","2024-01-02","-","- a","0644","é"]})",
                            R"([[1,[2]],{"a":[{"b":"c"}]}])", R"("x")", "{}", R"({"k":"line one\n  indented\n\nlast\n\n"})"}) {

@@ -261,7 +261,9 @@ class TlsStream : public Stream, public std::enable_shared_from_this<TlsStream> 
   Task<Result<>> wait_readable() override {
     auto self = shared_from_this();
     if (SSL_has_pending(ssl_.get()) || BIO_ctrl_pending(in_)) co_return Result<>{};
-    co_return co_await raw_->wait_readable();
+    CO_TRY_OK(co_await raw_->wait_readable());
+    ready_ = true;
+    co_return Result<>{};
   }
 
   void shutdown_write() override {
@@ -302,7 +304,7 @@ class TlsStream : public Stream, public std::enable_shared_from_this<TlsStream> 
   }
 
   Task<Result<bool>> fill() {
-    CO_TRY_OK(co_await raw_->wait_readable());  // an idle connection holds no buffer
+    if (!std::exchange(ready_, false)) CO_TRY_OK(co_await raw_->wait_readable());  // an idle connection holds no buffer
     SpareBlock buffer;
     CO_TRY(size_t n, co_await raw_->read_some({buffer.get(), SpareBlock::kBytes}));
     if (n == 0) co_return false;
@@ -317,6 +319,7 @@ class TlsStream : public Stream, public std::enable_shared_from_this<TlsStream> 
   Peer peer_;
   async::Executor* executor_ = nullptr;
   bool writing_ = false;
+  bool ready_ = false;  // the next read of `raw_` need not wait
 };
 
 bool is_address(const std::string& host) { return host.find(':') != std::string::npos || host.find_first_not_of("0123456789.") == std::string::npos; }

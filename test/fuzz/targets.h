@@ -2,16 +2,17 @@
 // libFuzzer drives them (driver.cpp, CMake option K8LITE_FUZZ), and a unit test replays the committed corpus through
 // them (replay_test.cpp).
 #pragma once
-#include <span>
+#include <cstdio>
+#include <cstdlib>
 #include <string_view>
 
 namespace k8lite::fuzz {
 
-struct Target {
-  std::string_view name;  // and the folder of its corpus
-  void (*run)(std::string_view data);
-};
-std::span<const Target> targets();
+// Ends the process where what must hold does not; also in builds without assertions.
+[[noreturn]] inline void fail(const char* condition, const char* file, int line) {
+  std::fprintf(stderr, "%s:%d: does not hold: %s\n", file, line, condition);
+  std::abort();
+}
 
 void json(std::string_view data);
 void yaml(std::string_view data);
@@ -24,11 +25,7 @@ void request(std::string_view data);  // "METHOD TARGET CONTENT-TYPE\nbody" to a
 
 }  // namespace k8lite::fuzz
 
-// Ends the process where what must hold does not; also in builds without assertions.
 #define K8_MUST(condition)                                                \
   do {                                                                    \
     if (!(condition)) k8lite::fuzz::fail(#condition, __FILE__, __LINE__); \
   } while (0)
-namespace k8lite::fuzz {
-[[noreturn]] void fail(const char* condition, const char* file, int line);
-}

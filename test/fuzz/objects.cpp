@@ -1,23 +1,14 @@
-// The table of targets, and those of text formats.
-#include "fuzz/targets.h"
-
-#include <cstdio>
-#include <cstdlib>
-
+// Targets that are about objects: patches, selectors and the protobuf form.
 #include "api/kinds.h"
 #include "api/patch/patch.h"
 #include "api/selector.h"
 #include "api/wire/wire.h"
-#include "base/json.h"
-#include "base/yaml.h"
+#include "fuzz/targets.h"
 
 namespace k8lite::fuzz {
 namespace {
 
 using json::Node;
-
-constexpr Target kTargets[] = {{"json", json}, {"yaml", yaml},   {"patches", patches}, {"selectors", selectors},
-                               {"wire", wire}, {"http1", http1}, {"http2", http2},     {"request", request}};
 
 std::pair<std::string_view, std::string_view> halves(std::string_view data, char at) {
   size_t i = data.find(at);
@@ -34,44 +25,6 @@ bool has_null(const Node& n) {
 }
 
 }  // namespace
-
-std::span<const Target> targets() { return kTargets; }
-
-void fail(const char* condition, const char* file, int line) {
-  std::fprintf(stderr, "%s:%d: does not hold: %s\n", file, line, condition);
-  std::abort();
-}
-
-void json(std::string_view data) {
-  std::vector<std::string> duplicates;
-  json::ParseOptions options;
-  options.duplicates = &duplicates;
-  auto node = Node::parse(data, options);
-  auto doc = json::Doc::parse(data);
-  K8_MUST(node.ok() == doc.ok());
-  if (!node.ok()) {
-    K8_MUST(!node.status().message().empty());
-    return;
-  }
-  std::string text = node->dump();
-  auto again = Node::parse(text);
-  K8_MUST(again.ok());
-  K8_MUST(again->dump() == text);
-  K8_MUST(json::Doc::from(*node).to_node().dump() == text);
-  if (duplicates.empty()) K8_MUST(doc->to_node().dump() == text);
-}
-
-void yaml(std::string_view data) {
-  auto documents = parse_yaml(data, "fuzz");
-  if (!documents.ok()) return;
-  for (const YamlDocument& d : *documents) {
-    std::string text = dump_yaml(d.value);
-    auto again = parse_yaml(text, "again");
-    K8_MUST(again.ok());
-    K8_MUST(again->size() <= 1);
-    if (!again->empty()) K8_MUST((*again)[0].value.dump() == d.value.dump());
-  }
-}
 
 void patches(std::string_view data) {
   auto [first, second] = halves(data, '\n');

@@ -61,7 +61,8 @@ void check_finalizers(Check& c, const Node& finalizers) {
   if (orphan && foreground)
     c.invalid("metadata.finalizers", finalizers, "finalizer orphan and foregroundDeletion cannot be both set");
   // Kinds of the core group and their like want a domain in front of any name that is not Kubernetes' own.
-  if (!c.kind.custom)
+  if (!c.kind.custom &&
+      !listed(c.kind.group, "apiextensions.k8s.io,apiregistration.k8s.io,admissionregistration.k8s.io"))
     for (size_t i = 0; i < finalizers.items().size(); ++i)
       if (const Node& f = finalizers.items()[i];
           f.str().find('/') == std::string::npos && !listed(f.str(), "kubernetes,orphan,foregroundDeletion"))

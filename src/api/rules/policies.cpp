@@ -162,6 +162,8 @@ void check_request(Check& c, const Node& csr, const Node& before) {
   auto pem = base64_decode(spec.get("request").str());
   if (!pem || pem->find("-----BEGIN CERTIFICATE REQUEST-----") == pem->npos)
     c.invalid("request", Node(spec.get("request").str()), "PEM block type must be CERTIFICATE REQUEST");
+  if (const Node& seconds = spec.get("expirationSeconds"); seconds.exists() && seconds.int_or(0) < 600)
+    c.invalid("expirationSeconds", seconds, "may not specify a duration less than 600 seconds (10 minutes)");
   const Node& usages = spec.get("usages");
   if (usages.size() == 0) c.required("usages");
   std::set<std::string> seen;

@@ -397,6 +397,7 @@ const std::vector<Entry>& entries() {
       {"networking.k8s.io", "networkpolicies", {kName, col("Pod-Selector"), kAge}, [](Value o, Instant now) -> Cells { return {name(o), selector_text(o["spec"]["podSelector"]), age(o, now)}; }},
       {"storage.k8s.io", "storageclasses", {kName, col("Provisioner"), col("ReclaimPolicy"), col("VolumeBindingMode"), col("AllowVolumeExpansion"), kAge}, storage_class_cells},
       {"rbac.authorization.k8s.io", "roles", {kName, col("Created At", "date")}, [](Value o, Instant) -> Cells { return {name(o), o.path("metadata.creationTimestamp").str()}; }},
+      {"apiextensions.k8s.io", "customresourcedefinitions", {kName, col("Created At", "date")}, [](Value o, Instant) -> Cells { return {name(o), o.path("metadata.creationTimestamp").str()}; }},
       {"rbac.authorization.k8s.io", "clusterroles", {kName, col("Created At", "date")}, [](Value o, Instant) -> Cells { return {name(o), o.path("metadata.creationTimestamp").str()}; }},
       {"rbac.authorization.k8s.io", "rolebindings", {kName, col("Role"), kAge, wide("Users"), wide("Groups"), wide("ServiceAccounts")}, binding_cells},
       {"rbac.authorization.k8s.io", "clusterrolebindings", {kName, col("Role"), kAge, wide("Users"), wide("Groups"), wide("ServiceAccounts")}, binding_cells},

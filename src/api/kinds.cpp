@@ -132,6 +132,11 @@ void apply_defaults(const KindRow& kind, json::Node& object) {
   }
 }
 
+std::vector<std::string> warnings_of(const KindRow& kind) {
+  if (!kind.custom || kind.custom->deprecation.empty()) return {};
+  return {kind.custom->deprecation};
+}
+
 bool refresh(const KindRow& kind, json::Node& object) {
   if (!kind.custom) return false;
   json::Node before = object;
@@ -143,8 +148,8 @@ bool refresh(const KindRow& kind, json::Node& object) {
 std::vector<Cause> validate(const KindRow& kind, const json::Node& object, const json::Node* old) {
   std::vector<Cause> all, out;
   if (kind.custom) {
-    custom::validate(object, *kind.custom->schema, "", all);
-    custom::validate_lists(object, *kind.custom->schema, "", all);
+    custom::validate(object, *kind.custom->schema, "", all, old);
+    custom::validate_lists(object, *kind.custom->schema, "", all, old);
     // What says the kind is not part of what is stored.
     std::erase_if(all, [](const Cause& c) { return c.field == "apiVersion" || c.field == "kind"; });
   } else if (kind.type) {

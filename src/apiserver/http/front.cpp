@@ -96,15 +96,6 @@ Task<void> Front::serve_health(Call& call) {
   (void)co_await call.response.send(good ? 200 : 500, {{"Content-Type", "text/plain; charset=utf-8"}, {"X-Content-Type-Options", "nosniff"}}, body);
 }
 
-Result<Document> Front::cached_openapi(const std::string& path) {
-  std::lock_guard lock(mutex_);
-  if (uint64_t now = rest_.types().generation(); now != openapi_of_) openapi_.clear(), openapi_of_ = now;
-  if (auto it = openapi_.find(path); it != openapi_.end()) return it->second;
-  TRY(Document d, openapi_document(rest_.types(), path));
-  openapi_[path] = d;
-  return d;
-}
-
 std::string Front::metrics() const {
   std::string out = "# HELP apiserver_request_total Requests by verb and code.\n# TYPE apiserver_request_total counter\n";
   for (const auto& [key, n] : requests_) out += "apiserver_request_total{verb=" + json::quoted(key.first) + ",code=\"" + std::to_string(key.second) + "\"} " + std::to_string(n) + "\n";
@@ -140,7 +131,7 @@ Task<void> Front::serve_meta(Call& call) {
   std::string content_type = "application/json";
   if (path.starts_with("/openapi/")) {
     bool protobuf = path == "/openapi/v2" && accept.find("proto-openapi") != accept.npos && accept.find("application/json") == accept.npos;
-    document = cached_openapi(protobuf ? std::string(kOpenApiV2Protobuf) : path);
+    document = openapi_.get(rest_.types(), protobuf ? std::string(kOpenApiV2Protobuf) : path);
     if (protobuf) content_type = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
   } else if ((path == "/api" || path == "/apis") && accept.find("as=APIGroupDiscoveryList") != accept.npos && accept.find("v=v2;") != accept.npos) {
     document = aggregated_discovery(rest_.types(), path == "/api");
@@ -208,7 +199,9 @@ Task<void> Front::answer(Call& call, const Answer& answer, const std::vector<std
   } else {
     body = answer.text();
   }
-  co_await send(call.response, answer.created ? 201 : 200, std::move(body), accept->yaml, warnings);
+  std::vector<std::string> all = api::warnings_of(*answer.type->row);
+  all.insert(all.end(), warnings.begin(), warnings.end());
+  co_await send(call.response, answer.created ? 201 : 200, std::move(body), accept->yaml, all);
 }
 
 Task<void> Front::serve_list(Call& call, Target target) {
@@ -221,7 +214,7 @@ Task<void> Front::serve_list(Call& call, Target target) {
   std::string body;
   if (accept->form == Accept::Form::Table) body = table_text(*target.type, page->items, call.request.query.get("includeObject"), true, list_metadata(*page), clock_.now());
   else body = list_text(*target.type, *page, accept->form == Accept::Form::PartialMetadata);
-  co_await send(call.response, 200, std::move(body), accept->yaml);
+  co_await send(call.response, 200, std::move(body), accept->yaml, api::warnings_of(*target.type->row));
 }
 
 namespace {
@@ -272,6 +265,8 @@ Task<void> Front::serve_watch(Call& call, Target target) {
     wake->notify();
   });
   (*watch)->on_ready([wake] { wake->notify(); });
+  Retirement* retirement = target.type->retirement.get();
+  auto listening = retirement ? retirement->listen([wake] { wake->notify(); }) : nullptr;
   constexpr int64_t kDefaultSeconds = 1800;
   int64_t limit = parse_int(q.get("timeoutSeconds")).value_or(0);
   auto deadline = clock_.mono() + seconds(limit > 0 ? limit : kDefaultSeconds + static_cast<int64_t>(fnv1a32(call.request.target) % kDefaultSeconds));
@@ -300,7 +295,7 @@ Task<void> Front::serve_watch(Call& call, Target target) {
       continue;
     }
     Duration left = deadline - clock_.mono();
-    if (left <= Duration{0}) break;
+    if (left <= Duration{0} || (retirement && retirement->retired())) break;
     co_await wake->wait_for(loop_, left);
   }
   --watches_;
@@ -328,6 +323,8 @@ Task<Result<Answer>> Front::write(Call& call, Target target, std::vector<std::st
   p.force = is_true(q.get("force"));
   p.force_given = q.has("force");
   std::string_view type = call.request.headers.get("Content-Type");
+  if (target.type->row->custom && target.subresource != "scale" && type.find("vnd.kubernetes.protobuf") != type.npos && call.info.verb.find("delete") == std::string::npos)
+    co_return Status(Reason::UnsupportedMediaType, "the body of the request was in an unknown format - accepted media types include: application/json, application/yaml");
   const std::string& verb = call.info.verb;
   if (verb == "delete" || verb == "deletecollection") {
     DeleteRequest r;

@@ -7,6 +7,7 @@
 #include "apiserver/api_server.h"
 #include "apiserver/http/discovery.h"
 #include "apiserver/http/negotiate.h"
+#include "apiserver/http/openapi.h"
 
 namespace k8lite::apiserver {
 
@@ -37,7 +38,6 @@ class Front {
   async::Task<Result<Answer>> write(Call& call, Target target, std::vector<std::string>& warnings);
   async::Task<void> answer(Call& call, const Answer& answer, const std::vector<std::string>& warnings);
   async::Task<void> send(net::ResponseWriter& response, int status, std::string body, bool yaml, const std::vector<std::string>& warnings = {});
-  Result<Document> cached_openapi(const std::string& path);
   std::string metrics() const;
 
   async::Loop& loop_;
@@ -46,9 +46,7 @@ class Front {
   const authn::Authenticator& authenticator_;
   const Clock& clock_;
   const ApiServerOptions& options_;
-  std::mutex mutex_;
-  std::map<std::string, Document> openapi_;
-  uint64_t openapi_of_ = 0;  // the generation of the types that they describe
+  OpenApi openapi_;
   std::map<std::pair<std::string, int>, uint64_t> requests_;  // verb and code; loop thread only
   uint64_t watches_ = 0;
 };

@@ -5,6 +5,7 @@ set -eu
 cd "$(dirname "$0")/.."
 
 scripts/deps.sh
+scripts/clients.sh
 cmake --preset release
 cmake --build --preset release
 python3 scripts/layers.py

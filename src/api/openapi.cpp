@@ -53,7 +53,8 @@ Node field_schema(const Field& f, const Dialect& d) {
     for (auto key : f.list_map_keys) n["x-kubernetes-list-map-keys"].append(std::string(key));
   }
   if (!f.merge_key.empty()) n.set("x-kubernetes-patch-merge-key", std::string(f.merge_key));
-  if (f.merge || f.retain_keys) n.set("x-kubernetes-patch-strategy", f.merge && f.retain_keys ? "merge,retainKeys" : f.merge ? "merge" : "retainKeys");
+  if (f.merge || f.retain_keys || f.replace)
+    n.set("x-kubernetes-patch-strategy", f.replace ? "replace" : f.merge && f.retain_keys ? "merge,retainKeys" : f.merge ? "merge" : "retainKeys");
   if (!f.default_json.empty() && f.base != Base::Object) n.set("default", Node::parse(f.default_json).value());
   return n;
 }

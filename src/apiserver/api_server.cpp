@@ -2,12 +2,14 @@
 #include "apiserver/api_server.h"
 
 #include "apiserver/authz/defaults.h"
+#include "apiserver/http/deadline.h"
 #include "apiserver/crd/custom_kinds.h"
 #include "apiserver/http/front.h"
 #include "base/embedded.h"
 #include "base/log.h"
 #include "base/strings.h"
 #include "base/yaml.h"
+#include "machinery/courier.h"
 #include "pki/jwt.h"
 
 namespace k8lite::embedded_manifests {
@@ -44,7 +46,7 @@ class Impl : public ApiServer {
  public:
   Impl(async::Loop& loop, store::Store& store, const Clock& clock, Random& random, ApiServerOptions options, std::unique_ptr<authz::Authorizer> authorizer, std::unique_ptr<ServiceAddresses> addresses, std::string public_key)
       : loop_(loop), options_(std::move(options)), authorizer_(std::move(authorizer)), addresses_(std::move(addresses)),
-        rest_(store, clock, random, types_, *authorizer_, *addresses_, {options_.service_account_key_pem, issuer()}),
+        rest_(store, clock, random, types_, *authorizer_, *addresses_, {options_.service_account_key_pem, issuer(), options_.admission}),
         authenticator_(clock, authenticator_options(std::move(public_key))), front_(loop, rest_, *authorizer_, authenticator_, clock, options_) {
     rest_.set_authenticator(&authenticator_);
     rest_.written = [this](const Target& t) {
@@ -53,6 +55,7 @@ class Impl : public ApiServer {
   }
   ~Impl() override {
     if (custom_kinds_) custom_kinds_->stop();
+    courier_->stop();
   }
   Result<> follow_custom_kinds(store::Store& store) {
     TRY(custom_kinds_, crd::CustomKinds::create(store, types_));
@@ -79,10 +82,10 @@ class Impl : public ApiServer {
   }
 
   net::Handler handler() override {
-    return [this](net::Request& q, net::ResponseWriter& r) { return front_.handle(q, r); };
+    return with_deadline(loop_, [this](net::Request& q, net::ResponseWriter& r) { return front_.handle(q, r); });
   }
   std::unique_ptr<machinery::Client> client(authn::Identity identity, std::string manager) override {
-    return make_local_client(loop_, rest_, *authorizer_, std::move(identity), std::move(manager));
+    return make_local_client(loop_, rest_, *authorizer_, courier_, std::move(identity), std::move(manager));
   }
   Rest& rest() override { return rest_; }
   void add_handler(Extra extra) override { front_.extra.push_back(std::move(extra)); }
@@ -158,6 +161,7 @@ class Impl : public ApiServer {
   }
 
   async::Loop& loop_;
+  const std::shared_ptr<machinery::Courier> courier_ = std::make_shared<machinery::Courier>();  // of all clients in process
   const ApiServerOptions options_;
   ResourceTypes types_;
   std::shared_ptr<crd::CustomKinds> custom_kinds_;

@@ -18,6 +18,7 @@ struct ApiServerOptions {
   std::string cluster_domain = "cluster.local";
   std::string service_account_key_pem;           // private; signs tokens
   std::map<std::string, authn::Identity> tokens;
+  AdmissionOptions admission;
   std::shared_ptr<net::TlsClientContext> kubelet_tls;  // for logs, exec and port-forward at nodes
 };
 
@@ -39,7 +40,7 @@ class ApiServer {
 };
 
 // The in-process Client over Rest (local_client.cpp).
-std::unique_ptr<machinery::Client> make_local_client(async::Loop& loop, Rest& rest, authz::Authorizer& authorizer, authn::Identity identity, std::string manager);
+std::unique_ptr<machinery::Client> make_local_client(async::Loop& loop, Rest& rest, authz::Authorizer& authorizer, std::shared_ptr<machinery::Courier> courier, authn::Identity identity, std::string manager);
 
 // Node connections for pods/log, exec, attach and portforward (stream/node_proxy.cpp).
 async::Task<void> proxy_to_node(async::Loop& loop, const Rest& rest, std::shared_ptr<net::TlsClientContext> tls, Target target, net::Request& request, net::ResponseWriter& response);

@@ -3,6 +3,7 @@
 
 #include "apiserver/api_server.h"
 #include "base/strings.h"
+#include "machinery/courier.h"
 
 namespace k8lite::apiserver {
 namespace {
@@ -15,13 +16,16 @@ using machinery::WatchEvent;
 // Nobody in process reads managedFields, and every informer would hold them once more.
 json::Doc as_doc(const ResourceType& type, const store::Object& o) { return json::Doc::from_canonical(served_lean(o.doc, o.revision, type.object)); }
 
-// Delivers the items of one ObjectWatch on the store's publisher thread.
+// Delivers the items of one ObjectWatch on the courier's thread, so that the store's publisher goes on.
 class LocalWatch : public machinery::WatchHandle, public std::enable_shared_from_this<LocalWatch> {
  public:
-  LocalWatch(ResourceTypePtr type, std::unique_ptr<ObjectWatch> watch, std::function<void(WatchEvent)> fn) : type_(std::move(type)), watch_(std::move(watch)), on_event_(std::move(fn)) {}
+  LocalWatch(ResourceTypePtr type, std::unique_ptr<ObjectWatch> watch, bool (*keep)(json::Value), std::shared_ptr<machinery::Courier> courier, std::function<void(WatchEvent)> fn)
+      : type_(std::move(type)), watch_(std::move(watch)), keep_(keep), courier_(std::move(courier)), on_event_(std::move(fn)) {}
   void begin() {
-    watch_->on_ready([weak = weak_from_this()] {
-      if (auto self = weak.lock()) self->pump();
+    watch_->on_ready([weak = weak_from_this(), courier = courier_] {
+      courier->run([weak] {
+        if (auto self = weak.lock()) self->pump();
+      });
     });
     pump();
   }
@@ -44,12 +48,17 @@ class LocalWatch : public machinery::WatchHandle, public std::enable_shared_from
       }
       if (items->empty()) return;
       for (const WatchItem& item : *items)
-        if (item.object) on_event_({item.type, as_doc(*type_, *item.object), {}});
+        if (item.object && wanted(item)) on_event_({item.type, as_doc(*type_, *item.object), {}});
     }
+  }
+  bool wanted(const WatchItem& item) const {
+    return !keep_ || item.type == WatchEvent::Type::Deleted || keep_(item.object->doc.root()) || (item.previous && keep_(item.previous->doc.root()));
   }
   std::mutex mutex_;
   ResourceTypePtr type_;
   std::unique_ptr<ObjectWatch> watch_;
+  bool (*const keep_)(json::Value);
+  const std::shared_ptr<machinery::Courier> courier_;
   std::function<void(WatchEvent)> on_event_;
   bool closed_ = false;
 };
@@ -66,8 +75,9 @@ class SharedHandle : public machinery::WatchHandle {
 
 class LocalClient : public machinery::Client {
  public:
-  LocalClient(async::Loop& loop, Rest& rest, authz::Authorizer& authorizer, authn::Identity identity, std::string manager)
-      : loop_(loop), rest_(rest), authorizer_(authorizer), identity_(std::move(identity)), manager_(std::move(manager)) {}
+  LocalClient(async::Loop& loop, Rest& rest, authz::Authorizer& authorizer, std::shared_ptr<machinery::Courier> courier, authn::Identity identity, std::string manager)
+      : loop_(loop), rest_(rest), authorizer_(authorizer), courier_(std::move(courier)), identity_(std::move(identity)), manager_(std::move(manager)) {}
+  std::shared_ptr<machinery::Courier> courier() override { return courier_; }
 
   Result<json::Doc> get(const Path& path) override {
     TRY(Target t, target(path, "get"));
@@ -78,7 +88,8 @@ class LocalClient : public machinery::Client {
     TRY(Target t, target(path, "list"));
     TRY(Page page, rest_.list(t, params(o)));
     machinery::ListResult out;
-    for (const auto& object : page.items) out.items.push_back(as_doc(*t.type, *object));
+    for (const auto& object : page.items)
+      if (!o.keep || o.keep(object->doc.root())) out.items.push_back(as_doc(*t.type, *object));
     out.resource_version = std::to_string(page.revision);
     out.continue_token = page.continue_token;
     return out;
@@ -93,7 +104,7 @@ class LocalClient : public machinery::Client {
   Result<std::unique_ptr<machinery::WatchHandle>> watch(const Path& path, const ListOptions& o, std::function<void(WatchEvent)> fn) override {
     TRY(Target t, target(path, "watch"));
     TRY(auto watch, rest_.watch(t, params(o), false));
-    auto local = std::make_shared<LocalWatch>(t.type, std::move(watch), std::move(fn));
+    auto local = std::make_shared<LocalWatch>(t.type, std::move(watch), o.keep, courier_, std::move(fn));
     local->begin();
     return std::unique_ptr<machinery::WatchHandle>(std::make_unique<SharedHandle>(local));
   }
@@ -178,14 +189,15 @@ class LocalClient : public machinery::Client {
   async::Loop& loop_;
   Rest& rest_;
   authz::Authorizer& authorizer_;
+  const std::shared_ptr<machinery::Courier> courier_;
   const authn::Identity identity_;
   const std::string manager_;
 };
 
 }  // namespace
 
-std::unique_ptr<machinery::Client> make_local_client(async::Loop& loop, Rest& rest, authz::Authorizer& authorizer, authn::Identity identity, std::string manager) {
-  return std::make_unique<LocalClient>(loop, rest, authorizer, std::move(identity), std::move(manager));
+std::unique_ptr<machinery::Client> make_local_client(async::Loop& loop, Rest& rest, authz::Authorizer& authorizer, std::shared_ptr<machinery::Courier> courier, authn::Identity identity, std::string manager) {
+  return std::make_unique<LocalClient>(loop, rest, authorizer, std::move(courier), std::move(identity), std::move(manager));
 }
 
 }  // namespace k8lite::apiserver

@@ -69,7 +69,7 @@ std::string Answer::text() const { return object ? served(object->doc, object->r
 
 Rest::Rest(store::Store& store, const Clock& clock, Random& random, const ResourceTypes& types, authz::Authorizer& authorizer, ServiceAddresses& addresses, RestOptions options)
     : store_(store), clock_(clock), random_(random), types_(types), authorizer_(authorizer), addresses_(addresses), options_(std::move(options)),
-      registry_(store, clock, random), admission_(store, random) {}
+      registry_(store, clock, random), admission_(store, clock, random, authorizer, options_.admission) {}
 
 // ---- reads ----
 
@@ -176,7 +176,7 @@ void ObjectWatch::append_item(const store::Event& e, std::vector<WatchItem>& out
   using Type = machinery::WatchEvent::Type;
   bool now = e.type != store::Event::Type::Removed && matches(e.object->doc);
   bool before = e.previous ? matches(e.previous->doc) : e.type == store::Event::Type::Removed && matches(e.object->doc);
-  if (now) out.push_back({before ? Type::Modified : Type::Added, e.object, e.object->revision});
+  if (now) out.push_back({before ? Type::Modified : Type::Added, e.object, e.object->revision, before ? e.previous : nullptr});
   else if (before) {
     // The last state that matched, with the revision of the change that took it away.
     auto last = std::make_shared<store::Object>(e.previous ? *e.previous : *e.object);
@@ -211,7 +211,7 @@ RegistryOptions Rest::options_for(const Target& t, const WriteParams& p, bool cr
   options.dry_run = p.dry_run;
   auto held = std::make_shared<ServiceAddresses::Reservation>();  // lives as long as the attempt to write
   options.finish = [this, t, p, create, held](Node& object, const json::Doc* old, const Node* before) -> Result<> {
-    AdmissionRequest request{t.type, t.ns, t.name, t.subresource, create, p.caller.user, &object, old};
+    AdmissionRequest request{t.type, t.ns, t.name, t.subresource, create, p.caller.user, &object, old, p.warnings};
     // A namespace's own finalizers change through /finalize alone, so that no update removes it before it is empty.
     if (old && t.type->row->plural == "namespaces" && t.subresource != "finalize" && old->path("spec.finalizers")) object["spec"].set("finalizers", old->path("spec.finalizers").to_node());
     if (t.subresource != "status") api::apply_defaults(*t.type->row, object);
@@ -220,7 +220,7 @@ RegistryOptions Rest::options_for(const Target& t, const WriteParams& p, bool cr
     TRY_OK(admission_.admit(request));
     if (t.type->row->rules.settle) t.type->row->rules.settle(object);
     if (t.type->row->rules.warn && p.warnings) t.type->row->rules.warn(object, *p.warnings);
-    if (t.subresource == "status" && !t.type->row->custom) return {};
+    if (t.subresource == "status" && !t.type->row->custom) return admission_.validate(request);
     std::string name = object.path("metadata.name").str();
     if (is_service(t)) {
       auto got = addresses_.allocate(object, old, t.ns + "/" + name);
@@ -229,7 +229,12 @@ RegistryOptions Rest::options_for(const Target& t, const WriteParams& p, bool cr
     }
     auto causes = api::validate(*t.type->row, object, before);
     if (!causes.empty() && (t.subresource.empty() || t.type->row->custom)) return invalid(t, name, std::move(causes));
-    return check_escalation(t, object, old, p);
+    TRY_OK(check_escalation(t, object, old, p));
+    return admission_.validate(request);
+  };
+  options.beside = [this, t, p, create](Node& object, const json::Doc* old) -> Result<std::vector<store::Write>> {
+    AdmissionRequest request{t.type, t.ns, t.name, t.subresource, create, p.caller.user, &object, old, nullptr};
+    return admission_.charge(request);
   };
   return options;
 }
@@ -270,7 +275,7 @@ async::Task<Result<Answer>> Rest::create(Target t, Node body, WriteParams p) {
 async::Task<Result<Answer>> Rest::create_object(Target t, Node body, WriteParams p) {
   CO_TRY_OK(decode(t, body, p, t.type->row->type));
   Node none;
-  AdmissionRequest request{t.type, t.ns, body.path("metadata.name").str(), "", true, p.caller.user, &none, nullptr};
+  AdmissionRequest request{t.type, t.ns, body.path("metadata.name").str(), "", true, p.caller.user, &none, nullptr, nullptr};
   CO_TRY_OK(admission_.check_namespace(request));
   RegistryOptions options = options_for(t, p, true);
   options.durability = durability_of(t, body, nullptr);
@@ -280,9 +285,10 @@ async::Task<Result<Answer>> Rest::create_object(Target t, Node body, WriteParams
   co_return Answer{t.type, *r, {}, true};
 }
 
-async::Task<Result<Answer>> Rest::change(Target t, WriteParams p, std::function<Result<Node>(Node current)> make) {
+async::Task<Result<Answer>> Rest::change(Target t, WriteParams p, std::function<Result<Node>(Node current)> make, bool from_current) {
   RegistryOptions options = options_for(t, p, false);
-  Registry::Change change = [t, make](const store::Object& current) -> Result<Node> {
+  Registry::Change change = [t, make = std::move(make), from_current](const store::Object& current) -> Result<Node> {
+    if (!from_current) return make({});
     Node node = Node::obj({{"kind", t.type->row->kind}, {"apiVersion", api_version(t.type->object)}}), stored = current.doc.to_node();
     for (auto& m : stored.members()) node.members().push_back(std::move(m));
     node["metadata"].set("resourceVersion", std::to_string(current.revision));
@@ -290,7 +296,7 @@ async::Task<Result<Answer>> Rest::change(Target t, WriteParams p, std::function<
   };
   options.durability = store::Durability::Durable;
   if (t.type->row->plural == "events" || (t.type->row->plural == "leases" && t.ns == "kube-node-lease")) options.durability = store::Durability::Volatile;
-  std::string subresource = t.subresource == "status" ? "status" : "";
+  std::string subresource = t.subresource == "status" || t.subresource == "approval" ? "status" : "";  // approvals are conditions
   auto r = co_await registry_.update(t.type->object, t.ns, t.name, subresource, std::move(change), std::move(options));
   settle_service(t, t.name);
   if (!r.ok()) co_return std::move(r).status();
@@ -325,7 +331,8 @@ async::Task<Result<Answer>> Rest::update(Target t, Node body, WriteParams p) {
       return current;
     });
   }
-  co_return co_await change(t, p, [body](Node) -> Result<Node> { return body; });
+  auto wanted = std::make_shared<const Node>(std::move(body));
+  co_return co_await change(t, p, [wanted](Node) -> Result<Node> { return *wanted; }, false);
 }
 
 async::Task<Result<Answer>> Rest::patch(Target t, machinery::PatchType type, Node patch, WriteParams p) {

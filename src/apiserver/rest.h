@@ -60,6 +60,7 @@ struct WatchItem {
   machinery::WatchEvent::Type type;
   store::ObjectPtr object;  // null for bookmarks
   int64_t revision = 0;
+  store::ObjectPtr previous = nullptr;  // Modified: what it was
 };
 // One watch with its selectors. poll() and on_ready() as those of store::Watch.
 class ObjectWatch {
@@ -84,6 +85,7 @@ class ObjectWatch {
 struct RestOptions {
   std::string signing_key_pem;   // service account tokens
   std::string issuer = "https://kubernetes.default.svc.cluster.local";
+  AdmissionOptions admission;
 };
 
 class Rest {
@@ -108,7 +110,7 @@ class Rest {
   Result<> decode(const Target& target, json::Node& body, const WriteParams& params, const api::schema::Type* type) const;
   RegistryOptions options_for(const Target& target, const WriteParams& params, bool create);
   async::Task<Result<Answer>> create_object(Target target, json::Node body, WriteParams params);
-  async::Task<Result<Answer>> change(Target target, WriteParams params, std::function<Result<json::Node>(json::Node current)> make);
+  async::Task<Result<Answer>> change(Target target, WriteParams params, std::function<Result<json::Node>(json::Node current)> make, bool from_current = true);
   Result<> check_escalation(const Target& target, const json::Node& object, const json::Doc* old, const WriteParams& params) const;
   void settle_service(const Target& target, const std::string& name);
   // apply.cpp

@@ -19,6 +19,7 @@ NodeRoot::NodeRoot(async::Loop& loop, machinery::Client& client, const Clock& cl
   o.node.taints = c.node_taint;
   o.node.kubelet_port = c.kubelet_port;
   o.data_dir = c.data_dir + "/agent";
+  o.storage_dir = c.data_dir + "/storage";
   kubelet::read_capacity(o.node, c.data_dir);
   o.cluster_cidr = c.cluster_cidr;
   o.service_cidr = c.service_cidr;

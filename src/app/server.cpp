@@ -16,6 +16,7 @@
 #include "config/kubeconfig.h"
 #include "config/settings.h"
 #include "controllers/controllers.h"
+#include "os/descriptors.h"
 #include "os/files.h"
 #include "scheduler/scheduler.h"
 
@@ -105,7 +106,9 @@ class Server {
     auto identity = [](const char* name) { return apiserver::authn::Identity{{name, {"system:masters", "system:authenticated"}}, {}, {}}; };
     controllers_client_ = api_->client(identity("system:kube-controller-manager"), "kube-controller-manager");
     scheduler_client_ = api_->client(identity("system:kube-scheduler"), "kube-scheduler");
-    controllers_ = std::make_unique<controllers::Controllers>(*controllers_client_, clock_, random_, controllers::ControllersOptions{config_.cluster_cidr, identity_.ca.certificate_pem, config_.disable_agent ? "" : config_.node_name});
+    bool storage = std::find(config_.disable.begin(), config_.disable.end(), "local-storage") == config_.disable.end();
+    controllers::ControllersOptions options{config_.cluster_cidr, identity_.ca.certificate_pem, storage ? config_.data_dir + "/storage" : "", config_.disable_agent ? "" : config_.node_name, identity_.ca.key_pem};
+    controllers_ = std::make_unique<controllers::Controllers>(*controllers_client_, clock_, random_, std::move(options));
     scheduler_ = std::make_unique<scheduler::Scheduler>(*scheduler_client_, clock_, random_);
     scheduler_->start();
     controllers_->start();
@@ -165,7 +168,8 @@ class Server {
     net::HttpServerOptions http;
     if (!config_.bind_address.empty()) http.listen.address = config_.bind_address;
     http.listen.port = config_.https_listen_port;
-    TRY(http.listen.tls, net::make_tls_server({serving.certificate_pem, serving.key_pem, identity_.ca.certificate_pem}));
+    http.listen.max_connections = std::min<size_t>(4096, os::raise_descriptor_limit() / 2);  // the other half is for the store, the pods and their logs
+    TRY(http.listen.tls, net::make_tls_server({serving.certificate_pem, serving.key_pem, identity_.ca.certificate_pem, true}));
     TRY(http_, net::serve_http(loop_, http, api_->handler()));
     front_ip_ = node_ip;
     return {};

@@ -5,23 +5,8 @@
 #include <cstring>
 
 namespace k8lite::json {
-namespace {
 
-// Offset just past the string whose opening quote is at `i`.
-uint32_t skip_string(const std::string& b, uint32_t i) {
-  const char* p = b.data() + i + 1;
-  const char* end = b.data() + b.size();
-  for (;;) {
-    p = static_cast<const char*>(memchr(p, '"', static_cast<size_t>(end - p)));
-    if (!p) return static_cast<uint32_t>(b.size());
-    const char* q = p;
-    while (q[-1] == '\\') --q;
-    if (((p - q) & 1) == 0) return static_cast<uint32_t>(p + 1 - b.data());
-    ++p;
-  }
-}
-
-void append_utf8(std::string& out, uint32_t cp) {
+void detail::append_utf8(std::string& out, uint32_t cp) {
   if (cp < 0x80) {
     out += static_cast<char>(cp);
   } else if (cp < 0x800) {
@@ -36,6 +21,22 @@ void append_utf8(std::string& out, uint32_t cp) {
     out += static_cast<char>(0x80 | ((cp >> 12) & 0x3F));
     out += static_cast<char>(0x80 | ((cp >> 6) & 0x3F));
     out += static_cast<char>(0x80 | (cp & 0x3F));
+  }
+}
+
+namespace {
+
+// Offset just past the string whose opening quote is at `i`.
+uint32_t skip_string(const std::string& b, uint32_t i) {
+  const char* p = b.data() + i + 1;
+  const char* end = b.data() + b.size();
+  for (;;) {
+    p = static_cast<const char*>(memchr(p, '"', static_cast<size_t>(end - p)));
+    if (!p) return static_cast<uint32_t>(b.size());
+    const char* q = p;
+    while (q[-1] == '\\') --q;
+    if (((p - q) & 1) == 0) return static_cast<uint32_t>(p + 1 - b.data());
+    ++p;
   }
 }
 
@@ -58,7 +59,7 @@ std::string unescape(std::string_view s) {
       case 'u': {
         uint32_t cp = 0;
         if (i + 4 < s.size()) std::from_chars(s.data() + i + 1, s.data() + i + 5, cp, 16);
-        append_utf8(out, cp);
+        detail::append_utf8(out, cp);
         i += 4;
         break;
       }
@@ -68,34 +69,47 @@ std::string unescape(std::string_view s) {
   return out;
 }
 
-// Builds the container index of canonical bytes in one pass.
-void build_index(detail::DocData& d) {
+// The container index of canonical bytes, in one pass.
+void build_index(const std::string& b, std::vector<detail::Container>& index) {
   std::vector<uint32_t> open;
-  const std::string& b = d.bytes;
   for (uint32_t i = 0; i < b.size();) {
     switch (b[i]) {
       case '"': i = skip_string(b, i); break;
       case '{':
       case '[':
-        open.push_back(static_cast<uint32_t>(d.index.size()));
-        d.index.push_back({});
+        open.push_back(static_cast<uint32_t>(index.size()));
+        index.push_back({});
         ++i;
         break;
       case '}':
       case ']':
         ++i;
         if (!open.empty()) {
-          d.index[open.back()] = {i, static_cast<uint32_t>(d.index.size()) - open.back() - 1};
+          index[open.back()] = {i, static_cast<uint32_t>(index.size()) - open.back() - 1};
           open.pop_back();
         }
         break;
       default: ++i;
     }
   }
-  d.index.shrink_to_fit();
 }
 
 }  // namespace
+
+detail::DocData* detail::DocData::create(std::string bytes, const std::vector<Container>& index) {
+  void* memory = ::operator new(sizeof(DocData) + index.size() * sizeof(Container));
+  auto* data = new (memory) DocData;
+  data->bytes = std::move(bytes);
+  data->containers = static_cast<uint32_t>(index.size());
+  if (!index.empty()) memcpy(data->index, index.data(), index.size() * sizeof(Container));
+  return data;
+}
+
+void detail::DocData::let_go() noexcept {
+  if (holders.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  this->~DocData();
+  ::operator delete(this);
+}
 
 Kind Value::kind() const {
   if (!data_) return Kind::Missing;
@@ -189,7 +203,8 @@ std::string Value::Member::key() const { return unescape(raw_key); }
 Value Value::operator[](std::string_view key) const {
   for (const auto& m : members()) {
     if (m.raw_key == key) return m.value;
-    if (m.raw_key.find('\\') != m.raw_key.npos && m.key() == key) return m.value;
+    // Escaped, a key is longer than what it means.
+    if (m.raw_key.size() > key.size() && m.raw_key.find('\\') != m.raw_key.npos && m.key() == key) return m.value;
   }
   return {};
 }
@@ -296,7 +311,7 @@ Node Value::to_node() const {
   return {};
 }
 
-Value Doc::root() const { return data_ ? Value(data_.get(), 0, 0) : Value(); }
+Value Doc::root() const { return data_ ? Value(data_, 0, 0) : Value(); }
 
 const std::string& Doc::bytes() const {
   static const std::string none;
@@ -304,20 +319,36 @@ const std::string& Doc::bytes() const {
 }
 
 size_t Doc::memory() const {
-  return data_ ? sizeof(*data_) + data_->bytes.capacity() + data_->index.capacity() * sizeof(detail::Container) : 0;
+  return data_ ? sizeof(*data_) + data_->bytes.capacity() + data_->containers * sizeof(detail::Container) : 0;
+}
+
+namespace {
+constexpr size_t kKeptRoom = 64 * 1024;  // of what is reused from one document to the next
 }
 
 Doc Doc::from_canonical(std::string bytes) {
-  auto data = std::make_shared<detail::DocData>();
-  data->bytes = std::move(bytes);
-  data->bytes.shrink_to_fit();
-  build_index(*data);
+  thread_local std::vector<detail::Container> index;
+  index.clear();
+  bytes.shrink_to_fit();
+  build_index(bytes, index);
   Doc d;
-  d.data_ = std::move(data);
+  d.data_ = detail::DocData::create(std::move(bytes), index);
+  if (index.capacity() * sizeof(detail::Container) > kKeptRoom) index = {};
   return d;
 }
 
-Doc Doc::from(const Node& node) { return from_canonical(node.dump()); }
+Doc Doc::from(const Node& node) {
+  // Written where there is room already, then copied to its size.
+  thread_local std::string text;
+  thread_local std::vector<detail::Container> index;
+  text.clear();
+  index.clear();
+  node.dump_to(text, &index);
+  Doc d;
+  d.data_ = detail::DocData::create(std::string(text.data(), text.size()), index);
+  if (text.capacity() > kKeptRoom) text = {}, index = {};
+  return d;
+}
 
 Result<Doc> Doc::parse(std::string_view text, ParseOptions options) {
   TRY(Node node, Node::parse(text, options));

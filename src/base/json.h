@@ -3,6 +3,7 @@
 // a read-only view into a Doc. `Node` is a mutable tree for the few places that build or change an object.
 // Nothing here throws, and a missing field reads as a missing Value, so views chain: doc["spec"]["replicas"].int_or(1).
 #pragma once
+#include <atomic>
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
@@ -25,10 +26,16 @@ struct Container {
   uint32_t end;     // offset just past its closing bracket
   uint32_t nested;  // containers inside it
 };
+// One piece of memory holds the counter, the bytes' string and the index: stored objects are many.
 struct DocData {
   std::string bytes;
-  std::vector<Container> index;
+  std::atomic<uint32_t> holders{1};
+  uint32_t containers = 0;
+  Container index[];  // `containers` of them
+  static DocData* create(std::string bytes, const std::vector<Container>& index);
+  void let_go() noexcept;
 };
+void append_utf8(std::string& out, uint32_t code_point);
 }  // namespace detail
 
 // A view into a Doc; valid as long as a Doc (copy) holds the bytes. Cheap to copy.
@@ -141,6 +148,17 @@ struct ParseOptions {
 class Doc {
  public:
   Doc() = default;
+  Doc(const Doc& o) noexcept : data_(o.data_) {
+    if (data_) data_->holders.fetch_add(1, std::memory_order_relaxed);
+  }
+  Doc(Doc&& o) noexcept : data_(std::exchange(o.data_, nullptr)) {}
+  Doc& operator=(Doc o) noexcept {
+    std::swap(data_, o.data_);
+    return *this;
+  }
+  ~Doc() {
+    if (data_) data_->let_go();
+  }
   // Errors are BadRequest with the byte offset. Accepts any valid UTF-8 JSON text; keeps members in order.
   static Result<Doc> parse(std::string_view text, ParseOptions options = {});
   static Doc from(const Node& node);
@@ -158,7 +176,7 @@ class Doc {
   bool operator==(const Doc& o) const { return same(o) || bytes() == o.bytes(); }
 
  private:
-  std::shared_ptr<const detail::DocData> data_;
+  detail::DocData* data_ = nullptr;  // never changed once it is made
 };
 
 // Mutable JSON value. Objects keep the order of insertion; a Missing node is what find() and get() return for nothing.
@@ -166,20 +184,25 @@ class Node {
  public:
   using Member = std::pair<std::string, Node>;
 
-  Node() = default;  // null
+  Node() : int_(0) {}  // null
   Node(std::nullptr_t) {}
-  Node(bool b) : kind_(Kind::Bool) { num_.i = b; }
+  Node(bool b) : kind_(Kind::Bool), int_(b) {}
   Node(int v) : Node(static_cast<int64_t>(v)) {}
   Node(unsigned v) : Node(static_cast<int64_t>(v)) {}
-  Node(long v) : kind_(Kind::Number) { num_.i = v; }
+  Node(long v) : kind_(Kind::Number), int_(v) {}
   Node(long long v) : Node(static_cast<long>(v)) {}
   Node(unsigned long v) : Node(static_cast<long>(v)) {}
-  Node(double v) : kind_(Kind::Number), is_double_(true) { num_.d = v; }
+  Node(double v) : kind_(Kind::Number), is_double_(true), double_(v) {}
   Node(const char* s) : kind_(Kind::String), str_(s) {}
   Node(std::string s) : kind_(Kind::String), str_(std::move(s)) {}
   Node(std::string_view s) : kind_(Kind::String), str_(s) {}
-  static Node object() { Node n; n.kind_ = Kind::Object; return n; }
-  static Node array() { Node n; n.kind_ = Kind::Array; return n; }
+  Node(const Node& o);
+  Node(Node&& o) noexcept { take(o); }
+  Node& operator=(const Node& o);
+  Node& operator=(Node&& o) noexcept;
+  ~Node() { clear(); }
+  static Node object();
+  static Node array();
   // Node::obj({{"a", 1}, {"b", Node::arr({"x", "y"})}})
   static Node obj(std::initializer_list<std::pair<std::string_view, Node>> members);
   static Node arr(std::initializer_list<Node> items);
@@ -198,11 +221,11 @@ class Node {
   bool empty() const;  // missing, null, "", [] or {}
   size_t size() const;
 
-  const std::string& str() const { return str_; }  // text of a String, "" otherwise
+  const std::string& str() const;  // text of a String, "" otherwise
   std::string str_or(std::string_view otherwise) const { return is_string() ? str_ : std::string(otherwise); }
   int64_t int_or(int64_t otherwise) const;
   double double_or(double otherwise) const;
-  bool bool_or(bool otherwise) const { return is_bool() ? num_.i != 0 : otherwise; }
+  bool bool_or(bool otherwise) const { return is_bool() ? int_ != 0 : otherwise; }
 
   // Objects. operator[] turns null into an object and adds the member (null) where it is not there; the others never change anything.
   Node& operator[](std::string_view key);
@@ -213,31 +236,37 @@ class Node {
   const Node& path(std::string_view dotted) const;
   void set(std::string_view key, Node value) { (*this)[key] = std::move(value); }
   bool erase(std::string_view key);
-  std::vector<Member>& members() { return members_; }
-  const std::vector<Member>& members() const { return members_; }
+  std::vector<Member>& members();  // of anything but an object: none, and what is added is lost
+  const std::vector<Member>& members() const { return const_cast<Node*>(this)->members(); }
 
   // Arrays. append turns null into an array.
   Node& append(Node value);
-  std::vector<Node>& items() { return items_; }
-  const std::vector<Node>& items() const { return items_; }
+  std::vector<Node>& items();  // of anything but an array: none, and what is added is lost
+  const std::vector<Node>& items() const { return const_cast<Node*>(this)->items(); }
 
   // Same JSON value; the order of members does not matter, 1 and 1.0 are equal.
   bool operator==(const Node& o) const;
 
   std::string dump() const;                        // compact
   std::string dump_pretty(int indent = 4) const;   // as kubectl -o json prints
-  void dump_to(std::string& out) const;
+  void dump_to(std::string& out, std::vector<detail::Container>* index = nullptr) const;
 
  private:
-  friend struct NodeBuilder;
+  friend struct NodeParser;
   static const Node& missing();
+  void take(Node& o) noexcept;
+  void clear() noexcept;
 
   Kind kind_ = Kind::Null;
   bool is_double_ = false;
-  union { int64_t i; double d; } num_ = {0};
-  std::string str_;
-  std::vector<Node> items_;
-  std::vector<Member> members_;
+  // Which of these lives, kind_ says: the whole is 40 bytes.
+  union {
+    int64_t int_ = 0;
+    double double_;
+    std::string str_;
+    std::vector<Node> items_;
+    std::vector<Member> members_;
+  };
 };
 
 inline Node Doc::to_node() const { return root().to_node(); }

@@ -1,12 +1,9 @@
-// Node: the mutable tree, its parser (RapidJSON's iterative SAX reader, so depth costs heap, not stack) and its writer.
+// Node: the mutable tree and its writer.
 #include <charconv>
 #include <cmath>
-#include <unordered_set>
+#include <cstring>
 
 #include "base/json.h"
-#define RAPIDJSON_HAS_STDSTRING 0
-#include <rapidjson/error/en.h>
-#include <rapidjson/reader.h>
 
 namespace k8lite::json {
 
@@ -17,6 +14,82 @@ const Node& Node::missing() {
     return n;
   }();
   return node;
+}
+
+Node Node::object() {
+  Node n;
+  n.kind_ = Kind::Object;
+  new (&n.members_) std::vector<Member>();
+  return n;
+}
+
+Node Node::array() {
+  Node n;
+  n.kind_ = Kind::Array;
+  new (&n.items_) std::vector<Node>();
+  return n;
+}
+
+Node::Node(const Node& o) : kind_(o.kind_), is_double_(o.is_double_) {
+  switch (kind_) {
+    case Kind::String: new (&str_) std::string(o.str_); break;
+    case Kind::Array: new (&items_) std::vector<Node>(o.items_); break;
+    case Kind::Object: new (&members_) std::vector<Member>(o.members_); break;
+    default: int_ = o.int_;  // of a double the same bits
+  }
+}
+
+// Into one whose content is gone. `o` keeps its kind and is empty.
+void Node::take(Node& o) noexcept {
+  kind_ = o.kind_;
+  is_double_ = o.is_double_;
+  switch (kind_) {
+    case Kind::String: new (&str_) std::string(std::move(o.str_)); break;
+    case Kind::Array: new (&items_) std::vector<Node>(std::move(o.items_)); break;
+    case Kind::Object: new (&members_) std::vector<Member>(std::move(o.members_)); break;
+    default: int_ = o.int_;
+  }
+}
+
+void Node::clear() noexcept {
+  switch (kind_) {
+    case Kind::String: str_.~basic_string(); break;
+    case Kind::Array: items_.~vector(); break;
+    case Kind::Object: members_.~vector(); break;
+    default: break;
+  }
+}
+
+Node& Node::operator=(const Node& o) {
+  if (this != &o) *this = Node(o);  // o may be a part of this
+  return *this;
+}
+
+Node& Node::operator=(Node&& o) noexcept {
+  if (this == &o) return *this;
+  Node held(std::move(o));  // o may be a part of this
+  clear();
+  take(held);
+  return *this;
+}
+
+const std::string& Node::str() const {
+  static const std::string none;
+  return is_string() ? str_ : none;
+}
+
+std::vector<Node::Member>& Node::members() {
+  thread_local std::vector<Member> none;
+  if (is_object()) return members_;
+  none.clear();
+  return none;
+}
+
+std::vector<Node>& Node::items() {
+  thread_local std::vector<Node> none;
+  if (is_array()) return items_;
+  none.clear();
+  return none;
 }
 
 Node Node::obj(std::initializer_list<std::pair<std::string_view, Node>> members) {
@@ -46,15 +119,16 @@ size_t Node::size() const { return is_array() ? items_.size() : is_object() ? me
 
 int64_t Node::int_or(int64_t otherwise) const {
   if (!is_number()) return otherwise;
-  return is_double_ ? static_cast<int64_t>(num_.d) : num_.i;
+  return is_double_ ? static_cast<int64_t>(double_) : int_;
 }
 
 double Node::double_or(double otherwise) const {
   if (!is_number()) return otherwise;
-  return is_double_ ? num_.d : static_cast<double>(num_.i);
+  return is_double_ ? double_ : static_cast<double>(int_);
 }
 
 Node* Node::find(std::string_view key) {
+  if (!is_object()) return nullptr;
   for (auto& m : members_)
     if (m.first == key) return &m.second;
   return nullptr;
@@ -85,6 +159,7 @@ const Node& Node::path(std::string_view dotted) const {
 }
 
 bool Node::erase(std::string_view key) {
+  if (!is_object()) return false;
   for (auto it = members_.begin(); it != members_.end(); ++it)
     if (it->first == key) {
       members_.erase(it);
@@ -101,9 +176,9 @@ Node& Node::append(Node value) {
 bool Node::operator==(const Node& o) const {
   if (kind_ != o.kind_) return false;
   switch (kind_) {
-    case Kind::Bool: return num_.i == o.num_.i;
+    case Kind::Bool: return int_ == o.int_;
     case Kind::Number:
-      if (!is_double_ && !o.is_double_) return num_.i == o.num_.i;
+      if (!is_double_ && !o.is_double_) return int_ == o.int_;
       return double_or(0) == o.double_or(0);
     case Kind::String: return str_ == o.str_;
     case Kind::Array: return items_ == o.items_;
@@ -119,122 +194,23 @@ bool Node::operator==(const Node& o) const {
   }
 }
 
-// SAX target; keeps a stack of pointers to the open containers. Pointers stay valid: only the innermost container grows.
-struct NodeBuilder {
-  Node root;
-  std::vector<Node*> open;
-  std::vector<std::string> keys;  // name of each open container, for paths of duplicates
-  std::string key;
-  const ParseOptions& options;
-  bool too_deep = false;
-
-  explicit NodeBuilder(const ParseOptions& o) : options(o) {}
-
-  Node* place(Node value) {
-    if (open.empty()) {
-      root = std::move(value);
-      return &root;
-    }
-    Node& parent = *open.back();
-    if (parent.is_array()) return &parent.items_.emplace_back(std::move(value));
-    return &parent.members_.emplace_back(std::move(key), std::move(value)).second;
-  }
-  bool start(Node value) {
-    if (open.size() >= options.max_depth) {
-      too_deep = true;
-      return false;
-    }
-    std::string name = open.empty() ? "" : open.back()->is_array() ? "[" + std::to_string(open.back()->items_.size()) + "]" : key;
-    open.push_back(place(std::move(value)));
-    keys.push_back(std::move(name));
-    return true;
-  }
-  bool end() {
-    open.pop_back();
-    keys.pop_back();
-    return true;
-  }
-  bool end_object() {
-    drop_duplicates(*open.back());
-    return end();
-  }
-  void drop_duplicates(Node& object) {
-    auto& members = object.members_;
-    std::vector<bool> drop(members.size());
-    bool any = false;
-    auto found = [&](size_t earlier) {
-      if (drop[earlier]) return;
-      drop[earlier] = any = true;
-      if (!options.duplicates) return;
-      std::string path;
-      for (const auto& k : keys) {
-        if (!path.empty() && !k.empty() && k[0] != '[') path += '.';
-        path += k;
-      }
-      options.duplicates->push_back(path.empty() ? members[earlier].first : path + "." + members[earlier].first);
-    };
-    if (members.size() <= 12) {
-      for (size_t i = 0; i < members.size(); ++i)
-        for (size_t j = i + 1; j < members.size(); ++j)
-          if (members[i].first == members[j].first) found(i);
-    } else {
-      std::unordered_set<std::string_view> seen;
-      for (size_t i = members.size(); i-- > 0;)
-        if (!seen.insert(members[i].first).second) found(i);
-    }
-    if (!any) return;
-    std::vector<Node::Member> kept;
-    for (size_t i = 0; i < members.size(); ++i)
-      if (!drop[i]) kept.push_back(std::move(members[i]));
-    members = std::move(kept);
-  }
-
-  bool Null() { return place({}), true; }
-  bool Bool(bool b) { return place(b), true; }
-  bool Int(int i) { return place(static_cast<int64_t>(i)), true; }
-  bool Uint(unsigned i) { return place(static_cast<int64_t>(i)), true; }
-  bool Int64(int64_t i) { return place(i), true; }
-  bool Uint64(uint64_t i) {
-    if (i > INT64_MAX) place(static_cast<double>(i));
-    else place(static_cast<int64_t>(i));
-    return true;
-  }
-  bool Double(double d) { return place(d), true; }
-  bool RawNumber(const char*, unsigned, bool) { return false; }
-  bool String(const char* s, unsigned n, bool) { return place(std::string(s, n)), true; }
-  bool Key(const char* s, unsigned n, bool) {
-    key.assign(s, n);
-    return true;
-  }
-  bool StartObject() { return start(Node::object()); }
-  bool EndObject(unsigned) { return end_object(); }
-  bool StartArray() { return start(Node::array()); }
-  bool EndArray(unsigned) { return end(); }
-};
-
-Result<Node> Node::parse(std::string_view text, ParseOptions options) {
-  namespace rj = rapidjson;
-  NodeBuilder builder(options);
-  rj::MemoryStream memory(text.data(), text.size());
-  rj::EncodedInputStream<rj::UTF8<>, rj::MemoryStream> stream(memory);
-  rj::Reader reader;
-  constexpr unsigned kFlags = rj::kParseIterativeFlag | rj::kParseValidateEncodingFlag | rj::kParseFullPrecisionFlag;
-  auto r = reader.Parse<kFlags>(stream, builder);
-  if (builder.too_deep)
-    return bad_request("invalid JSON: nested deeper than " + std::to_string(options.max_depth) + " levels");
-  if (r.IsError()) {
-    std::string why = rj::GetParseError_En(r.Code());
-    if (!why.empty() && why.back() == '.') why.pop_back();
-    return bad_request("invalid JSON at byte " + std::to_string(r.Offset()) + ": " + why);
-  }
-  return std::move(builder.root);
+namespace {
+// Does one of eight bytes have to be escaped?
+bool needs_escape(uint64_t w) {
+  constexpr uint64_t kOnes = 0x0101010101010101ull, kHighs = 0x8080808080808080ull;
+  auto has_zero = [](uint64_t v) { return (v - kOnes) & ~v & kHighs; };
+  return (has_zero(w ^ (kOnes * '"')) | has_zero(w ^ (kOnes * '\\')) | ((w - kOnes * 0x20) & ~w & kHighs)) != 0;
 }
+}  // namespace
 
 void append_quoted(std::string& out, std::string_view text) {
   static constexpr char kHex[] = "0123456789abcdef";
   out += '"';
   size_t from = 0;
   for (size_t i = 0; i < text.size(); ++i) {
+    uint64_t w;
+    while (text.size() - i >= 8 && (memcpy(&w, text.data() + i, 8), !needs_escape(w))) i += 8;
+    if (i == text.size()) break;
     unsigned char c = static_cast<unsigned char>(text[i]);
     if (c >= 0x20 && c != '"' && c != '\\') continue;
     out.append(text, from, i - from);
@@ -271,45 +247,45 @@ std::string number_text(double d) {
   return std::string(buf, r.ptr);
 }
 
-void Node::dump_to(std::string& out) const {
+void Node::dump_to(std::string& out, std::vector<detail::Container>* index) const {
   switch (kind_) {
     case Kind::Missing:
-    case Kind::Null: out += "null"; break;
-    case Kind::Bool: out += num_.i ? "true" : "false"; break;
+    case Kind::Null: out += "null"; return;
+    case Kind::Bool: out += int_ ? "true" : "false"; return;
     case Kind::Number:
       if (is_double_) {
-        out += number_text(num_.d);
+        out += number_text(double_);
       } else {
         char buf[24];
-        out.append(buf, std::to_chars(buf, buf + sizeof buf, num_.i).ptr);
+        out.append(buf, std::to_chars(buf, buf + sizeof buf, int_).ptr);
       }
-      break;
-    case Kind::String: append_quoted(out, str_); break;
-    case Kind::Array: {
-      out += '[';
-      bool first = true;
-      for (const auto& n : items_) {
-        if (!first) out += ',';
-        first = false;
-        n.dump_to(out);
-      }
-      out += ']';
-      break;
-    }
-    case Kind::Object: {
-      out += '{';
-      bool first = true;
-      for (const auto& [key, value] : members_) {
-        if (!first) out += ',';
-        first = false;
-        append_quoted(out, key);
-        out += ':';
-        value.dump_to(out);
-      }
-      out += '}';
-      break;
-    }
+      return;
+    case Kind::String: append_quoted(out, str_); return;
+    default: break;
   }
+  size_t slot = index ? index->size() : 0;
+  if (index) index->push_back({});
+  bool first = true;
+  if (is_array()) {
+    out += '[';
+    for (const auto& n : items_) {
+      if (!first) out += ',';
+      first = false;
+      n.dump_to(out, index);
+    }
+    out += ']';
+  } else {
+    out += '{';
+    for (const auto& [key, value] : members_) {
+      if (!first) out += ',';
+      first = false;
+      append_quoted(out, key);
+      out += ':';
+      value.dump_to(out, index);
+    }
+    out += '}';
+  }
+  if (index) (*index)[slot] = {static_cast<uint32_t>(out.size()), static_cast<uint32_t>(index->size() - slot - 1)};
 }
 
 std::string Node::dump() const {

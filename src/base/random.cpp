@@ -3,16 +3,24 @@
 #include <sys/random.h>
 
 #include <cstdlib>
+#include <iterator>
+#include <utility>
 
 namespace k8lite {
 namespace {
 
 class SystemRandom : public Random {
  public:
+  // A call for each number would cost more than what it is for. Nothing forks and goes on in this program, so no two processes share
+  // what is left.
   uint64_t next() override {
-    uint64_t v = 0;
-    if (getrandom(&v, sizeof v, 0) != static_cast<ssize_t>(sizeof v)) abort();  // no safe way on without randomness
-    return v;
+    thread_local uint64_t drawn[32];
+    thread_local size_t left = 0;
+    if (left == 0) {
+      if (getrandom(drawn, sizeof drawn, 0) != static_cast<ssize_t>(sizeof drawn)) abort();  // no safe way on without randomness
+      left = std::size(drawn);
+    }
+    return std::exchange(drawn[--left], 0);
   }
 };
 

@@ -20,10 +20,19 @@ struct Context {
   // By "group/plural"; made on demand before start, then read only.
   std::map<std::string, std::unique_ptr<machinery::Informer>> informers;
   std::vector<std::function<void()>> at_stop = {};  // ends what controllers started themselves; called when none works any more
+  std::string ca_key_pem = {};  // signs certificates; "": nobody does here
+  std::string storage_path = "/var/lib/k8lite/storage";  // for volumes on nodes that do not name theirs
 
   machinery::Informer& informer(const std::string& group, const std::string& plural, machinery::ListOptions select = {}) {
     auto& slot = informers[group + "/" + plural + "?" + select.field_selector];
     if (!slot) slot = std::make_unique<machinery::Informer>(client, machinery::Path{group, "v1", plural, "", "", ""}, select);
+    return *slot;
+  }
+  // One that holds no more than what `keep` wants, unless somebody wants the whole resource anyway (and said so before).
+  machinery::Informer& some_of(const std::string& group, const std::string& plural, bool (*keep)(json::Value)) {
+    if (informers.contains(group + "/" + plural + "?")) return informer(group, plural);
+    auto& slot = informers[group + "/" + plural + "?kept"];
+    if (!slot) slot = std::make_unique<machinery::Informer>(client, machinery::Path{group, "v1", plural, "", "", ""}, machinery::ListOptions{.keep = keep});
     return *slot;
   }
 };

@@ -1,5 +1,6 @@
 #include "controllers/controllers.h"
 
+#include "controllers/certificate.h"
 #include "controllers/cluster_roles.h"
 #include "controllers/crd.h"
 #include "controllers/cronjob.h"
@@ -12,7 +13,10 @@
 #include "controllers/namespaces.h"
 #include "controllers/nodes.h"
 #include "controllers/replicaset.h"
+#include "controllers/resource_quota.h"
 #include "controllers/statefulset.h"
+#include "controllers/storage_protection.h"
+#include "controllers/volumes.h"
 
 namespace k8lite::controllers {
 namespace {
@@ -35,19 +39,25 @@ constexpr std::unique_ptr<machinery::Controller> (*kControllers[])(Context&) = {
     make<JobController>,
     make<CronJobController>,
     make<DisruptionController>,
+    make<VolumeController>,
+    make<EphemeralVolumeController>,
     make<EndpointsController>,
+    make<ResourceQuotaController>,
+    make<CertificateController>,
+    make<StorageProtectionController>,
     make<GarbageCollector>,
 };
 
 }  // namespace
 
 Controllers::Controllers(machinery::Client& client, const Clock& clock, Random& random, ControllersOptions options)
-    : events_(client, clock, random, "controller-manager"), context_{client, clock, random, events_, options.cluster_cidr, options.ca_pem, options.own_node, {}} {
+    : events_(client, clock, random, "controller-manager"), context_{client, clock, random, events_, options.cluster_cidr, options.ca_pem, options.own_node, {}, {}, options.ca_key_pem, options.storage_path} {
   for (auto make_one : kControllers) controllers_.push_back(make_one(context_));
 }
 Controllers::~Controllers() { stop(); }
 
 void Controllers::start() {
+  if (!context_.storage_path.empty()) make_default_storage_class(context_);
   for (auto& [name, informer] : context_.informers) informer->start();
   // Deciding on half a picture would create what is there already.
   for (auto& [name, informer] : context_.informers) informer->wait_synced(seconds(60));

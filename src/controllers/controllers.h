@@ -6,7 +6,9 @@ namespace k8lite::controllers {
 
 struct ControllersOptions {
   std::string cluster_cidr, ca_pem;
+  std::string storage_path;  // where nodes keep volumes of the class local-path that do not say so themselves; "" : no such class is made
   std::string own_node;  // the server's own node, which gets the role control-plane; "" where it runs none
+  std::string ca_key_pem = {};  // of the CA, for the Certificates API
 };
 
 class Controllers {

@@ -28,6 +28,12 @@ std::string group_of(std::string_view api_version) {
   return slash == api_version.npos ? "" : std::string(api_version.substr(0, slash));
 }
 
+// What the collector must hold: dependents, and owners that wait. That anything else went it is told.
+bool matters(Value object) {
+  Value metadata = object["metadata"];
+  return metadata["ownerReferences"] || metadata["finalizers"] || metadata["deletionTimestamp"];
+}
+
 bool is_deleted_in_foreground(const Doc& d) { return d.path("metadata.deletionTimestamp") && has_finalizer(d.root(), "foregroundDeletion"); }
 
 }  // namespace
@@ -35,8 +41,9 @@ bool is_deleted_in_foreground(const Doc& d) { return d.path("metadata.deletionTi
 GarbageCollector::GarbageCollector(Context& c) : Base(c, "generic-garbage-collector"), definitions_(definitions_informer(c)) {
   for (auto [group, plural] : kCollected) {
     auto row = api::find_builtin(group, "v1", plural);
-    auto r = std::make_shared<Resource>(std::string(group), row->version, row->plural, row->kind, row->namespaced, &c.informer(std::string(group), std::string(plural)), nullptr);
+    auto r = std::make_shared<Resource>(std::string(group), row->version, row->plural, row->kind, row->namespaced, &c.some_of(std::string(group), std::string(plural), matters), nullptr);
     r->informer->on_change([this, r = r.get()](const Doc& before, const Doc& after) { changed(*r, before, after); });
+    r->informer->on_relisted([this] { queue_all(); });
     resources_.push_back(std::move(r));
   }
   definitions_.on_change([this](const Doc&, const Doc&) { queue_.add(""); });
@@ -44,6 +51,13 @@ GarbageCollector::GarbageCollector(Context& c) : Base(c, "generic-garbage-collec
     for (const ResourcePtr& r : resources())
       if (r->own) r->own->stop();
   });
+}
+
+// Owners may have gone unseen.
+void GarbageCollector::queue_all() {
+  std::lock_guard lock(mutex_);
+  for (const auto& [owner, keys] : dependents_)
+    for (const auto& key : keys) queue_.add(key);
 }
 
 std::vector<GarbageCollector::ResourcePtr> GarbageCollector::resources() const {

@@ -28,6 +28,7 @@ class GarbageCollector : public Base {
   };
   void changed(const Resource& resource, const json::Doc& before, const json::Doc& after);
   void queue_owners(const json::Doc& object);
+  void queue_all();
   using ResourcePtr = std::shared_ptr<const Resource>;
   void follow_custom_kinds();
   std::vector<ResourcePtr> resources() const;

@@ -96,7 +96,11 @@ Result<Action> NodeController::reconcile(const std::string& key) {
     std::vector<std::string> used;
     // The API's list, not the cache's: two nodes must never get the same network.
     TRY(auto all, context_.client.list({"", "v1", "nodes", "", "", ""}, {}));
-    for (const Doc& n : all.items) used.push_back(n.path("spec.podCIDR").str());
+    for (const Doc& n : all.items) {
+      used.push_back(n.path("spec.podCIDR").str());
+      // A cache that lags must not give a node a second network.
+      if (name_of(n) == key && !used.back().empty()) return Action::wait_for_change();
+    }
     std::string cidr = next_pod_cidr(context_.cluster_cidr, used);
     if (cidr.empty()) return unavailable("no pod network is left for node " + key);
     TRY_OK(context_.client.patch({"", "v1", "nodes", "", key, ""}, machinery::PatchType::Merge, Node::obj({{"spec", Node::obj({{"podCIDR", cidr}, {"podCIDRs", Node::arr({cidr})}})}}).dump(), as_manager()));

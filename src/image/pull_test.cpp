@@ -441,7 +441,7 @@ TEST_CASE("pull: stop ends a pull that hangs", "[root]") {
   });
   Duration begin = system_clock().mono();
   CHECK(!p.puller->pull(parse_reference("127.0.0.1:" + std::to_string(silent->port()) + "/a:x").value(), {}).ok());
-  CHECK(system_clock().mono() - begin < seconds(2));
+  CHECK(system_clock().mono() - begin < seconds(15));
   stopper.join();
   silent->close();
   usleep(50'000);

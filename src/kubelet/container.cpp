@@ -168,7 +168,6 @@ Result<runtime::ContainerSpec> PodManager::container_spec(const LocalPtr& local,
   s.stdin_once = c["stdinOnce"].bool_or(false);
   s.host_pid = pod.path("spec.hostPID").bool_or(false);
   if (!s.host_pid) s.processes_of = processes_of(local, c);
-  s.host_network = pod.path("spec.hostNetwork").bool_or(false);
   s.oom_score_adj = oom_score_adj(pod, c, facts_.memory);
   TRY(s.mounts, container_mounts(pod, c, pod_dir(local->uid), values));
   auto mounted = [&s](std::string_view target) { return std::any_of(s.mounts.begin(), s.mounts.end(), [target](const auto& m) { return m.target == target; }); };
@@ -179,6 +178,7 @@ Result<runtime::ContainerSpec> PodManager::container_spec(const LocalPtr& local,
   if (!mounted(message_path)) s.mounts.push_back({dir + "/containers/" + c["name"].str() + "/termination-log", message_path, false, true, false, 0});
   std::string cgroup = pod_cgroup(pod) + "/" + c["name"].str();
   s.cgroup_procs = cgroups_.procs_files(cgroup);
+  s.cgroup_hierarchies = cgroups_.hierarchies(os::read_file("/proc/self/cgroup").value_or(""));
   s.oom_file = cgroups_.oom_file(cgroup);
   return s;
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "api/volumes.h"
 #include "base/log.h"
 #include "base/strings.h"
 
@@ -58,6 +59,7 @@ Result<> Kubelet::start() {
     nodes_changed_ = true;
     wake_.notify_all();
   });
+  local_volumes_ = std::make_unique<LocalVolumes>(client_, clock_, options_.node.name, options_.node.hostname, options_.storage_dir);
   server_ = std::make_unique<KubeletServer>(loop_, *manager_, clock_);
   TRY(auto tls, net::make_tls_server(options_.tls));
   TRY_OK(server_->start(options_.listen_address, options_.node.kubelet_port, tls));
@@ -93,6 +95,9 @@ void Kubelet::run() {
     if (auto node = client_.get({"", "v1", "nodes", "", options_.node.name, ""}); node.ok()) events_.record(node->root(), "Warning", "NodeAddressLost", message);
   };
   reporter_.start_heartbeats();
+  while (!options_.storage_dir.empty() && !reporter_.set_annotation(std::string(api::kStoragePathAnnotation), options_.storage_dir).ok())
+    if (wait(kRetry)) return;
+  local_volumes_->start();
   nodes_.start();
   services_.start();
   pods_.start();
@@ -105,7 +110,7 @@ void Kubelet::run() {
   images_->import_folder(options_.data_dir + "/images");  // before pods ask for them
   keeper_->start();
   manager_->adopt();
-  runner_ = std::make_unique<machinery::Runner>(std::vector<machinery::Controller*>{manager_.get()}, kPodWorkers);
+  runner_ = std::make_unique<machinery::Runner>(std::vector<machinery::Controller*>{manager_.get(), local_volumes_.get()}, kPodWorkers);
   runner_->start();
   while (!reporter_.report(true, "").ok())
     if (wait(kRetry)) return;
@@ -124,6 +129,7 @@ void Kubelet::stop() {
   if (keeper_) keeper_->stop();
   links_ = nullptr;
   reporter_.stop();
+  if (local_volumes_) local_volumes_->stop();
   pods_.stop();
   services_.stop();
   nodes_.stop();

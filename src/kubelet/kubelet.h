@@ -5,6 +5,7 @@
 #include "base/random.h"
 #include "cni/link_watch.h"
 #include "kubelet/image_keeper.h"
+#include "kubelet/local_volumes.h"
 #include "kubelet/node.h"
 #include "kubelet/pods.h"
 #include "kubelet/server.h"
@@ -15,6 +16,7 @@ struct KubeletOptions {
   NodeConfig node;
   std::string data_dir;      // <data-dir>/agent
   std::string run_dir = "/run/k8lite/pods";
+  std::string storage_dir = "/var/lib/k8lite/storage";  // of volumes that the built-in provisioner makes here
   std::string cluster_cidr, service_cidr, cluster_dns, cluster_domain, flannel_backend = "vxlan", flannel_iface, resolv_conf = "/etc/resolv.conf";
   bool serves_dns = true;    // cluster_dns is an address of this node
   std::string registries_file;
@@ -57,6 +59,7 @@ class Kubelet {
   std::unique_ptr<ImageKeeper> keeper_;
   std::unique_ptr<cni::Network> network_;
   std::unique_ptr<PodManager> manager_;
+  std::unique_ptr<LocalVolumes> local_volumes_;
   std::unique_ptr<machinery::Runner> runner_;
   std::unique_ptr<KubeletServer> server_;
   std::unique_ptr<cni::LinkWatch> links_;

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 
+#include "api/volumes.h"
 #include "base/log.h"
 #include "base/strings.h"
 
@@ -363,10 +364,22 @@ Result<> PodManager::ensure_sandbox(const LocalPtr& local) {
   return {};
 }
 
+Result<json::Doc> PodManager::volume_of_claim(const LocalPtr& local, const std::string& name) {
+  std::string ns = local->pod.path("metadata.namespace").str();
+  TRY(json::Doc claim, client_.get({"", "v1", "persistentvolumeclaims", ns, name, ""}));
+  std::string bound_to = claim.path("spec.volumeName").str();
+  if (!claim.path("status.phase").equals("Bound") || bound_to.empty()) return unavailable("persistentvolumeclaim " + json::quoted(name) + " is not bound");
+  for (Value v : local->pod.path("spec.volumes").items())
+    if (bool made = false; api::claim_of(local->pod.root(), v, &made) == name && made && !claim.path("metadata.ownerReferences").at(0)["uid"].equals(local->uid))
+      return bad_request("persistentvolumeclaim " + json::quoted(name) + " was not created for this pod");
+  return client_.get({"", "v1", "persistentvolumes", "", bound_to, ""});
+}
+
 Result<> PodManager::ensure_volumes(const LocalPtr& local) {
   TRY_OK(os::make_dirs(pod_dir(local->uid)));
   EnvironmentInput env = environment_input(local, {});
-  VolumeContext context{pod_dir(local->uid), env, [this, &local](const std::string& audience, int64_t valid) { return token(local, audience, valid); }};
+  VolumeContext context{pod_dir(local->uid), env, [this, &local](const std::string& audience, int64_t valid) { return token(local, audience, valid); },
+                        [this, &local](const std::string& claim) { return volume_of_claim(local, claim); }};
   TRY_OK(set_up_volumes(context));
   return write_etc_files(local);
 }

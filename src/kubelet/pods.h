@@ -113,6 +113,7 @@ class PodManager : public machinery::Controller {
   Result<> clean_up(const LocalPtr& local);       // sandbox, network, cgroups; logs stay
   Result<> send_status(const LocalPtr& local);
   Result<> ensure_sandbox(const LocalPtr& local);
+  Result<json::Doc> volume_of_claim(const LocalPtr& local, const std::string& name);
   Result<> ensure_volumes(const LocalPtr& local);
   // network.cpp
   Result<> ensure_ports(const LocalPtr& local);

@@ -7,6 +7,7 @@
 
 #include <atomic>
 
+#include "api/volumes.h"
 #include "base/quantity.h"
 #include "base/strings.h"
 #include "kubelet/pod_plan.h"
@@ -146,17 +147,78 @@ Result<> host_path(Value source) {
   return {};
 }
 
+// As the kubelet gives a volume to the pod's fsGroup: the group owns every file, may read (and write, where the volume is not made of
+// API objects), and folders hand the group down.
+Result<> give_to_group(const std::string& path, gid_t group, bool read_only) {
+  struct stat st;
+  if (::lstat(path.c_str(), &st) != 0) return Status::from_errno("give " + path + " to its group", errno);
+  if (::lchown(path.c_str(), static_cast<uid_t>(-1), group) != 0) return Status::from_errno("give " + path + " to group " + std::to_string(group), errno);
+  if (S_ISLNK(st.st_mode)) return {};
+  mode_t mode = (st.st_mode & 07777) | (read_only ? 0440 : 0660);
+  if (S_ISDIR(st.st_mode)) mode |= S_ISGID | 0110;
+  if (::chmod(path.c_str(), mode) != 0) return Status::from_errno("give " + path + " to its group", errno);
+  if (!S_ISDIR(st.st_mode)) return {};
+  for (const auto& name : os::list_dir(path)) TRY_OK(give_to_group(path + "/" + name, group, read_only));
+  return {};
+}
+
+// fsGroupChangePolicy OnRootMismatch: a large volume is walked once only.
+bool root_belongs_to(const std::string& path, gid_t group) {
+  struct stat st;
+  return ::stat(path.c_str(), &st) == 0 && st.st_gid == group && (st.st_mode & S_ISGID) && (st.st_mode & 0660) == 0660;
+}
+
+Result<> link_to(const std::string& target, const std::string& link) {
+  char now[4096] = {};
+  if (ssize_t n = ::readlink(link.c_str(), now, sizeof now - 1); n > 0 && target == std::string(now, static_cast<size_t>(n))) return {};
+  TRY_OK(os::make_dirs(link.substr(0, link.rfind('/'))));
+  ::unlink(link.c_str());
+  return ::symlink(target.c_str(), link.c_str()) == 0 ? Result<>() : Status::from_errno("link " + link, errno);
+}
+
+Result<> persistent_volume(const std::string& claim, const VolumeContext& c, const std::string& dir) {
+  TRY(json::Doc volume, c.volume_of_claim(claim));
+  std::string path;
+  if (Value s = volume.path("spec.hostPath")) {
+    path = s["path"].str();
+    struct stat st;
+    bool made = ::stat(path.c_str(), &st) != 0;
+    TRY_OK(host_path(s));
+    if (made && api::is_local_path(volume["metadata"]["annotations"][api::kProvisionedBy])) ::chmod(path.c_str(), 0777);
+  } else if (Value l = volume.path("spec.local")) {
+    path = l["path"].str();
+    struct stat st;
+    if (::stat(path.c_str(), &st) != 0) return Status::from_errno("local volume " + json::quoted(path), errno);
+    if (!S_ISDIR(st.st_mode)) return bad_request("local volume " + json::quoted(path) + " is not a folder: block devices are not supported by this node");
+    Value security = c.environment.pod.path("spec.securityContext");
+    if (Value g = security["fsGroup"]; g && !c.environment.pod.path("metadata.deletionTimestamp")) {
+      auto group = static_cast<gid_t>(g.int_or(0));
+      if (!security["fsGroupChangePolicy"].equals("OnRootMismatch") || !root_belongs_to(path, group)) TRY_OK(give_to_group(path, group, false));
+    }
+  } else {
+    return bad_request("persistent volume " + json::quoted(volume.path("metadata.name").str()) + " is of a kind that is not supported by this node (hostPath and local are)");
+  }
+  return link_to(path, dir);
+}
+
 Result<> set_up(Value v, const VolumeContext& c) {
   std::string dir = volume_dir(c.pod_dir, v["name"].str());
-  if (Value s = v["emptyDir"]) return empty_dir(s, dir);
+  Value group = c.environment.pod.path("spec.securityContext.fsGroup");
+  if (Value s = v["emptyDir"]) {
+    bool there = os::exists(dir);
+    TRY_OK(empty_dir(s, dir));
+    return there || !group ? Result<>() : give_to_group(dir, static_cast<gid_t>(group.int_or(0)), false);
+  }
   if (Value s = v["hostPath"]) return host_path(s);
+  if (std::string claim = api::claim_of(c.environment.pod, v); !claim.empty()) return persistent_volume(claim, c, dir);
   Files files;
   if (Value s = v["configMap"]) TRY_OK(add_keys(files, s, s["name"].str(), false, c.environment, static_cast<mode_t>(s["defaultMode"].int_or(0644))));
   else if (Value x = v["secret"]) TRY_OK(add_keys(files, x, x["secretName"].str(), true, c.environment, static_cast<mode_t>(x["defaultMode"].int_or(0644))));
   else if (Value d = v["downwardAPI"]) TRY_OK(add_downward(files, d, c.environment, static_cast<mode_t>(d["defaultMode"].int_or(0644))));
   else if (Value p = v["projected"]) TRY_OK(add_projected(files, p, c, static_cast<mode_t>(p["defaultMode"].int_or(0644))));
   else return bad_request("this kind of volume is not supported by this node");
-  return write_atomically(dir, files);
+  TRY_OK(write_atomically(dir, files));
+  return group ? give_to_group(dir, static_cast<gid_t>(group.int_or(0)), true) : Result<>();
 }
 
 }  // namespace
@@ -186,7 +248,12 @@ Result<std::vector<runtime::BindMount>> container_mounts(Value pod, Value contai
     b.source = volume["hostPath"] ? volume["hostPath"]["path"].str() : volume_dir(pod_dir, m["name"].str());
     b.target = m["mountPath"].str();
     if (!b.target.starts_with('/')) b.target = "/" + b.target;
-    b.read_only = m["readOnly"].bool_or(false);
+    b.read_only = m["readOnly"].bool_or(false) || volume["persistentVolumeClaim"]["readOnly"].bool_or(false);
+    if (volume["persistentVolumeClaim"] || volume["ephemeral"]) {  // a link to where it lies
+      char real[4096];
+      if (!::realpath(b.source.c_str(), real)) return Status::from_errno("volume " + json::quoted(m["name"].str()), errno);
+      b.source = real;
+    }
     b.propagation = m["mountPropagation"].equals("Bidirectional") ? MS_SHARED : m["mountPropagation"].equals("HostToContainer") ? MS_SLAVE : 0;
     std::string sub = m["subPathExpr"].empty() ? m["subPath"].str() : expand(m["subPathExpr"].str(), environment);
     if (!sub.empty()) {

@@ -14,6 +14,8 @@ struct VolumeContext {
   const EnvironmentInput& environment;
   // A token of the pod's service account: audience ("" the server's), seconds.
   std::function<Result<std::string>(const std::string& audience, int64_t expiration_seconds)> token;
+  // The volume that a claim of the pod's namespace is bound to; an error while it is not.
+  std::function<Result<json::Doc>(const std::string& claim)> volume_of_claim;
 };
 
 // Creates or refreshes every volume; errors name it: `MountVolume.SetUp failed for volume "x" : configmap "y" not found`.

@@ -11,6 +11,8 @@
 
 namespace k8lite::machinery {
 
+class Courier;
+
 // A resource or one object of it: {"apps","v1","deployments","default","web","status"}. group "" is core; ns "" is cluster scope or all.
 struct Path {
   std::string group, version = "v1", resource, ns, name, subresource;
@@ -21,6 +23,9 @@ struct ListOptions {
   std::string label_selector, field_selector;
   int64_t limit = 0;
   std::string continue_token, resource_version, resource_version_match;
+  // Not sent to a server: objects for which it says no may be left out, of watches only while they go on so; that one was deleted is always
+  // told. Saves a client in process the making of documents that nobody wants.
+  bool (*keep)(json::Value object) = nullptr;
 };
 struct ListResult {
   std::vector<json::Doc> items;  // apiVersion and kind set in each
@@ -78,6 +83,8 @@ class Client {
   virtual Result<std::unique_ptr<WatchHandle>> watch(const Path& path, const ListOptions& options, std::function<void(WatchEvent)> on_event) = 0;
   // Independent writes, together: in process they share one group commit.
   virtual std::vector<Result<json::Doc>> submit(std::vector<Operation> operations) = 0;
+  // The thread that informers of this client share; null: lists and watches may block, so each has its own.
+  virtual std::shared_ptr<Courier> courier() { return nullptr; }
 };
 
 }  // namespace k8lite::machinery

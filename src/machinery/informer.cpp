@@ -2,10 +2,10 @@
 
 #include <condition_variable>
 #include <deque>
-#include <thread>
 
 #include "base/log.h"
 #include "base/strings.h"
+#include "machinery/courier.h"
 
 namespace k8lite::machinery {
 
@@ -30,26 +30,38 @@ std::string owner_of(const json::Doc& doc) {
 
 }  // namespace
 
-struct Informer::Impl {
+struct Informer::Impl : std::enable_shared_from_this<Informer::Impl> {
   Client& client;
   const Path path;
   const ListOptions select;
+  const std::shared_ptr<Courier> courier;
   std::vector<Handler> handlers;
+  std::function<void()> relisted;
 
   mutable std::mutex mutex;
   mutable std::condition_variable changed;
   std::map<std::string, json::Doc> objects;
   std::map<std::string, std::map<std::string, json::Doc>> by_owner;
-  bool is_synced = false, stopping = false;
+  bool is_synced = false, started = false, stopping = false;
   std::deque<WatchEvent> events;
-  uint64_t epoch = 0;  // events of older watches are dropped
-  std::thread thread;
+  bool delivery_due = false;  // somebody will look at `events`
+  uint64_t epoch = 0;         // events of older watches are dropped
 
-  Impl(Client& c, Path p, ListOptions s) : client(c), path(std::move(p)), select(std::move(s)) {}
+  // The courier's thread only.
+  std::unique_ptr<WatchHandle> watch;
+  Duration pause = kFirstPause;
 
-  // Puts one object in (or takes it out, when `now` is empty) and tells the handlers.
-  void apply(const std::string& key, json::Doc now) {
+  Impl(Client& c, Path p, ListOptions s) : client(c), path(std::move(p)), select(std::move(s)), courier(c.courier() ? c.courier() : std::make_shared<Courier>()) {}
+
+  bool is_stopping() const {
+    std::lock_guard lock(mutex);
+    return stopping;
+  }
+
+  // Puts one object in (or takes it out, when `now` is empty; then `last` is its last state) and tells the handlers.
+  void apply(const std::string& key, json::Doc now, const json::Doc& last = {}) {
     json::Doc before;
+    bool kept = now && (!select.keep || select.keep(now.root()));
     {
       std::lock_guard lock(mutex);
       if (auto it = objects.find(key); it != objects.end()) {
@@ -59,9 +71,12 @@ struct Informer::Impl {
           owned.erase(key);
           if (owned.empty()) by_owner.erase(owner);
         }
-        if (!now) objects.erase(it);
+        if (!kept) objects.erase(it);
+      } else if (!kept) {
+        if (now || !select.keep) return;
+        before = last;
       }
-      if (now) {
+      if (kept) {
         objects[key] = now;
         if (std::string owner = owner_of(now); !owner.empty()) by_owner[owner][key] = now;
       }
@@ -92,12 +107,12 @@ struct Informer::Impl {
     for (const auto& key : gone) apply(key, {});
     for (auto& [key, doc] : fresh) apply(key, doc);
     std::lock_guard lock(mutex);
-    is_synced = true;
+    if (std::exchange(is_synced, true) && relisted) relisted();
     changed.notify_all();
     return version;
   }
 
-  // Delivers events until the watch ends. Returns how it ended.
+  // Opens a watch whose events are delivered on the courier's thread.
   Status follow(std::string version) {
     uint64_t mine;
     {
@@ -111,55 +126,78 @@ struct Informer::Impl {
       std::lock_guard lock(mutex);
       if (mine != epoch) return;
       events.push_back(std::move(e));
-      changed.notify_all();
+      if (std::exchange(delivery_due, true)) return;
+      courier->run([weak = weak_from_this()] {
+        if (auto self = weak.lock()) self->deliver();
+      });
     });
     if (!handle.ok()) return handle.status();
-    for (;;) {
-      WatchEvent e;
-      {
-        std::unique_lock lock(mutex);
-        changed.wait(lock, [this] { return stopping || !events.empty(); });
-        if (stopping) {
-          ++epoch;
-          lock.unlock();
-          (*handle)->close();
-          return {};
-        }
-        e = std::move(events.front());
-        events.pop_front();
-      }
+    watch = std::move(handle).value();
+    return {};
+  }
+
+  void deliver() {
+    std::deque<WatchEvent> due;
+    {
+      std::lock_guard lock(mutex);
+      due.swap(events);
+      delivery_due = false;
+    }
+    for (WatchEvent& e : due) {
+      if (is_stopping()) return;
       switch (e.type) {
         case WatchEvent::Type::Added:
         case WatchEvent::Type::Modified: apply(object_key(e.object.root()), e.object); break;
-        case WatchEvent::Type::Deleted: apply(object_key(e.object.root()), {}); break;
+        case WatchEvent::Type::Deleted: apply(object_key(e.object.root()), {}, e.object); break;
         case WatchEvent::Type::Bookmark: break;
-        case WatchEvent::Type::Error: return e.status;
+        case WatchEvent::Type::Error: return again(e.status, true);
       }
     }
   }
 
-  void run() {
-    Duration pause = kFirstPause;
-    while (true) {
-      auto version = relist();
-      Status ended = version.ok() ? follow(*version) : version.status();
-      std::unique_lock lock(mutex);
-      if (stopping) return;
-      if (version.ok() && (ended.is(Reason::Expired) || ended.is(Reason::Gone))) pause = kFirstPause;
-      log_debug("watch ended, listing again", {{"resource", path.resource}, {"why", ended.message()}});
-      changed.wait_for(lock, pause, [this] { return stopping; });
-      if (stopping) return;
-      pause = version.ok() ? kFirstPause : std::min(pause * 2, kLongestPause);
+  // Ends the watch: what it still delivers is dropped.
+  void end() {
+    {
+      std::lock_guard lock(mutex);
+      ++epoch;
+      events.clear();
     }
+    watch = nullptr;
+  }
+
+  void begin() {
+    if (is_stopping()) return;
+    auto version = relist();
+    Status status = version.ok() ? follow(*version) : version.status();
+    if (!status.ok()) again(status, version.ok());
+  }
+
+  // After a pause everything is listed anew.
+  void again(const Status& why, bool listed) {
+    end();
+    if (is_stopping()) return;
+    if (listed && (why.is(Reason::Expired) || why.is(Reason::Gone))) pause = kFirstPause;
+    log_debug("watch ended, listing again", {{"resource", path.resource}, {"why", why.message()}});
+    courier->after(pause, [weak = weak_from_this()] {
+      if (auto self = weak.lock()) self->begin();
+    });
+    pause = listed ? kFirstPause : std::min(pause * 2, kLongestPause);
   }
 };
 
 Informer::Informer(Client& client, Path path, ListOptions select) : impl_(std::make_shared<Impl>(client, std::move(path), std::move(select))) {}
-Informer::~Informer() { stop(); }
+Informer::~Informer() {
+  stop();
+  if (!impl_->client.courier()) impl_->courier->stop();
+}
 
 void Informer::on_change(Handler handler) { impl_->handlers.push_back(std::move(handler)); }
+void Informer::on_relisted(std::function<void()> fn) { impl_->relisted = std::move(fn); }
 void Informer::start() {
-  impl_->thread = std::thread([impl = impl_] { impl->run(); });
+  impl_->started = true;
+  impl_->courier->run([weak = impl_->weak_from_this()] {
+    if (auto self = weak.lock()) self->begin();
+  });
 }
 void Informer::stop() {
   {
@@ -167,7 +205,8 @@ void Informer::stop() {
     impl_->stopping = true;
     impl_->changed.notify_all();
   }
-  if (impl_->thread.joinable()) impl_->thread.join();
+  // When this returns, no handler runs and none will.
+  if (std::exchange(impl_->started, false)) impl_->courier->run_and_wait([impl = impl_.get()] { impl->end(); });
 }
 bool Informer::synced() const {
   std::lock_guard lock(impl_->mutex);

@@ -1,6 +1,6 @@
 // A local copy of one resource (all namespaces or one, optionally selected), kept true by list and watch. Everything that decides
-// reads informers, never the API. Handlers run on the informer's delivery thread, one event at a time, and must not block (they
-// put a key into a queue). After a lost watch the informer lists again and reports the differences: nobody misses a delete.
+// reads informers, never the API. Handlers run on the delivery thread, one event at a time, and must not block (they put a key into a
+// queue): in process all informers share that thread. After a lost watch the informer lists again and reports the differences: nobody misses a delete.
 #pragma once
 #include <functional>
 #include <map>
@@ -29,6 +29,9 @@ class Informer {
   Informer(const Informer&) = delete;
 
   void on_change(Handler handler);  // before start(); several are called in order
+  // With ListOptions::keep the copy holds what is to be kept only. The deletion of anything else is told all the same, with the last
+  // state as `before`, but not when it happened while the watch was lost: `fn` runs after every list but the first.
+  void on_relisted(std::function<void()> fn);  // before start()
   void start();
   void stop();
   bool synced() const;                          // the first list has been delivered

@@ -1,5 +1,5 @@
 // HTTP as handlers see it: requests, responses, streaming both ways and connection upgrade, without a trace of the wire below
-// (HTTP/1.1 today; HTTP/2 can come beside it without touching a handler). RFC 9110, RFC 9112.
+// (HTTP/1.1, and HTTP/2 where a TLS client asks for it). RFC 9110, RFC 9112, RFC 9113.
 #pragma once
 #include <functional>
 #include <map>
@@ -65,7 +65,7 @@ class ResponseWriter {
   virtual Task<Result<>> start(int status, Headers headers) = 0;  // chunked; then write()s, then finish()
   virtual Task<Result<>> write(std::string_view data) = 0;        // flushed at once
   virtual Task<Result<>> finish() = 0;
-  // Sends 101 with these headers and hands over the raw stream (with what was read ahead of it).
+  // Sends 101 with these headers and hands over the raw stream (with what was read ahead of it). HTTP/1.1 only.
   virtual Task<Result<StreamPtr>> upgrade(Headers headers) = 0;
   // After start(): fn runs on the loop when the client goes away before finish(). Set before the first write.
   virtual void on_disconnect(std::function<void()> fn) = 0;
@@ -79,6 +79,8 @@ struct HttpServerOptions {
   ListenOptions listen;
   Duration header_timeout = seconds(10);  // slow headers are cut off
   Duration idle_timeout = seconds(120);   // keep-alive
+  Duration first_request_timeout = seconds(30);  // a new connection that asks for nothing
+  Duration body_timeout = seconds(60);    // from the first read of a body to its end; then reading fails with Timeout
   Duration write_timeout = seconds(60);   // a reader slower than this loses its connection
   size_t max_header_bytes = 64 * 1024;
 };

@@ -1,17 +1,18 @@
 // The HTTP/1.1 server: one task a connection reads a request's head, runs the handler and goes on to the next request. A watchdog a
 // connection cuts off slow heads, slow readers and idle peers; while a streamed response runs, a background read notices that the
 // client went away.
-#include <unordered_set>
-
 #include "base/log.h"
 #include "base/strings.h"
 #include "net/http_wire.h"
+#include "net/server_state.h"
+#include "net/spare.h"
 
 namespace k8lite::net {
 namespace {
 
-constexpr size_t kReadBytes = 16 * 1024;
 constexpr size_t kDrainLimit = 256 * 1024;  // of an unread body, before the connection is closed instead
+constexpr size_t kLingerBytes = 1 << 20;
+constexpr Duration kLinger = seconds(1);
 constexpr size_t kJoinLimit = 64 * 1024;    // head and body go out in one write up to here
 
 // Closes the stream when a deadline passes. Moving the deadline costs nothing: the timer looks again when it fires.
@@ -55,28 +56,31 @@ class Watchdog : public std::enable_shared_from_this<Watchdog> {
   uint64_t generation_ = 0;
 };
 
-struct ServerState {
-  async::Loop& loop;
-  HttpServerOptions options;
-  Handler handler;
-  std::unordered_set<Stream*> open;
-  bool stopped = false;
-};
-
-class Connection : public std::enable_shared_from_this<Connection> {
+class Connection : public OpenConnection, public std::enable_shared_from_this<Connection> {
  public:
   Connection(std::shared_ptr<ServerState> server, StreamPtr stream)
       : server_(std::move(server)), stream_(std::move(stream)), watchdog_(std::make_shared<Watchdog>(server_->loop, stream_)) {}
 
   static Task<void> run(std::shared_ptr<Connection> self) {
-    self->server_->open.insert(self->stream_.get());
-    while (co_await self->serve_one()) {
-    }
-    self->server_->open.erase(self->stream_.get());
+    self->server_->open.insert(self.get());
+    while (co_await self->serve_one()) self->first_ = false;
+    if (!self->upgraded_) co_await self->linger();
+    self->server_->open.erase(self.get());
     self->watchdog_->end();
-    if (!self->upgraded_) {
-      self->stream_->shutdown_write();
-      self->stream_->close();
+    if (!self->upgraded_) self->stream_->close();
+  }
+  void stop() override { stream_->close(); }
+
+  // Closing at once while the peer still sends would make its kernel throw our last words away.
+  Task<void> linger() {
+    stream_->shutdown_write();
+    if (!close_after_) co_return;
+    watchdog_->limit(kLinger);
+    for (size_t drained = 0; drained < kLingerBytes;) {
+      auto more = co_await fill();
+      if (!more.ok() || !*more) break;
+      drained += pending_.size();
+      pending_.clear();
     }
   }
 
@@ -88,9 +92,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
       if (!background_error_.ok()) co_return background_error_;
       co_return !gone_;
     }
-    std::string buffer(kReadBytes, '\0');
-    CO_TRY(size_t n, co_await stream_->read_some({buffer.data(), buffer.size()}));
-    pending_.append(buffer.data(), n);
+    CO_TRY_OK(co_await stream_->wait_readable());
+    SpareBlock buffer;
+    CO_TRY(size_t n, co_await stream_->read_some({buffer.get(), SpareBlock::kBytes}));
+    pending_.append(buffer.get(), n);
     co_return n > 0;
   }
 
@@ -102,11 +107,19 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   // Decodes until some of the body is ready or the message ends.
   Task<Result<>> need_body() {
+    if (body_deadline_ == Duration{0}) body_deadline_ = system_clock().mono() + server_->options.body_timeout;
     while (!parser_->done() && parser_->body_ready() == 0) {
       if (pending_.empty() || stalled_) {
-        watchdog_->limit(server_->options.idle_timeout);
-        auto more = co_await fill();
-        watchdog_->lift();
+        // The read goes on in the background when the time is over, so that an answer can still be written.
+        if (!background_) start_background_read();
+        Duration left = body_deadline_ - system_clock().mono();
+        if (left <= Duration{0} || !co_await background_done_.wait_for(server_->loop, left)) {
+          close_after_ = true;
+          co_return timed_out(std::string(kBodyTooSlow));
+        }
+        background_ = false;
+        Result<bool> more = !gone_;
+        if (!background_error_.ok()) more = background_error_;
         if (!more.ok()) co_return std::move(more).status();
         if (!*more) co_return unavailable("the client closed the connection in the middle of the body");
       }
@@ -126,9 +139,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   void watch_disconnect(std::function<void()> fn) {
     gone_fn_ = std::move(fn);
-    if (background_) return;
-    background_ = true;
-    async::spawn(server_->loop, background_read(shared_from_this()));
+    if (!background_) start_background_read();
   }
 
   std::unique_ptr<MessageParser> parser_;
@@ -143,18 +154,29 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Task<bool> read_head();
   Task<void> refuse(Status status);
 
+  void start_background_read() {
+    background_ = true;
+    async::spawn(server_->loop, background_read(shared_from_this()));
+  }
   static Task<void> background_read(std::shared_ptr<Connection> self) {
-    std::string buffer(kReadBytes, '\0');
-    auto r = co_await self->stream_->read_some({buffer.data(), buffer.size()});
+    auto ready = co_await self->stream_->wait_readable();
+    Result<size_t> r = size_t{0};
+    if (ready.ok()) {
+      SpareBlock buffer;
+      r = co_await self->stream_->read_some({buffer.get(), SpareBlock::kBytes});
+      if (r.ok()) self->pending_.append(buffer.get(), *r);
+    } else {
+      r = ready.status();
+    }
     if (!r.ok()) self->background_error_ = r.status();
     else if (*r == 0) self->gone_ = true;
-    else self->pending_.append(buffer.data(), *r);
     self->background_done_.notify();
     if ((!r.ok() || *r == 0) && self->gone_fn_) self->gone_fn_();
   }
 
   std::shared_ptr<Watchdog> watchdog_;
-  bool stalled_ = false;
+  bool stalled_ = false, first_ = true;
+  Duration body_deadline_{0};
   bool background_ = false, gone_ = false;
   Status background_error_;
   std::function<void()> gone_fn_;
@@ -180,13 +202,17 @@ class ServerRequest : public Request {
   }
 
   Task<Result<std::string>> read_body(size_t limit) override {
+    if (auto r = check_length(headers, limit); !r.ok()) {
+      connection_.close_after_ = true;
+      co_return std::move(r).status();
+    }
     std::string all;
     for (;;) {
       CO_TRY(std::string piece, co_await read_chunk());
       if (piece.empty()) co_return all;
       if (all.size() + piece.size() > limit) {
         connection_.close_after_ = true;
-        co_return Status(Reason::RequestEntityTooLarge, "Request entity too large: limit is " + std::to_string(limit));
+        co_return body_too_large(limit);
       }
       if (all.empty()) all = std::move(piece);
       else all += piece;
@@ -213,14 +239,15 @@ class ServerResponse : public ResponseWriter {
     bool bodyless = status == 204 || status == 304 || status < 200;
     if (!bodyless && !headers.has("Content-Length")) headers.add("Content-Length", std::to_string(body.size()));
     if (!keep()) headers.add("Connection", "close");
-    std::string out = response_head(status, headers);
+    SpareBuffer out;
+    append_response_head(out.text, status, headers);
     finished_ = true;
-    if (head_only_ || bodyless) co_return co_await connection_.write(out);
+    if (head_only_ || bodyless) co_return co_await connection_.write(out.text);
     if (body.size() <= kJoinLimit) {
-      out += body;
-      co_return co_await connection_.write(out);
+      out.text += body;
+      co_return co_await connection_.write(out.text);
     }
-    CO_TRY_OK(co_await connection_.write(out));
+    CO_TRY_OK(co_await connection_.write(out.text));
     co_return co_await connection_.write(body);
   }
 
@@ -234,8 +261,10 @@ class ServerResponse : public ResponseWriter {
   }
   Task<Result<>> write(std::string_view data) override {
     if (data.empty() || head_only_) co_return Result<>{};
-    std::string out = chunked_ ? chunk(data) : std::string(data);
-    auto r = co_await connection_.write(out);
+    SpareBuffer out;
+    if (chunked_) append_chunk(out.text, data);
+    else out.text = data;
+    auto r = co_await connection_.write(out.text);
     if (!r.ok()) connection_.close_after_ = true;
     co_return r;
   }
@@ -264,8 +293,11 @@ class ServerResponse : public ResponseWriter {
 
 Task<bool> Connection::read_head() {
   parser_ = MessageParser::create(MessageParser::Kind::Request, server_->options.max_header_bytes);
+  if (pending_.empty() && !first_ && std::exchange(server_->crowded, false)) co_return false;
   bool begun = !pending_.empty(), hungry = pending_.empty();
-  watchdog_->limit(begun ? server_->options.header_timeout : server_->options.idle_timeout);
+  const HttpServerOptions& o = server_->options;
+  idle_since = system_clock().mono();  // also while a head comes: it is not worth more than a newcomer
+  watchdog_->limit(begun ? o.header_timeout : first_ ? o.first_request_timeout : o.idle_timeout);
   while (!parser_->header_done()) {
     if (hungry) {
       auto more = co_await fill();
@@ -292,6 +324,7 @@ Task<bool> Connection::read_head() {
 }
 
 Task<void> Connection::refuse(Status status) {
+  close_after_ = true;
   std::string body = status.message() + "\n";
   int code = status.is(Reason::RequestEntityTooLarge) ? 431 : 400;
   Headers headers{{"Content-Type", "text/plain; charset=utf-8"}, {"Connection", "close"}, {"Content-Length", std::to_string(body.size())}};
@@ -301,7 +334,9 @@ Task<void> Connection::refuse(Status status) {
 // Returns whether the connection can take another request.
 Task<bool> Connection::serve_one() {
   if (!co_await read_head()) co_return false;
+  idle_since = Duration{0};
   stalled_ = false;
+  body_deadline_ = Duration{0};
   ServerRequest request(*this);
   ServerResponse response(*this, request.method == "HEAD");
   co_await server_->handler(request, response);
@@ -330,7 +365,8 @@ class Server : public HttpServer {
     listener_->close();
     state_->loop.post([s = state_] {
       s->stopped = true;
-      for (Stream* stream : s->open) stream->close();
+      auto open = s->open;  // who stops may leave the set
+      for (OpenConnection* c : open) c->stop();
     });
   }
 
@@ -341,11 +377,35 @@ class Server : public HttpServer {
 
 }  // namespace
 
+Task<void> serve_http1(std::shared_ptr<ServerState> server, StreamPtr stream) { co_await Connection::run(std::make_shared<Connection>(std::move(server), std::move(stream))); }
+
+void ServerState::make_room() {
+  OpenConnection* oldest = nullptr;
+  for (OpenConnection* c : open)
+    if (c->idle_since != Duration{0} && (!oldest || c->idle_since < oldest->idle_since)) oldest = c;
+  crowded = !oldest;
+  if (!oldest) return;
+  oldest->idle_since = Duration{0};  // not twice
+  oldest->stop();
+}
+
+Status body_too_large(size_t limit) { return Status(Reason::RequestEntityTooLarge, "Request entity too large: limit is " + std::to_string(limit)); }
+
+Result<> check_length(const Headers& headers, size_t limit) {
+  auto length = parse_int(headers.get("Content-Length"));
+  if (length && *length > 0 && static_cast<uint64_t>(*length) > limit) return body_too_large(limit);
+  return {};
+}
+
 Result<std::unique_ptr<HttpServer>> serve_http(async::Loop& loop, HttpServerOptions options, Handler handler) {
   auto state = std::shared_ptr<ServerState>(new ServerState{loop, options, std::move(handler), {}, false});
+  options.listen.make_room = [weak = std::weak_ptr<ServerState>(state)] {
+    if (auto s = weak.lock()) s->make_room();
+  };
   TRY(auto listener, listen(loop, options.listen, [state](StreamPtr stream) {
         if (state->stopped) return stream->close();
-        async::spawn(state->loop, Connection::run(std::make_shared<Connection>(state, std::move(stream))));
+        if (stream->peer().http2) return async::spawn(state->loop, serve_http2(state, std::move(stream)));
+        async::spawn(state->loop, serve_http1(state, std::move(stream)));
       }));
   return std::unique_ptr<HttpServer>(std::make_unique<Server>(state, std::move(listener)));
 }

@@ -201,3 +201,59 @@ TEST_CASE("http: nonsense is refused and slow heads are cut off") {
   CHECK(w.raw("GET / HTTP/1.1\r\nX: " + std::string(70'000, 'a') + "\r\n\r\n").starts_with("HTTP/1.1 431"));
   CHECK(w.raw("GET / HTTP/1.1\r\nHost: a").empty());
 }
+
+TEST_CASE("http: a body that is too long is refused before it comes, one that does not come in time gets 504") {
+  HttpServerOptions options;
+  options.body_timeout = milliseconds(200);
+  World w(false, options);
+  CHECK(w.raw("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\n").starts_with("HTTP/1.1 413"));
+  std::string late = w.raw("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc");
+  CHECK(late.starts_with("HTTP/1.1 504"));
+  CHECK(late.find("request did not complete within the allotted timeout") != std::string::npos);
+  // The answer survives a peer that goes on sending.
+  CHECK(w.raw("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\n" + std::string(300'000, 'x')).starts_with("HTTP/1.1 413"));
+}
+
+TEST_CASE("http: a connection that asks for nothing is closed") {
+  HttpServerOptions options;
+  options.first_request_timeout = milliseconds(200);
+  World w(false, options);
+  auto stream = async::block_on(w.loop, dial(w.loop, "127.0.0.1", w.server->port(), nullptr, seconds(15))).value();
+  stream->set_timeout(seconds(15));
+  char buffer[16];
+  auto n = async::block_on(w.loop, stream->read_some(buffer));
+  bool closed = n.ok() && *n == 0;
+  CHECK(closed);
+}
+
+TEST_CASE("http: a full server lets a newcomer in at the cost of who was idle for longest, and waits where nobody is") {
+  HttpServerOptions options;
+  options.listen.max_connections = 3;
+  World w(false, options);
+  auto open = [&w](std::string request) {
+    auto stream = async::block_on(w.loop, dial(w.loop, "127.0.0.1", w.server->port(), nullptr, seconds(15))).value();
+    stream->set_timeout(seconds(15));
+    REQUIRE(async::block_on(w.loop, stream->write_all(request + " HTTP/1.1\r\nHost: a\r\n\r\n")).ok());
+    return stream;
+  };
+  auto answer = [&w](const StreamPtr& stream) {
+    char buffer[4096];
+    auto n = async::block_on(w.loop, stream->read_some(buffer));
+    return n.ok() ? std::string(buffer, *n) : "";
+  };
+  auto idle = open("GET /nowhere");
+  CHECK(answer(idle).find("404") != std::string::npos);
+  std::vector<StreamPtr> busy;
+  for (int i = 0; i < 3; ++i) {
+    busy.push_back(open("GET /forever"));
+    CHECK(answer(busy.back()).find("200") != std::string::npos);
+  }
+  CHECK(answer(idle).empty());  // closed for the third
+  auto waits = open("GET /nowhere");
+  busy.front()->close();
+  CHECK(answer(waits).find("404") != std::string::npos);
+  busy.push_back(open("GET /forever"));
+  CHECK(answer(busy.back()).find("200") != std::string::npos);
+  waits->close();
+  for (auto& s : busy) s->close();
+}

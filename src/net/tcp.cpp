@@ -92,6 +92,10 @@ class TcpStream : public Stream, public std::enable_shared_from_this<TcpStream> 
 
   Task<Result<size_t>> read_some(std::span<char> buffer) override {
     if (closed_) co_return unavailable("read: connection closed");
+    if (at_once()) {
+      ssize_t n = ::recv(socket_.native_handle(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+      if (n > 0) co_return static_cast<size_t>(n);
+    }
     auto self = shared_from_this();
     auto cut = arm();
     IoResult r = co_await io([&](auto done) { socket_.async_read_some(asio::buffer(buffer.data(), buffer.size()), std::move(done)); });
@@ -101,8 +105,23 @@ class TcpStream : public Stream, public std::enable_shared_from_this<TcpStream> 
     co_return r.n;
   }
 
+  Task<Result<>> wait_readable() override {
+    if (closed_) co_return unavailable("read: connection closed");
+    auto self = shared_from_this();
+    auto cut = arm();
+    IoResult r = co_await io([&](auto done) { socket_.async_wait(Socket::wait_read, std::move(done)); });
+    if (disarm(cut)) co_return timed_out("read: no data in time");
+    if (r.ec) co_return io_error("read", r.ec);
+    co_return Result<>{};
+  }
+
   Task<Result<>> write_all(std::string_view data) override {
     if (closed_) co_return unavailable("write: connection closed");
+    if (at_once()) {
+      ssize_t n = ::send(socket_.native_handle(), data.data(), data.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+      if (n > 0) data.remove_prefix(static_cast<size_t>(n));
+      if (data.empty()) co_return Result<>{};
+    }
     auto self = shared_from_this();
     auto cut = arm();
     IoResult r = co_await io([&](auto done) { asio::async_write(socket_, asio::buffer(data.data(), data.size()), std::move(done)); });
@@ -128,6 +147,11 @@ class TcpStream : public Stream, public std::enable_shared_from_this<TcpStream> 
   const Peer& peer() const override { return peer_; }
 
  private:
+  // Mostly what is wanted can be done at once, without a turn of the loop. Now and then it has its turn all the same, so that who never
+  // has to wait does not keep the others waiting.
+  bool at_once() { return ++operations_ % 8 != 0; }
+  uint32_t operations_ = 0;
+
   struct Cut {
     uint64_t timer = 0;
     std::shared_ptr<bool> fired;
@@ -230,35 +254,59 @@ struct ListenState : std::enable_shared_from_this<ListenState> {
   std::function<void(StreamPtr)> on_stream;
   Acceptor acceptor;
   std::atomic<bool> closed{false};
-  std::shared_ptr<std::atomic<size_t>> open = std::make_shared<std::atomic<size_t>>(0);
+  std::atomic<size_t> open{0};
+  std::atomic<bool> paused{false};  // as many connections as allowed are open
+  Duration complained{0};
 
   void accept_next() {
+    if (closed) return;
+    if (open >= options.max_connections) return wait_for_room();
     acceptor.async_accept([self = shared_from_this()](const error_code& ec, asio::ip::tcp::socket socket) {
       if (self->closed) return;
-      if (ec) {  // out of descriptors, most likely: try again when some may have been freed
-        log_warn("accept failed", {{"error", ec.message()}});
-        self->loop.after(milliseconds(100), [self] {
-          if (!self->closed) self->accept_next();
-        });
-        return;
+      if (!ec) {
+        ++self->open;
+        async::spawn(self->loop, greet(self, std::make_shared<asio::ip::tcp::socket>(std::move(socket))));
+        return self->accept_next();
       }
-      if (*self->open < self->options.max_connections) async::spawn(self->loop, greet(self, std::make_shared<asio::ip::tcp::socket>(std::move(socket))));
-      self->accept_next();
+      self->complain(ec.message());  // out of descriptors, most likely: try again when some may have been freed
+      if (self->options.make_room) self->options.make_room();
+      self->loop.after(milliseconds(100), [self] { self->accept_next(); });
     });
+  }
+  // The kernel keeps who comes now waiting, until somebody leaves or is made to.
+  void wait_for_room() {
+    acceptor.async_wait(Acceptor::wait_read, [self = shared_from_this()](const error_code& ec) {
+      if (self->closed || ec) return;
+      self->paused = true;
+      if (self->open >= self->options.max_connections && self->options.make_room) self->options.make_room();
+      if (self->open < self->options.max_connections && self->paused.exchange(false)) self->accept_next();  // else: left() goes on
+    });
+  }
+  void complain(const std::string& error) {
+    Duration now = system_clock().mono();
+    if (complained != Duration{0} && now - complained < seconds(10)) return;
+    complained = now;
+    log_warn("accept failed", {{"error", error}});
+  }
+  // A connection has ended (on any thread).
+  void left() {
+    --open;
+    if (paused.exchange(false)) loop.post([self = shared_from_this()] { self->accept_next(); });
   }
 
   // Handshakes one connection and hands it over; its slot is freed when the last holder lets the stream go.
   static Task<void> greet(std::shared_ptr<ListenState> self, std::shared_ptr<asio::ip::tcp::socket> socket) {
     error_code ec;
     auto remote = socket->remote_endpoint(ec);
-    if (ec) co_return;
+    if (ec) {
+      self->left();
+      co_return;
+    }
     Peer peer = peer_of(remote);
-    auto counter = self->open;
-    ++*counter;
     auto* raw = new TcpStream(self->loop, Socket(std::move(*socket)), peer);
-    StreamPtr stream(std::shared_ptr<TcpStream>(raw, [counter](TcpStream* s) {
-      --*counter;
+    StreamPtr stream(std::shared_ptr<TcpStream>(raw, [self](TcpStream* s) {
       delete s;
+      self->left();
     }));
     if (self->options.tls) {
       stream->set_timeout(self->options.handshake_timeout);

@@ -4,8 +4,10 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
+#include <cstring>
 #include <mutex>
 
+#include "net/spare.h"
 #include "net/stream.h"
 
 namespace k8lite::net {
@@ -72,10 +74,13 @@ Result<> trust(SSL_CTX* ctx, const std::string& ca_pem, bool name_them) {
 // Whether the chain is good is read after the handshake: a client with a bad certificate gets an answer (401), not a cut line.
 int accept_any(int, X509_STORE_CTX*) { return 1; }
 
-int choose_http1(SSL*, const unsigned char** out, unsigned char* out_len, const unsigned char* in, unsigned int in_len, void*) {
-  static const unsigned char kHttp1[] = "\x08http/1.1";
-  if (SSL_select_next_proto(const_cast<unsigned char**>(out), out_len, kHttp1, sizeof kHttp1 - 1, in, in_len) == OPENSSL_NPN_NEGOTIATED)
-    return SSL_TLSEXT_ERR_OK;
+// What the server can speak, best first (RFC 7301); `names` is one of the two below.
+constexpr unsigned char kHttp1[] = "\x08http/1.1", kHttp2[] = "\x02h2\x08http/1.1";
+
+int choose_protocol(SSL*, const unsigned char** out, unsigned char* out_len, const unsigned char* in, unsigned int in_len, void* names) {
+  auto* mine = static_cast<const unsigned char*>(names);
+  auto size = static_cast<unsigned>(strlen(static_cast<const char*>(names)));
+  if (SSL_select_next_proto(const_cast<unsigned char**>(out), out_len, mine, size, in, in_len) == OPENSSL_NPN_NEGOTIATED) return SSL_TLSEXT_ERR_OK;
   return SSL_TLSEXT_ERR_NOACK;
 }
 
@@ -136,7 +141,7 @@ Result<> replace_certificates(TlsServerContext& context, const TlsServerConfig& 
   // Tickets of a process that was restarted would be refused anyway; without them a handshake writes less.
   SSL_CTX_set_num_tickets(ctx.get(), 0);
   SSL_CTX_set_session_cache_mode(ctx.get(), SSL_SESS_CACHE_OFF);
-  SSL_CTX_set_alpn_select_cb(ctx.get(), choose_http1, nullptr);
+  SSL_CTX_set_alpn_select_cb(ctx.get(), choose_protocol, const_cast<unsigned char*>(config.http2 ? kHttp2 : kHttp1));
   context.replace(std::move(ctx));
   return {};
 }
@@ -162,19 +167,40 @@ Result<std::shared_ptr<TlsClientContext>> make_tls_client(const TlsClientConfig&
   }
   if (!config.certificate_pem.empty()) TRY_OK(use_key_pair(ctx, config.certificate_pem, config.key_pem));
   SSL_CTX_set_verify(ctx, context->verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, nullptr);
-  static const unsigned char kHttp1[] = "\x08http/1.1";
-  SSL_CTX_set_alpn_protos(ctx, kHttp1, sizeof kHttp1 - 1);
+  if (config.http2) SSL_CTX_set_alpn_protos(ctx, kHttp2, sizeof kHttp2 - 1);
+  else SSL_CTX_set_alpn_protos(ctx, kHttp1, sizeof kHttp1 - 1);
   return context;
 }
 
 namespace {
 
+// The BIO that OpenSSL writes to: a string that the stream takes away. (A memory BIO clears and copies what it holds each time.)
+int append_to_string(BIO* bio, const char* data, int size) {
+  static_cast<std::string*>(BIO_get_data(bio))->append(data, static_cast<size_t>(size));
+  return size;
+}
+long control_string(BIO* bio, int command, long, void*) {
+  if (command == BIO_CTRL_PENDING || command == BIO_CTRL_WPENDING) return static_cast<long>(static_cast<std::string*>(BIO_get_data(bio))->size());
+  return command == BIO_CTRL_FLUSH;
+}
+BIO* string_bio(std::string* to) {
+  static BIO_METHOD* const method = [] {
+    BIO_METHOD* m = BIO_meth_new(BIO_TYPE_SOURCE_SINK | BIO_get_new_index(), "string");
+    BIO_meth_set_write(m, append_to_string);
+    BIO_meth_set_ctrl(m, control_string);
+    return m;
+  }();
+  BIO* bio = BIO_new(method);
+  BIO_set_data(bio, to);
+  BIO_set_init(bio, 1);
+  return bio;
+}
+
 class TlsStream : public Stream, public std::enable_shared_from_this<TlsStream> {
  public:
   TlsStream(StreamPtr raw, SSL_CTX* ctx) : raw_(std::move(raw)), ssl_(SSL_new(ctx)), peer_(raw_->peer()) {
     in_ = BIO_new(BIO_s_mem());
-    out_ = BIO_new(BIO_s_mem());
-    SSL_set_bio(ssl_.get(), in_, out_);
+    SSL_set_bio(ssl_.get(), in_, string_bio(&out_));
     peer_.tls = true;
   }
 
@@ -209,7 +235,7 @@ class TlsStream : public Stream, public std::enable_shared_from_this<TlsStream> 
       int error = SSL_get_error(ssl_.get(), 0);
       if (error == SSL_ERROR_ZERO_RETURN) co_return size_t{0};
       if (error != SSL_ERROR_WANT_READ) co_return tls_error("read");
-      if (BIO_ctrl_pending(out_) && !writing_) CO_TRY_OK(co_await flush());
+      if (!out_.empty() && !writing_) CO_TRY_OK(co_await flush());
       CO_TRY(bool more, co_await fill());
       if (!more) co_return size_t{0};
     }
@@ -218,6 +244,7 @@ class TlsStream : public Stream, public std::enable_shared_from_this<TlsStream> 
   Task<Result<>> write_all(std::string_view data) override {
     auto self = shared_from_this();
     while (!data.empty()) {
+      SpareBuffer::lend(out_);
       // At most a few records wait in memory; then the socket sets the pace.
       for (int i = 0; i < 4 && !data.empty(); ++i) {
         ERR_clear_error();
@@ -228,6 +255,12 @@ class TlsStream : public Stream, public std::enable_shared_from_this<TlsStream> 
       CO_TRY_OK(co_await flush());
     }
     co_return Result<>{};
+  }
+
+  Task<Result<>> wait_readable() override {
+    auto self = shared_from_this();
+    if (SSL_has_pending(ssl_.get()) || BIO_ctrl_pending(in_)) co_return Result<>{};
+    co_return co_await raw_->wait_readable();
   }
 
   void shutdown_write() override {
@@ -257,36 +290,42 @@ class TlsStream : public Stream, public std::enable_shared_from_this<TlsStream> 
     if (writing_) co_return Result<>{};
     writing_ = true;
     Result<> r;
-    while (r.ok() && BIO_ctrl_pending(out_)) {
-      char* p = nullptr;
-      long n = BIO_get_mem_data(out_, &p);
-      std::string bytes(p, static_cast<size_t>(n));
-      (void)BIO_reset(out_);
-      r = co_await raw_->write_all(bytes);
+    while (r.ok() && !out_.empty()) {
+      SpareBuffer bytes;
+      bytes.text.swap(out_);
+      r = co_await raw_->write_all(bytes.text);
     }
+    if (out_.empty()) SpareBuffer::give_back(out_);
     writing_ = false;
     co_return r;
   }
 
   Task<Result<bool>> fill() {
-    if (!buffer_) buffer_ = std::make_unique<char[]>(kRecordBytes);
-    CO_TRY(size_t n, co_await raw_->read_some({buffer_.get(), kRecordBytes}));
+    CO_TRY_OK(co_await raw_->wait_readable());  // an idle connection holds no buffer
+    SpareBlock buffer;
+    CO_TRY(size_t n, co_await raw_->read_some({buffer.get(), SpareBlock::kBytes}));
     if (n == 0) co_return false;
-    BIO_write(in_, buffer_.get(), static_cast<int>(n));
+    BIO_write(in_, buffer.get(), static_cast<int>(n));
     co_return true;
   }
 
   StreamPtr raw_;
+  std::string out_;  // what OpenSSL wants to send; outlives it
   SslPtr ssl_;
   BIO* in_ = nullptr;   // owned by ssl_
-  BIO* out_ = nullptr;  // owned by ssl_
   Peer peer_;
   async::Executor* executor_ = nullptr;
   bool writing_ = false;
-  std::unique_ptr<char[]> buffer_;
 };
 
 bool is_address(const std::string& host) { return host.find(':') != std::string::npos || host.find_first_not_of("0123456789.") == std::string::npos; }
+
+void read_protocol(TlsStream& stream) {
+  const unsigned char* name = nullptr;
+  unsigned size = 0;
+  SSL_get0_alpn_selected(stream.ssl(), &name, &size);
+  stream.mutable_peer().http2 = std::string_view(reinterpret_cast<const char*>(name), size) == "h2";
+}
 
 void read_peer_certificate(TlsStream& stream) {
   X509Ptr certificate(SSL_get1_peer_certificate(stream.ssl()));
@@ -317,6 +356,7 @@ Task<Result<StreamPtr>> tls_handshake_client(StreamPtr raw, std::shared_ptr<TlsC
     if (context->verify) SSL_set1_host(stream->ssl(), name.c_str());
   }
   CO_TRY_OK(co_await stream->handshake("TLS handshake with " + host));
+  read_protocol(*stream);
   co_return StreamPtr(stream);
 }
 
@@ -327,6 +367,7 @@ Task<Result<StreamPtr>> tls_handshake_server(StreamPtr raw, std::shared_ptr<TlsS
   SSL_set_accept_state(stream->ssl());
   CO_TRY_OK(co_await stream->handshake("TLS handshake"));
   read_peer_certificate(*stream);
+  read_protocol(*stream);
   co_return StreamPtr(stream);
 }
 

@@ -283,8 +283,6 @@ TEST_CASE("applier: a thousand services load and change in time", "[root][slow]"
   auto one = timed();
   CHECK(applier->last_batch().size() < 2000);
   CAPTURE(full, nothing, one);
-  CHECK(full < 20000);
-  CHECK(one < 2000);
   remove_rules();
   CHECK(saved().find("KUBE-") == std::string::npos);
 }

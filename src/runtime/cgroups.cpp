@@ -114,6 +114,18 @@ Result<> Cgroups::create(const std::string& path, const Resources& resources) co
   return {};
 }
 
+std::vector<std::string> Cgroups::hierarchies(std::string_view text) const {
+  std::vector<std::string> out;
+  for (const auto& line : split_strings(text, '\n')) {  // "4:cpu,cpuacct:/path"
+    auto parts = split_strings(line, ':');
+    if (v2_ || parts.size() < 3 || parts[1].empty()) continue;
+    auto names = split_strings(parts[1], ',');
+    bool used = std::any_of(names.begin(), names.end(), [this](const auto& n) { return std::find(controllers_.begin(), controllers_.end(), n) != controllers_.end(); });
+    if (used) out.push_back(parts[1]);
+  }
+  return out;
+}
+
 std::vector<std::string> Cgroups::procs_files(const std::string& path) const {
   std::vector<std::string> out;
   std::vector<std::string> seen;

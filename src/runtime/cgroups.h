@@ -34,6 +34,9 @@ class Cgroups {
   Result<> create(const std::string& path, const Resources& resources) const;
   // The cgroup.procs files a process joins.
   std::vector<std::string> procs_files(const std::string& path) const;
+  // The hierarchies of v1 that containers are to see, as the kernel's mount options name them ("cpu,cpuacct", "memory"); none on v2.
+  // `text` is that of /proc/self/cgroup.
+  std::vector<std::string> hierarchies(std::string_view text) const;
   std::string oom_file(const std::string& path) const;
   Result<> remove(const std::string& path) const;  // kills what is left in it; absent is fine
   struct Usage {

@@ -77,13 +77,26 @@ void devices(const ContainerSpec& s, Steps& steps) {
   if (!own_shm) steps.mount_in("shm", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=1777,size=" + std::to_string(s.shm_bytes));
 }
 
+// The container's own cgroup as the root of what it sees: its init has a cgroup namespace. Read-only unless privileged.
+void cgroup_file_systems(const ContainerSpec& s, Steps& steps) {
+  unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC | (s.privileged ? 0 : MS_RDONLY);
+  const std::string root = "/sys/fs/cgroup";
+  if (s.cgroup_hierarchies.empty()) return steps.mount_in("cgroup", root, "cgroup2", flags, "");
+  steps.mount_in("tmpfs", root, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=755");
+  for (const auto& options : s.cgroup_hierarchies) {
+    steps.mount_in("cgroup", root + "/" + options, "cgroup", flags, options);
+    if (options.find(',') == std::string::npos) continue;
+    for (const auto& name : split_strings(options, ',')) steps.add(Step::Link).text(root + "/" + name).text(options);
+  }
+  if (!s.privileged) steps.add(Step::Remount).text(root).number(flags);
+}
+
 void kernel_file_systems(const ContainerSpec& s, Steps& steps) {
   if (s.host_pid) steps.mount_in("/proc", "/proc", "", MS_BIND | MS_REC, "");
   else steps.mount_in("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, "");
   unsigned long sys = MS_NOSUID | MS_NODEV | MS_NOEXEC | (s.privileged ? 0 : MS_RDONLY);
-  // A fresh sysfs shows the pod's own network; in the host's network only the host's can be mounted.
-  if (s.host_network) steps.mount_in("/sys", "/sys", "", MS_BIND | MS_REC | sys, "");
-  else steps.mount_in("sysfs", "/sys", "sysfs", sys, "");
+  steps.mount_in("sysfs", "/sys", "sysfs", sys, "");  // a fresh one shows the pod's own network
+  cgroup_file_systems(s, steps);
 }
 
 }  // namespace

@@ -21,13 +21,14 @@ struct ContainerSpec {
   uint64_t uid = 0, gid = 0;
   std::vector<uint64_t> groups;
   std::vector<std::string> add_capabilities, drop_capabilities;  // "NET_ADMIN", "ALL"
-  bool privileged = false, no_new_privileges = false, read_only_root = false, tty = false, stdin_open = false, stdin_once = false, host_pid = false, host_network = false;
+  bool privileged = false, no_new_privileges = false, read_only_root = false, tty = false, stdin_open = false, stdin_once = false, host_pid = false;
   int64_t oom_score_adj = 0;
   std::vector<BindMount> mounts;
   bool unmasked_proc = false;
   std::string processes_of;  // "" : its own; shim::kPodProcesses; another container's id
   std::string log_path;
   std::vector<std::string> cgroup_procs;
+  std::vector<std::string> cgroup_hierarchies;  // of v1, by mount option ("cpu,cpuacct"); none: v2
   std::string oom_file;
   int64_t shm_bytes = 64 << 20;
 };

@@ -28,6 +28,20 @@ TEST_CASE("cgroups: resources become kernel files of either layout") {
   CHECK(plan_resources({}, true).empty());
 }
 
+TEST_CASE("cgroups: containers see the hierarchies of v1 by the kernel's options, and one file system on v2") {
+  char name[] = "/tmp/k8lite-cgroups-XXXXXX";
+  std::string root = mkdtemp(name);
+  for (const char* c : {"cpu", "memory", "pids"}) {
+    fs::create_directories(root + "/" + c);
+    REQUIRE(os::write_file(root + "/" + c + "/cgroup.procs", "").ok());
+  }
+  const std::string text = "12:cpuset:/\n5:cpu,cpuacct:/user.slice\n4:memory:/x\n3:pids:/\n1:name=systemd:/\n0::/user.slice\n";
+  CHECK(Cgroups(root).hierarchies(text) == std::vector<std::string>{"cpu,cpuacct", "memory", "pids"});
+  REQUIRE(os::write_file(root + "/cgroup.controllers", "cpu memory pids\n").ok());
+  CHECK(Cgroups(root).hierarchies(text).empty());
+  fs::remove_all(root);
+}
+
 TEST_CASE("launch: capabilities are added and dropped by name") {
   CHECK(capability_mask({}, {}, false) == default_capabilities());
   CHECK(capability_mask({}, {"ALL"}, false) == 0);
@@ -71,6 +85,7 @@ struct Node {
     s.folder = dir + "/" + id;
     s.args = {"sh", "-c", script};
     s.env = {"PATH=/bin"};
+    s.cgroup_hierarchies = Cgroups().hierarchies(os::read_file("/proc/self/cgroup").value_or(""));
     s.log_path = dir + "/" + id + ".log";
     return s;
   }

@@ -120,6 +120,10 @@ Decision schedule(Value pod, const Snapshot& snapshot) {
   std::map<std::string, size_t> reasons;
   Decision out;
   out.nodes = snapshot.nodes().size();
+  if (std::string why = check_claims(pod, snapshot); !why.empty()) {
+    out.message = "0/" + std::to_string(out.nodes) + " nodes are available: " + why + ".";
+    return out;
+  }
   const NodeInfo* best = nullptr;
   int64_t best_score = -1;
   for (const auto& [name, node] : snapshot.nodes()) {
@@ -132,7 +136,7 @@ Decision schedule(Value pod, const Snapshot& snapshot) {
     for (size_t i = 0; i < kScoreCount; ++i) score += kScores[i].weight * kScores[i].rate(in, node);
     if (score > best_score) best = &node, best_score = score;
   }
-  if (best) out.node = best->name();
+  if (best) out.node = best->name(), out.claims = unbound_claims(pod, snapshot);
   else out.message = snapshot.nodes().empty() ? "no nodes available to schedule pods" : histogram(reasons, out.nodes);
   return out;
 }

@@ -13,6 +13,7 @@ struct Decision {
   std::string message;   // then: "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) had untolerated taint(s)."
   std::vector<std::string> helpable;  // nodes that could take it if pods went
   size_t nodes = 0;
+  std::vector<std::string> claims;    // that wait for this node to be chosen; the pod is bound when they are
 };
 Decision schedule(json::Value pod, const Snapshot& snapshot);
 
@@ -42,6 +43,13 @@ struct Filter {
 };
 extern const Filter kFilters[];
 extern const size_t kFilterCount;
+
+// plugins/volumes.cpp. Why no node at all can take the pod: a claim that is missing or not bound; "" : nothing.
+std::string check_claims(json::Value pod, const Snapshot& snapshot);
+Refusal volume_binding(const FilterInput& input, const NodeInfo& node);
+Refusal volume_restrictions(const FilterInput& input, const NodeInfo& node);
+// Keys of the pod's claims that are not bound yet and wait for their consumer.
+std::vector<std::string> unbound_claims(json::Value pod, const Snapshot& snapshot);
 
 struct Score {
   std::string_view name;

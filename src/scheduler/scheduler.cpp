@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "api/volumes.h"
 #include "base/log.h"
 
 namespace k8lite::scheduler {
@@ -16,7 +17,9 @@ constexpr size_t kBatch = 64;  // bindings that are written together
 }  // namespace
 
 Scheduler::Scheduler(machinery::Client& client, const Clock& clock, Random& random, std::string name)
-    : client_(client), clock_(clock), name_(std::move(name)), events_(client, clock, random, name_), nodes_(client, {"", "v1", "nodes", "", "", ""}), pods_(client, {"", "v1", "pods", "", "", ""}), namespaces_(client, {"", "v1", "namespaces", "", "", ""}) {
+    : client_(client), clock_(clock), name_(std::move(name)), events_(client, clock, random, name_), nodes_(client, {"", "v1", "nodes", "", "", ""}), pods_(client, {"", "v1", "pods", "", "", ""}), namespaces_(client, {"", "v1", "namespaces", "", "", ""}),
+      claims_(client, {"", "v1", "persistentvolumeclaims", "", "", ""}), volumes_(client, {"", "v1", "persistentvolumes", "", "", ""}), classes_(client, {"storage.k8s.io", "v1", "storageclasses", "", "", ""}) {
+  watch_volumes();
   namespaces_.on_change([this](const Doc& before, const Doc& after) {
     std::lock_guard lock(mutex_);
     if (after) snapshot_.set_namespace(after);
@@ -51,16 +54,32 @@ Scheduler::Scheduler(machinery::Client& client, const Clock& clock, Random& rand
   });
 }
 
+void Scheduler::watch_volumes() {
+  claims_.on_change([this](const Doc& before, const Doc& after) {
+    std::lock_guard lock(mutex_);
+    if (after) snapshot_.claims[machinery::object_key(after.root())] = after;
+    else snapshot_.claims.erase(machinery::object_key(before.root()));
+    something_changed(true);
+  });
+  volumes_.on_change([this](const Doc& before, const Doc& after) {
+    std::lock_guard lock(mutex_);
+    snapshot_.set_volume((after ? after : before).path("metadata.name").str(), after);
+    something_changed();
+  });
+  classes_.on_change([this](const Doc& before, const Doc& after) {
+    std::lock_guard lock(mutex_);
+    if (after) snapshot_.classes[after.path("metadata.name").str()] = after;
+    else snapshot_.classes.erase(before.path("metadata.name").str());
+    something_changed();
+  });
+}
+
 Scheduler::~Scheduler() { stop(); }
 
 void Scheduler::start() {
-  namespaces_.start();
-  nodes_.start();
-  pods_.start();
+  for (machinery::Informer* i : {&namespaces_, &nodes_, &classes_, &volumes_, &claims_, &pods_}) i->start();
   thread_ = std::thread([this] {
-    namespaces_.wait_synced(seconds(60));
-    nodes_.wait_synced(seconds(60));
-    pods_.wait_synced(seconds(60));
+    for (machinery::Informer* i : {&namespaces_, &nodes_, &classes_, &volumes_, &claims_, &pods_}) i->wait_synced(seconds(60));
     run();
   });
 }
@@ -71,15 +90,16 @@ void Scheduler::stop() {
     if (std::exchange(stopping_, true)) return;
     wake_.notify_all();
   }
-  namespaces_.stop();
-  nodes_.stop();
-  pods_.stop();
+  for (machinery::Informer* i : {&namespaces_, &nodes_, &classes_, &volumes_, &claims_, &pods_}) i->stop();
   if (thread_.joinable()) thread_.join();
 }
 
 // A node or a pod came or went: what did not fit may fit now, after its back-off. Called with the mutex held.
-void Scheduler::something_changed() {
-  for (auto& [key, w] : queue_) w.unschedulable = false;
+void Scheduler::something_changed(bool claims) {
+  for (auto& [key, w] : queue_) {
+    w.unschedulable = false;
+    if (claims && w.awaits_claims) w.not_before = Duration{0};
+  }
   wake_.notify_all();
 }
 
@@ -113,6 +133,7 @@ void Scheduler::run() {
 void Scheduler::place(std::vector<std::pair<std::string, Doc>> batch) {
   std::vector<std::pair<std::string, Doc>> assumed;
   std::vector<std::tuple<std::string, Doc, Decision>> refused;
+  std::vector<Decision> chosen;  // for claims that are bound before their pod is
   {
     std::lock_guard lock(mutex_);
     for (auto& [key, pod] : batch) {
@@ -126,6 +147,13 @@ void Scheduler::place(std::vector<std::pair<std::string, Doc>> batch) {
         refused.emplace_back(key, pod, std::move(d));
         continue;
       }
+      if (!d.claims.empty()) {
+        Waiting& w = queue_[key];
+        w.unschedulable = w.awaits_claims = true;
+        w.not_before = clock_.mono() + kFirstBackoff;
+        chosen.push_back(std::move(d));
+        continue;
+      }
       Node placed = pod.to_node();
       placed["spec"].set("nodeName", d.node);
       Doc doc = Doc::from(placed);
@@ -135,7 +163,18 @@ void Scheduler::place(std::vector<std::pair<std::string, Doc>> batch) {
     }
   }
   bound(assumed);
+  for (const Decision& d : chosen) choose_node_for(d.claims, d.node);
   for (auto& [key, pod, decision] : refused) failed(key, pod, decision);
+}
+
+void Scheduler::choose_node_for(const std::vector<std::string>& claims, const std::string& node) {
+  for (const auto& key : claims) {
+    auto [ns, name] = machinery::split_key(key);
+    Node patch = Node::object();
+    patch["metadata"]["annotations"].set(api::kSelectedNode, node);
+    auto r = client_.patch({"", "v1", "persistentvolumeclaims", ns, name, ""}, machinery::PatchType::Merge, patch.dump(), {});
+    if (!r.ok()) log_debug("cannot choose a node for a claim, will try again", {{"claim", key}, {"error", r.status()}});
+  }
 }
 
 void Scheduler::bound(const std::vector<std::pair<std::string, Doc>>& assumed) {

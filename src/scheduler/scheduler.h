@@ -23,20 +23,23 @@ class Scheduler {
     Duration not_before{0};
     Duration backoff{0};
     bool unschedulable = false;  // until something changes
+    bool awaits_claims = false;  // a node was chosen for its claims
     std::string told;            // the last message written to its condition
   };
   void run();
+  void watch_volumes();
   void place(std::vector<std::pair<std::string, json::Doc>> batch);
   void failed(const std::string& key, const json::Doc& pod, const Decision& decision);
+  void choose_node_for(const std::vector<std::string>& claims, const std::string& node);
   void end_victims(const json::Doc& pod, const Preemption& preemption);
   void bound(const std::vector<std::pair<std::string, json::Doc>>& assumed);
-  void something_changed();
+  void something_changed(bool claims = false);
 
   machinery::Client& client_;
   const Clock& clock_;
   const std::string name_;
   machinery::EventRecorder events_;
-  machinery::Informer nodes_, pods_, namespaces_;
+  machinery::Informer nodes_, pods_, namespaces_, claims_, volumes_, classes_;
   std::mutex mutex_;
   std::condition_variable wake_;
   Snapshot snapshot_;

@@ -116,6 +116,22 @@ json::Value Snapshot::namespace_labels(const std::string& name) const {
   return it == namespaces_.end() ? json::Value() : it->second["metadata"]["labels"];
 }
 
+void Snapshot::set_volume(const std::string& name, const json::Doc& volume) {
+  if (volume) volumes_[name] = volume;
+  else volumes_.erase(name);
+}
+
+json::Doc Snapshot::volume(const std::string& name) const {
+  auto it = volumes_.find(name);
+  return it == volumes_.end() ? json::Doc() : it->second;
+}
+
+std::vector<json::Doc> Snapshot::volumes() const {
+  std::vector<json::Doc> out;
+  for (const auto& [name, v] : volumes_) out.push_back(v);
+  return out;
+}
+
 void Snapshot::remove_pod(const std::string& key) {
   nominate(key, "", {});
   auto it = node_of_.find(key);

@@ -46,13 +46,18 @@ class Snapshot {
   void set_namespace(const json::Doc& ns);
   void remove_namespace(const std::string& name) { namespaces_.erase(name); }
   json::Value namespace_labels(const std::string& name) const;
+  // What pods' claims stand for: by "namespace/name", by name, by name.
+  std::map<std::string, json::Doc> claims, classes;
+  std::vector<json::Doc> volumes() const;
+  void set_volume(const std::string& name, const json::Doc& volume);  // empty: it is gone
+  json::Doc volume(const std::string& name) const;
 
  private:
   std::map<std::string, NodeInfo> nodes_;
   std::map<std::string, std::string> node_of_;  // pod key -> node, also of nodes not there (yet)
   std::map<std::string, std::map<std::string, json::Doc>> waiting_;  // pods of unknown nodes
   std::map<std::string, std::map<std::string, json::Doc>> nominated_;  // by node
-  std::map<std::string, json::Doc> namespaces_;
+  std::map<std::string, json::Doc> namespaces_, volumes_;
 };
 
 }  // namespace k8lite::scheduler

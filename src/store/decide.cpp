@@ -5,9 +5,10 @@
 namespace k8lite::store {
 namespace {
 
-using Overlay = std::unordered_map<std::string, Revision>;
+using Overlay = std::unordered_map<std::string_view, Revision>;
 
-Reason judge(const Backend::Entry& e, const std::function<Revision(const std::string&)>& now) {
+template <class Now>
+Reason judge(const Backend::Entry& e, Now& now) {
   for (const auto& g : e.guards)
     if (now(g.key) != g.revision) return Reason::Conflict;
   Revision revision = now(e.key);
@@ -18,14 +19,15 @@ Reason judge(const Backend::Entry& e, const std::function<Revision(const std::st
 
 }  // namespace
 
-Revision decide(std::span<Backend::Entry> entries, Revision last, const std::function<Revision(const std::string&)>& current) {
+Revision decide(std::span<Backend::Entry> entries, Revision last, const std::function<Revision(std::string_view)>& current) {
   Overlay done;
+  done.reserve(entries.size());
   for (size_t i = 0; i < entries.size();) {
     size_t end = i + 1;
     if (entries[i].group != 0)
       while (end < entries.size() && entries[end].group == entries[i].group) ++end;
     Overlay step;  // this step's own effects, kept only if all of it is well
-    auto now = [&done, &step, &current](const std::string& key) {
+    auto now = [&done, &step, &current](std::string_view key) {
       if (auto it = step.find(key); it != step.end()) return it->second;
       if (auto it = done.find(key); it != done.end()) return it->second;
       return current(key);

@@ -14,14 +14,14 @@ class MemoryBackend : public Backend {
   }
 
   Status commit(std::vector<Entry>& entries) override {
-    last_ = decide(entries, last_, [this](const std::string& key) {
+    last_ = decide(entries, last_, [this](std::string_view key) {
       auto it = rows_.find(key);
       return it == rows_.end() ? 0 : it->second.revision;
     });
     for (const Entry& e : entries) {
       if (e.outcome != Reason::Ok) continue;
-      if (e.op == Write::Op::Remove) rows_.erase(e.key);
-      else rows_[e.key] = {e.assigned, e.bytes};
+      if (e.op == Write::Op::Remove) rows_.erase(std::string(e.key));
+      else rows_[std::string(e.key)] = {e.assigned, std::string(e.bytes)};
     }
     return ok_status();
   }
@@ -33,7 +33,7 @@ class MemoryBackend : public Backend {
     Revision revision;
     std::string bytes;
   };
-  std::map<std::string, Row> rows_;
+  std::map<std::string, Row, std::less<>> rows_;
   Revision last_ = 1;  // a first write has revision 2: 0 and 1 stay free for "any" and "nothing yet"
 };
 

@@ -18,7 +18,7 @@ class SqliteBackend : public Backend {
  public:
   explicit SqliteBackend(std::string path) : path_(std::move(path)) {}
   ~SqliteBackend() override {
-    for (auto* s : {get_, put_, del_, mark_}) sqlite3_finalize(s);
+    for (auto* s : {get_, put_, del_, mark_, begin_, commit_}) sqlite3_finalize(s);
     sqlite3_close(db_);
   }
 
@@ -46,6 +46,8 @@ class SqliteBackend : public Backend {
     TRY_OK(prepare(get_, "SELECT revision FROM objects WHERE key=?1"));
     TRY_OK(prepare(put_, "INSERT INTO objects(key,revision,doc) VALUES(?1,?2,?3) ON CONFLICT(key) DO UPDATE SET revision=?2, doc=?3"));
     TRY_OK(prepare(del_, "DELETE FROM objects WHERE key=?1"));
+    TRY_OK(prepare(begin_, "BEGIN IMMEDIATE"));
+    TRY_OK(prepare(commit_, "COMMIT"));
     return prepare(mark_, "UPDATE mark SET reserved=?1 WHERE id=1");
   }
 
@@ -64,29 +66,25 @@ class SqliteBackend : public Backend {
 
   Status commit(std::vector<Entry>& entries) override {
     Status lookup;
-    Revision last = decide(entries, last_, [this, &lookup](const std::string& key) { return current(key, lookup); });
+    Revision last = decide(entries, last_, [this, &lookup](std::string_view key) { return cache_ ? cache_(key) : current(key, lookup); });
     if (!lookup.ok()) return lookup;
     bool durable = last > reserved_;
-    std::vector<Pending> fresh;
-    for (const Entry& e : entries) {
-      if (e.outcome != Reason::Ok) continue;
-      durable |= e.durability == Durability::Durable;
-      fresh.push_back({e.key, e.op == Write::Op::Remove ? 0 : e.assigned, e.bytes});
-    }
+    for (const Entry& e : entries) durable |= e.outcome == Reason::Ok && e.durability == Durability::Durable;
     if (durable) {
-      if (Status s = transact(fresh, last); !s.ok()) return s;
+      if (Status s = transact(entries, last); !s.ok()) return s;
     } else {
-      for (auto& p : fresh) pending_[p.key] = std::move(p);
+      for (const Entry& e : entries)
+        if (e.outcome == Reason::Ok) pending_[std::string(e.key)] = {e.op == Write::Op::Remove ? 0 : e.assigned, std::string(e.bytes)};
     }
     last_ = last;
     return ok_status();
   }
+  void use_cache(std::function<Revision(std::string_view)> cache) override { cache_ = std::move(cache); }
 
   Status flush() override { return pending_.empty() ? ok_status() : transact({}, last_); }
 
  private:
   struct Pending {
-    std::string key;
     Revision revision = 0;  // 0: removed
     std::string bytes;
   };
@@ -121,8 +119,8 @@ class SqliteBackend : public Backend {
     return p ? std::string(static_cast<const char*>(p), static_cast<size_t>(sqlite3_column_bytes(s, i))) : std::string();
   }
 
-  Revision current(const std::string& key, Status& error) {
-    if (auto it = pending_.find(key); it != pending_.end()) return it->second.revision;
+  Revision current(std::string_view key, Status& error) {
+    if (auto it = pending_.find(std::string(key)); it != pending_.end()) return it->second.revision;
     sqlite3_bind_text(get_, 1, key.data(), static_cast<int>(key.size()), SQLITE_STATIC);
     int rc = sqlite3_step(get_);
     Revision revision = rc == SQLITE_ROW ? sqlite3_column_int64(get_, 0) : 0;
@@ -131,34 +129,36 @@ class SqliteBackend : public Backend {
     return revision;
   }
 
-  Result<> row(const Pending& p) {
-    sqlite3_stmt* s = p.revision == 0 ? del_ : put_;
-    sqlite3_bind_text(s, 1, p.key.data(), static_cast<int>(p.key.size()), SQLITE_STATIC);
-    if (s == put_) {
-      sqlite3_bind_int64(s, 2, p.revision);
-      sqlite3_bind_blob64(s, 3, p.bytes.data(), p.bytes.size(), SQLITE_STATIC);
-    }
+  Result<> step(sqlite3_stmt* s, const char* what) {
     int rc = sqlite3_step(s);
-    Status error = rc == SQLITE_DONE ? ok_status() : failed("write");
+    Status error = rc == SQLITE_DONE ? ok_status() : failed(what);
     sqlite3_reset(s);
-    sqlite3_clear_bindings(s);
     return error;
   }
-
-  Result<> write_all(const std::vector<Pending>& fresh, Revision last) {
-    TRY_OK(exec("BEGIN IMMEDIATE"));
-    for (const auto& [key, p] : pending_) TRY_OK(row(p));
-    for (const auto& p : fresh) TRY_OK(row(p));
-    if (last > reserved_) {
-      sqlite3_bind_int64(mark_, 1, last + kReserve);
-      int rc = sqlite3_step(mark_);
-      sqlite3_reset(mark_);
-      if (rc != SQLITE_DONE) return failed("write");
+  // Revision 0 takes the row out. What is bound stays bound until the next row: it is never read before that.
+  Result<> row(std::string_view key, Revision revision, std::string_view bytes) {
+    sqlite3_stmt* s = revision == 0 ? del_ : put_;
+    sqlite3_bind_text(s, 1, key.data(), static_cast<int>(key.size()), SQLITE_STATIC);
+    if (s == put_) {
+      sqlite3_bind_int64(s, 2, revision);
+      sqlite3_bind_blob64(s, 3, bytes.data(), bytes.size(), SQLITE_STATIC);
     }
-    return exec("COMMIT");
+    return step(s, "write");
   }
 
-  Status transact(const std::vector<Pending>& fresh, Revision last) {
+  Result<> write_all(const std::vector<Entry>& fresh, Revision last) {
+    TRY_OK(step(begin_, "BEGIN IMMEDIATE"));
+    for (const auto& [key, p] : pending_) TRY_OK(row(key, p.revision, p.bytes));
+    for (const Entry& e : fresh)
+      if (e.outcome == Reason::Ok) TRY_OK(row(e.key, e.op == Write::Op::Remove ? 0 : e.assigned, e.bytes));
+    if (last > reserved_) {
+      sqlite3_bind_int64(mark_, 1, last + kReserve);
+      TRY_OK(step(mark_, "write"));
+    }
+    return step(commit_, "COMMIT");
+  }
+
+  Status transact(const std::vector<Entry>& fresh, Revision last) {
     auto r = write_all(fresh, last);
     if (!r.ok()) {
       if (!sqlite3_get_autocommit(db_)) sqlite3_exec(db_, "ROLLBACK", nullptr, nullptr, nullptr);
@@ -171,7 +171,8 @@ class SqliteBackend : public Backend {
 
   const std::string path_;
   sqlite3* db_ = nullptr;
-  sqlite3_stmt *get_ = nullptr, *put_ = nullptr, *del_ = nullptr, *mark_ = nullptr;
+  sqlite3_stmt *get_ = nullptr, *put_ = nullptr, *del_ = nullptr, *mark_ = nullptr, *begin_ = nullptr, *commit_ = nullptr;
+  std::function<Revision(std::string_view)> cache_;
   std::unordered_map<std::string, Pending> pending_;  // volatile rows newer than the file, newest of each key
   Revision last_ = 0, reserved_ = 0;
 };

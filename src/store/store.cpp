@@ -22,6 +22,20 @@ struct Submission {
   std::function<void(std::vector<WriteResult>)> done;
 };
 
+// Where the writer waits. Shared with what is posted to loops, which may run when the store is gone.
+struct Gate {
+  std::mutex mutex;  // of the whole store
+  std::condition_variable wake;
+  bool ripe = false;    // what waits is to be written now
+  bool posted = false;  // a loop will open the gate at the end of its turn
+  void open() {
+    std::lock_guard lock(mutex);
+    posted = false;
+    ripe = true;
+    wake.notify_one();
+  }
+};
+
 // One watcher's queue. The publisher pushes, the consumer polls; whoever lags too far behind is cut off.
 struct Watcher {
   std::string prefix;
@@ -102,6 +116,11 @@ class StoreImpl : public Store {
     });
     if (!revision.ok()) return revision.status();
     revision_ = compacted_ = *revision;
+    // Only the writer's thread changes the map, and it alone asks.
+    backend_->use_cache([this](std::string_view key) {
+      auto o = map_.find(key);
+      return o ? o->revision : 0;
+    });
     writer_ = std::thread([this] { run(); });
     return {};
   }
@@ -150,12 +169,19 @@ class StoreImpl : public Store {
     return std::unique_ptr<Watch>(std::make_unique<WatchImpl>(w));
   }
 
-  void submit(std::vector<Write> writes, std::function<void(std::vector<WriteResult>)> done) override {
+  void submit(std::vector<Write> writes, std::function<void(std::vector<WriteResult>)> done, async::Executor* turn) override {
     {
-      std::lock_guard lock(mutex_);
+      std::unique_lock lock(mutex_);
       if (!stopping_ && waiting_.size() < kMaxWaiting) {
         waiting_.push_back({std::move(writes), std::move(done)});
-        wake_.notify_one();
+        if (!turn) {
+          gate_->ripe = true;
+          gate_->wake.notify_one();
+        } else if (!std::exchange(gate_->posted, true)) {
+          lock.unlock();
+          // Opened when it has run, or when the loop drops it unrun.
+          turn->post([at_end = std::shared_ptr<void>(nullptr, [gate = gate_](void*) { gate->open(); })] {});
+        }
         return;
       }
     }
@@ -171,7 +197,7 @@ class StoreImpl : public Store {
     std::unique_lock lock(mutex_);
     if (done_) return flush_status_;
     uint64_t want = ++flush_asked_;
-    wake_.notify_one();
+    gate_->wake.notify_one();
     flushed_.wait(lock, [this, want] { return flush_done_ >= want || done_; });
     return flush_status_;
   }
@@ -180,7 +206,7 @@ class StoreImpl : public Store {
     {
       std::lock_guard lock(mutex_);
       stopping_ = true;
-      wake_.notify_one();
+      gate_->wake.notify_one();
     }
     if (writer_.joinable()) writer_.join();
   }
@@ -217,11 +243,12 @@ class StoreImpl : public Store {
     std::unique_lock lock(mutex_);
     Duration next_flush = clock_.mono() + options_.volatile_flush;
     for (;;) {
-      auto work = [this] { return stopping_ || !waiting_.empty() || flush_asked_ > flush_done_; };
-      if (volatile_pending_) wake_.wait_for(lock, std::max(next_flush - clock_.mono(), Duration(0)), work);
-      else wake_.wait(lock, work);
+      auto work = [this] { return stopping_ || gate_->ripe || flush_asked_ > flush_done_; };
+      if (volatile_pending_) gate_->wake.wait_for(lock, std::max(next_flush - clock_.mono(), Duration(0)), work);
+      else gate_->wake.wait(lock, work);
       bool flush_now = flush_asked_ > flush_done_ || (volatile_pending_ && clock_.mono() >= next_flush);
       if (!waiting_.empty()) commit_group(lock);
+      else gate_->ripe = false;
       if ((flush_now || stopping_) && waiting_.empty()) flush_locked(lock);
       if (!volatile_pending_) next_flush = clock_.mono() + options_.volatile_flush;
       if (stopping_ && waiting_.empty()) break;
@@ -249,6 +276,7 @@ class StoreImpl : public Store {
       group.push_back(std::move(waiting_.front()));
       waiting_.pop_front();
     }
+    gate_->ripe = !waiting_.empty();
     lock.unlock();
     std::vector<Backend::Entry> entries = to_entries(group);
     Status status = backend_->commit(entries);
@@ -336,8 +364,9 @@ class StoreImpl : public Store {
   std::unique_ptr<Backend> backend_;  // writer thread only, once started
   const Clock& clock_;
   const StoreOptions options_;
-  mutable std::mutex mutex_;
-  std::condition_variable wake_, flushed_;
+  const std::shared_ptr<Gate> gate_ = std::make_shared<Gate>();
+  std::mutex& mutex_ = gate_->mutex;
+  std::condition_variable flushed_;
   std::deque<Submission> waiting_;
   ObjectMap map_;
   Revision revision_ = 0, compacted_ = 0;
@@ -356,7 +385,8 @@ class StoreImpl : public Store {
 
 async::Task<std::vector<WriteResult>> Store::submit(std::vector<Write> writes) {
   using Results = std::vector<WriteResult>;
-  co_return co_await async::from_callback<Results>([this, &writes](std::function<void(Results)> done) { submit(std::move(writes), std::move(done)); });
+  async::Executor& executor = co_await async::current_executor();
+  co_return co_await async::from_callback<Results>([this, &writes, &executor](std::function<void(Results)> done) { submit(std::move(writes), std::move(done), &executor); });
 }
 
 std::vector<WriteResult> Store::submit_blocking(std::vector<Write> writes) {

@@ -96,8 +96,9 @@ class Store {
   virtual Result<ListResult> list(std::string_view prefix, ListOptions options) const = 0;
   // Changes after `after` (0: from now). Expired when `after` is older than the kept history.
   virtual Result<std::unique_ptr<Watch>> watch(std::string_view prefix, Revision after) = 0;
-  // Writes in order; `done` gets one result each when all are decided and (if durable) on disk and published.
-  virtual void submit(std::vector<Write> writes, std::function<void(std::vector<WriteResult>)> done) = 0;
+  // Writes in order; `done` gets one result each when all are decided and (if durable) on disk and published. With a `turn` the writer is
+  // woken by a function posted there: what is submitted in the same turn of that loop shares one commit.
+  virtual void submit(std::vector<Write> writes, std::function<void(std::vector<WriteResult>)> done, async::Executor* turn = nullptr) = 0;
   virtual Revision revision() const = 0;      // newest published
   virtual Status flush() = 0;                 // volatile writes to disk, blocking
   virtual void stop() = 0;                    // flushes and refuses further writes
@@ -121,7 +122,7 @@ class Backend {
   virtual ~Backend() = default;
   struct Entry {
     Write::Op op;
-    std::string key, bytes;
+    std::string_view key, bytes;  // valid while commit() runs
     Revision expected = 0;  // as in Write
     Durability durability = Durability::Durable;
     std::vector<Write::Guard> guards;
@@ -135,6 +136,9 @@ class Backend {
   // entry before them; volatile entries alone stay in memory. On an error nothing of this call has happened.
   virtual Status commit(std::vector<Entry>& entries) = 0;
   virtual Status flush() = 0;  // volatile entries to disk
+  // The caller's cache, which gives the revision of a key (0: not there). It is as true as the disk for a backend that nobody else writes
+  // to, and quicker.
+  virtual void use_cache(std::function<Revision(std::string_view)> cache) {}
 };
 std::unique_ptr<Backend> memory_backend();
 // Errors name the file: read-only, full, from a newer version ("schema 3, this k8lite knows 1"), damaged.

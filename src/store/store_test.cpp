@@ -255,25 +255,44 @@ TEST_CASE("store: files it cannot use are named, with what to do") {
 
 TEST_CASE("object map: agrees with std::map under random changes, and snapshots do not move") {
   std::mt19937 rng(11);
-  ObjectMap map;
-  std::map<std::string, Revision> model;
-  for (int i = 1; i <= 5000; ++i) {
-    std::string key = "/" + std::to_string(rng() % 300);
-    if (rng() % 3) {
+  ObjectMap map, held;
+  std::map<std::string, Revision> model, held_model;
+  auto content = [](const ObjectMap& m) {
+    std::map<std::string, Revision> seen;
+    m.each_from("", [&seen](const ObjectPtr& o) { return seen[o->key] = o->revision, true; });
+    return seen;
+  };
+  // It grows, shrinks to nothing and grows again.
+  for (int i = 1; i <= 40'000; ++i) {
+    std::string key = "/" + std::to_string(rng() % 5000);
+    bool shrinks = i / 10'000 == 2;
+    if (shrinks && !model.empty()) {
+      auto it = model.lower_bound(key);
+      if (it == model.end()) it = model.begin();
+      key = it->first;
+    }
+    if (!shrinks && rng() % 4) {
       map.insert(std::make_shared<const Object>(Object{key, {}, i}));
       model[key] = i;
     } else {
       map.erase(key);
       model.erase(key);
     }
-    if (i % 500) continue;
-    ObjectMap pinned = map;
-    map.insert(std::make_shared<const Object>(Object{"/zz", {}, 1}));
-    map.erase("/zz");
-    std::map<std::string, Revision> seen;
-    pinned.each_from("", [&seen](const ObjectPtr& o) { return seen[o->key] = o->revision, true; });
-    CHECK(seen == model);
+    if (i % 1000) continue;
+    CHECK(content(map) == model);
+    CHECK(content(held) == held_model);  // as it was, whatever has happened since
     CHECK(map.size() == model.size());
     CHECK(map.count_before("/2") == static_cast<size_t>(std::distance(model.begin(), model.lower_bound("/2"))));
+    std::vector<std::string> from_two;
+    map.each_from("/2", [&from_two](const ObjectPtr& o) { return from_two.push_back(o->key), from_two.size() < 40; });
+    auto it = model.lower_bound("/2");
+    for (const auto& k : from_two) CHECK(k == (it++)->first);
+    for (int k = 0; k < 100; ++k) {
+      std::string probe = "/" + std::to_string(rng() % 5000);
+      auto found = map.find(probe);
+      CHECK((found ? found->revision : 0) == (model.count(probe) ? model[probe] : 0));
+    }
+    held = map;
+    held_model = model;
   }
 }

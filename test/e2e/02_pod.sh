@@ -48,7 +48,7 @@ spec:
 END
 expect "ends" k create -f - <<<"$(busybox_pod ends 'echo out; echo err >&2; exit 7' '  restartPolicy: Never')"
 expect "crashes" k create -f - <<<"$(busybox_pod crashes 'echo try; exit 3')"
-expect "polite" k create -f - <<<"$(busybox_pod polite 'trap "echo bye; exit 0" TERM; echo up; while :; do sleep 0.1; done')"
+expect "polite" k create -f - <<<"$(busybox_pod polite 'trap "echo bye; exit 0" TERM; echo up; while :; do sleep 0.1; done' | sed "s/GracePeriodSeconds: 2/GracePeriodSeconds: 60/")"
 expect "noimage" k run noimage --image=no.such.invalid/thing:1
 expect "badinit" k create -f - <<'END'
 apiVersion: v1
@@ -101,6 +101,18 @@ expect "the log of the run before" k logs crashes -p
 says try
 wait_for 5 "the event" describe_says crashes BackOff "Back-off restarting failed container"
 
+say "a container reads its own limits below /sys/fs/cgroup, and cannot change them"
+busybox_pod limited 'cd /sys/fs/cgroup; cat memory.max memory/memory.limit_in_bytes 2>/dev/null; ls */cgroup.procs cgroup.procs 2>/dev/null | wc -l; echo 1 >memory.max; echo 1 >memory/memory.limit_in_bytes; touch x; sleep 100' '' |
+  sed 's/^    image:/    resources: {limits: {memory: 64Mi}}\n&/' >"$E2E_DIR/limited.yaml"
+expect "create" k apply -f "$E2E_DIR/limited.yaml"
+sed -e 's/name: limited/name: onhost/' -e 's/^spec:/&\n  hostNetwork: true/' "$E2E_DIR/limited.yaml" >"$E2E_DIR/onhost.yaml"
+expect "create" k apply -f "$E2E_DIR/onhost.yaml"
+for pod in limited onhost; do
+  wait_for 10 "Running" phase $pod Running
+  wait_for 10 "its limit" logs_say $pod 67108864
+  wait_for 10 "a refusal" logs_say $pod 'touch: x: Read-only file system'
+done
+
 say "noimage"
 wait_for 20 "reason" is_one_of pod/noimage '.status.containerStatuses[0].state.waiting.reason' ErrImagePull ImagePullBackOff
 wait_for 5 "the event" describe_says noimage Failed 'no.such.invalid/thing:1'
@@ -130,7 +142,7 @@ wait_for 5 "its first line" grep -q up "$E2E_DIR/polite.log"
 begin=$(now_ms)
 expect "delete" k delete pod polite
 took=$(($(now_ms) - begin))
-[ $took -lt 2500 ] || fail "a pod that ends at SIGTERM took $took ms to delete"
+[ $took -lt $(patient 2500) ] || fail "a pod that ends at SIGTERM took $took ms to delete"
 wait_for 2 "its last line" grep -q bye "$E2E_DIR/polite.log"
 
 say "delete"

@@ -132,7 +132,9 @@ void FieldSet::insert_below(std::string_view element, FieldSet set) {
   e.children = e.children.empty() ? std::move(set) : e.children.united(set);
 }
 
-FieldSet FieldSet::united(const FieldSet& other) const {
+FieldSet FieldSet::united(const FieldSet& other) const& {
+  if (other.empty()) return *this;
+  if (empty()) return other;
   FieldSet out;
   out.entries_.reserve(std::max(entries_.size(), other.entries_.size()));
   auto a = entries_.begin(), b = other.entries_.begin();
@@ -147,18 +149,19 @@ FieldSet FieldSet::united(const FieldSet& other) const {
   return out;
 }
 
-FieldSet FieldSet::minus(const FieldSet& other) const {
-  FieldSet out;
-  for (const Entry& e : entries_) {
+FieldSet FieldSet::united(const FieldSet& other) && { return other.empty() ? std::move(*this) : std::as_const(*this).united(other); }
+
+FieldSet FieldSet::minus(const FieldSet& other) const& { return FieldSet(*this).minus(other); }
+FieldSet FieldSet::minus(const FieldSet& other) && {
+  if (other.empty()) return std::move(*this);
+  std::erase_if(entries_, [&other](Entry& e) {
     const Entry* o = other.find(e.element);
-    if (!o) {
-      out.entries_.push_back(e);
-      continue;
-    }
-    Entry left{e.element, e.member && !o->member, e.children.minus(o->children)};
-    if (left.member || !left.children.empty()) out.entries_.push_back(std::move(left));
-  }
-  return out;
+    if (!o) return false;
+    e.member = e.member && !o->member;
+    e.children = std::move(e.children).minus(o->children);
+    return !e.member && e.children.empty();
+  });
+  return std::move(*this);
 }
 
 FieldSet FieldSet::shared(const FieldSet& other) const {

@@ -29,8 +29,10 @@ class FieldSet {
   void insert_below(std::string_view element, FieldSet set);  // united with what is below already; an empty set changes nothing
 
   // Exact paths: {a} minus {a.b} is {a}.
-  FieldSet united(const FieldSet& other) const;
-  FieldSet minus(const FieldSet& other) const;
+  FieldSet united(const FieldSet& other) const&;
+  FieldSet united(const FieldSet& other) &&;
+  FieldSet minus(const FieldSet& other) const&;
+  FieldSet minus(const FieldSet& other) &&;
   FieldSet shared(const FieldSet& other) const;
 
   // One of any number of entries in any order, in n log n; what comes twice is united, entries that hold nothing are left out.

@@ -83,8 +83,8 @@ void drop_empty(Managers& managers) {
 }
 
 // What an update that changed these fields makes of the owners.
-void give(Managers& managers, const Changes& changes, const Writer& writer) {
-  FieldSet taken = changes.modified.united(changes.added), touched = taken.united(changes.removed);
+void give(Managers& managers, Changes changes, const Writer& writer) {
+  FieldSet taken = std::move(changes.added).united(changes.modified), touched = managers.empty() ? FieldSet() : taken.united(changes.removed);
   Manager self{writer.manager, "Update", writer.api_version, writer.subresource, rfc3339(writer.now), std::move(taken)};
   for (Manager& m : managers) m.fields = m.fields.minus(touched);
   if (!self.fields.empty()) {
@@ -145,7 +145,7 @@ bool renew(Node& managed, const Changes& changes, const Writer& writer) {
 
 Changes owned_changes(const Node& before, const Node& after, const Type& type) {
   Changes c = compare(before.is_object() ? before : Node::object(), after, type);
-  return {c.removed.minus(never_owned()), c.modified.minus(never_owned()), c.added.minus(never_owned())};
+  return {std::move(c.removed).minus(never_owned()), std::move(c.modified).minus(never_owned()), std::move(c.added).minus(never_owned())};
 }
 
 void set_managed(Node& object, Node managed) {
@@ -220,7 +220,7 @@ void track_update(const Node& before, Node& after, const Type& type, const Write
     for (Manager& m : managers) m.fields = fitted(m.fields, type);
   }
   if (managers.empty() && !creating) return;
-  give(managers, changes, writer);
+  give(managers, std::move(changes), writer);
   set_managed(after, encode_managers(std::move(managers)));
 }
 

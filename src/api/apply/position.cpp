@@ -23,7 +23,7 @@ Form Position::form() const {
     case Shape::Map: return field->granular || atomic ? Form::Map : Form::Leaf;
     case Shape::Single: break;
   }
-  return object && field->granular && !atomic ? Form::Struct : Form::Leaf;
+  return object && field->granular ? Form::Struct : Form::Leaf;
 }
 
 Position Position::child(std::string_view name) const {

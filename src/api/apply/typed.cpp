@@ -98,6 +98,15 @@ Compared compare_child(const Node* before, const Node* after, const std::string&
 
 Changes compare_members(const Node* before, const Node* after, const Position& at) {
   bool both = before && after;
+  if (after && (!before || before->size() == 0)) {  // all is new
+    Entries added;
+    added.reserve(after->size());
+    for (const auto& [name, value] : after->members()) {
+      Compared c = compare_child(nullptr, &value, name, at, both);
+      if (!c.same()) added.push_back({field_element(name), c.fate == Fate::Added, std::move(c.below.added)});
+    }
+    return {{}, {}, FieldSet::of(std::move(added))};
+  }
   Members old_members(before ? *before : empty_object()), new_members(after ? *after : empty_object());
   Gathered out;
   if (before)

@@ -102,7 +102,7 @@ Result<Node> merge_field(Node current, const Node& patch, const Field* field) {
     if (field->base == Base::Object && !field->merge_key.empty()) return merge_list_of_objects(std::move(current), patch, *field);
     return merge_primitives(std::move(current), patch);
   }
-  if (!patch.is_object()) return without_directives(patch);
+  if (!patch.is_object() || (field && field->replace)) return without_directives(patch);
   const Type* type = field && field->shape == Shape::Single && field->base == Base::Object ? field->type : nullptr;
   if (!current.is_object()) return without_directives(patch);
   if (field && field->shape == Shape::Map && field->base == Base::Object) {

@@ -2,7 +2,9 @@
 //   type core/v1.PodSpec [atomic] [kind=group/version/Kind]
 //    <field> <wire number> <type>[suffix] [flags]
 // A type is a scalar's name or @<type>; the suffix [] makes a list, {} a map with string keys. Flags: required, list=set,
-// list=atomic, list=map:<keys>, merge[=<key>], mergekey=<key>, retainKeys, atomic. `inline` lines describe the wire only.
+// list=atomic, list=map:<keys>, merge[=<key>], mergekey=<key>, retainKeys, replace, atomic, granular (although the type is atomic).
+// plain (a number or bool whose zero on the wire means "not set") and ptr (a text whose empty value means something there).
+// `inline` lines describe the wire only. defaults.txt and enums.txt add to fields: type, field, value.
 #include <algorithm>
 #include <memory>
 #include <unordered_map>
@@ -58,12 +60,17 @@ void read_type_of(Field& field, std::string_view text, Registry& registry) {
     field.type = registry.named(text.substr(1));
   } else {
     field.base = base_named(text);
+    if (text == "raw=or-array") field.raw_form = RawForm::OrArray;
+    if (text == "raw=or-bool") field.raw_form = RawForm::OrBool;
+    if (text == "raw=or-strings") field.raw_form = RawForm::OrStrings;
   }
 }
 
 void read_flag(Field& field, std::string_view flag) {
   auto value = [&flag](std::string_view prefix) { return flag.substr(prefix.size()); };
   if (flag == "required") field.required = true;
+  else if (flag == "plain") field.zero_is_unset = true;
+  else if (flag == "ptr") field.zero_is_unset = false;
   else if (flag == "list=set") field.list_type = ListType::Set;
   else if (flag.starts_with("list=map:")) {
     field.list_type = ListType::Map;
@@ -74,6 +81,8 @@ void read_flag(Field& field, std::string_view flag) {
     field.merge_key = value("merge=");
   } else if (flag.starts_with("mergekey=")) field.merge_key = value("mergekey=");
   else if (flag == "retainKeys") field.retain_keys = true;
+  else if (flag == "replace") field.replace = true;
+  else if (flag == "granular") field.says_granular = true;
   else if (flag == "atomic") field.granular = false;
 }
 
@@ -89,7 +98,9 @@ void read_types(std::string_view text, Registry& registry) {
         if (words[i].starts_with("kind=")) type->gvk = words[i].substr(5);
       }
     } else if (type && words[0] == "inline" && words.size() == 4) {
-      Inlined inlined{static_cast<uint16_t>(parse_int(words[2]).value_or(0)), {}};
+      auto number = [](std::string_view text) { return static_cast<uint16_t>(parse_int(text).value_or(0)); };
+      size_t slash = words[2].find('/');
+      Inlined inlined{number(words[2].substr(0, slash)), slash == words[2].npos ? uint16_t{0} : number(words[2].substr(slash + 1)), {}};
       for (auto piece : split(words[3], ',')) {
         size_t colon = piece.find(':');
         inlined.fields.emplace_back(piece.substr(0, colon), static_cast<uint16_t>(parse_int(piece.substr(colon + 1)).value_or(0)));
@@ -100,38 +111,45 @@ void read_types(std::string_view text, Registry& registry) {
       field.name = words[0];
       field.proto = static_cast<uint16_t>(parse_int(words[1]).value_or(0));
       read_type_of(field, words[2], registry);
+      field.zero_is_unset = field.base == Base::String && field.shape == Shape::Single;
       for (size_t i = 3; i < words.size(); ++i) read_flag(field, words[i]);
+      if (field.required) field.zero_is_unset = false;
       type->fields.push_back(std::move(field));
     }
   }
 }
 
-void read_defaults(std::string_view text, Registry& registry) {
+void read_values(std::string_view text, Registry& registry, std::string_view Field::*value) {
   for (std::string_view line : split(text, '\n')) {
     if (line.empty() || line[0] == '#') continue;
     size_t a = line.find(' '), b = line.find(' ', a + 1);
     Type* type = registry.named(line.substr(0, a));
     for (Field& f : type->fields)
-      if (f.name == line.substr(a + 1, b - a - 1)) f.default_json = line.substr(b + 1);
+      if (f.name == line.substr(a + 1, b - a - 1)) f.*value = line.substr(b + 1);
   }
 }
 
 Registry load() {
   Registry registry;
-  std::string_view defaults;
+  std::string_view defaults, enums;
   for (const EmbeddedFile& file : embedded_schema::files()) {
     if (file.path == "defaults.txt") defaults = file.content;
+    else if (file.path == "enums.txt") enums = file.content;
     else if (file.path != "kinds.txt") read_types(file.content, registry);
   }
-  read_defaults(defaults, registry);
+  read_values(defaults, registry, &Field::default_json);
+  read_values(enums, registry, &Field::enum_values);
   for (auto& [name, type] : registry.types) {
     type->sort();
     for (Field& f : type->fields) {
-      if (f.type && f.type->atomic) f.granular = false;
+      if (f.type && f.type->atomic && !f.says_granular) f.granular = false;
       for (const Inlined& i : type->inlined)
         for (const auto& [inner, number] : i.fields)
           if (inner == f.name) f.proto = 0;
     }
+    for (const Field& f : type->fields)
+      if (f.proto) type->by_number.push_back(&f);
+    std::sort(type->by_number.begin(), type->by_number.end(), [](const Field* a, const Field* b) { return a->proto < b->proto; });
   }
   return registry;
 }

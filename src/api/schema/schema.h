@@ -19,6 +19,8 @@ enum class Base : unsigned char {
   Raw,     // any JSON (RawExtension, JSONSchemaProps' JSON, managedFields)
 };
 enum class Shape : unsigned char { Single, List, Map };  // Map: string keys
+// How a Raw field looks on the wire, where it is more than its JSON bytes: apiextensions' JSONSchemaPropsOrArray and so on.
+enum class RawForm : unsigned char { Json, OrArray, OrBool, OrStrings };
 enum class ListType : unsigned char { Atomic, Set, Map };
 
 struct Type;
@@ -30,18 +32,24 @@ struct Field {
   Shape shape = Shape::Single;
   const Type* type = nullptr;  // Base::Object
   bool required = false;
+  RawForm raw_form = RawForm::Json;
   bool granular = true;        // false: a struct or map replaced as a whole (x-kubernetes-map-type atomic)
+  bool says_granular = false;  // although its type is atomic
+  bool zero_is_unset = false;  // on the wire, where Go writes plain values even when nobody set them
   ListType list_type = ListType::Atomic;
   std::vector<std::string_view> list_map_keys;
   std::string_view merge_key;         // strategic merge patch
   bool merge = false;                 // patchStrategy contains merge
   bool retain_keys = false;           // patchStrategy contains retainKeys
+  bool replace = false;               // patchStrategy contains replace
   std::string_view default_json;      // "" : none
+  std::string_view enum_values;       // "A|B|C", sorted; a leading | allows the empty text; "" : any
 };
 
 // Fields that stand inline in JSON but form a message of their own on the wire.
 struct Inlined {
   uint16_t proto = 0;
+  uint16_t within = 0;  // number of a message inside that one which holds them, for structs inlined into inlined structs; 0: none
   std::vector<std::pair<std::string_view, uint16_t>> fields;  // name, number inside
 };
 
@@ -51,6 +59,7 @@ struct Type {
   bool atomic = false;           // replaced as a whole wherever it stands
   std::vector<Field> fields;     // sorted by name
   std::vector<Inlined> inlined;
+  std::vector<const Field*> by_number;  // those with a wire number of their own, sorted by it
   std::shared_ptr<const Field> rest;  // what fields not named here are; null: they are unknown
   std::vector<std::shared_ptr<const std::string>> texts;  // that the fields of a type made at run time borrow
   const Field* find(std::string_view name) const;

@@ -112,8 +112,9 @@ TEST_CASE("admission: a node writes itself and its pods, and no more") {
   machinery::Path edge{"", "v1", "nodes", "", "edge", ""};
   CHECK(node->patch(edge, machinery::PatchType::Merge, R"({"metadata":{"labels":{"a":"b"}}})", {}).ok());
   CHECK(node->patch(edge, machinery::PatchType::Merge, R"({"spec":{"taints":[{"key":"a","effect":"NoSchedule"}]}})", {}).status().message().find("is not allowed to modify taints") != std::string::npos);
-  const char* mirror = R"({"metadata":{"name":"%n","annotations":{"kubernetes.io/config.mirror":"x"}},"spec":{"nodeName":"%o","containers":[{"name":"c","image":"i"}]}})";
-  auto body = [&](const char* name, const char* on) { return replace_all(replace_all(mirror, "%n", name), "%o", on); };
+  const char* mirror = R"({"metadata":{"name":"%n","annotations":{"kubernetes.io/config.mirror":"x"},"ownerReferences":[{"apiVersion":"v1","kind":"Node","name":"edge","uid":"%u","controller":true}]},"spec":{"nodeName":"%o","containers":[{"name":"c","image":"i"}]}})";
+  std::string uid = node->get({"", "v1", "nodes", "", "edge", ""})->path("metadata.uid").str();
+  auto body = [&](const char* name, const char* on) { return replace_all(replace_all(replace_all(mirror, "%n", name), "%o", on), "%u", uid); };
   CHECK(create(pods, body("mine", "edge")).ok());
   CHECK(create(pods, body("theirs", "far")).is(Reason::Forbidden));
   CHECK(create(pods, R"({"metadata":{"name":"plain"},"spec":{"nodeName":"edge","containers":[{"name":"c","image":"i"}]}})").is(Reason::Forbidden));

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "api/volumes.h"
+
 namespace k8lite::apiserver::authz {
 namespace {
 
@@ -74,7 +76,11 @@ std::string node_name_of(const User& user) {
 bool pod_refers_to(json::Value pod, std::string_view resource, std::string_view name) {
   if (resource == "secrets") return names_secret(pod, name) || containers_name(pod, "secretKeyRef", "secretRef", name) || volumes_name(pod, "secret", "secretName", name);
   if (resource == "configmaps") return containers_name(pod, "configMapKeyRef", "configMapRef", name) || volumes_name(pod, "configMap", "name", name);
-  if (resource == "persistentvolumeclaims") return volumes_name(pod, "persistentVolumeClaim", "claimName", name);
+  if (resource == "persistentvolumeclaims") {
+    for (json::Value v : pod.path("spec.volumes").items())
+      if (api::claim_of(pod, v) == name) return true;
+    return false;
+  }
   if (resource == "serviceaccounts") return pod.path("spec.serviceAccountName").equals(name);
   return false;
 }
@@ -96,6 +102,8 @@ bool node_allows(std::string_view node, const RequestInfo& r, const NodeView& vi
     if (r.verb == "create" && r.subresource.empty()) return true;  // NodeRestriction looks at the name
     return plain && r.name == node && one_of(r.verb, {"update", "patch", "delete"});
   }
+  // The folder of a volume that is to be deleted is the node's to remove.
+  if (r.resource == "persistentvolumes" && r.verb == "patch") return r.subresource.empty() && view.deletes_volume(r.name);
   if (one_of(r.resource, {"services", "endpoints", "namespaces", "persistentvolumes"})) return reads && plain;
   if (r.resource == "pods") {
     if (reads && r.subresource.empty()) return true;
@@ -124,6 +132,12 @@ bool Authorizer::allows(const User& user, const RequestInfo& request) {
     view.has_pod = [this, &node](std::string_view ns, std::string_view pod) {
       auto o = store_.get("/registry/core/pods/" + std::string(ns) + "/" + std::string(pod));
       return !o.ok() || (*o)->doc.path("spec.nodeName").equals(node);  // a pod that is gone answers 404 later
+    };
+    view.deletes_volume = [this, &node](std::string_view name) {
+      auto volume = store_.get("/registry/core/persistentvolumes/" + std::string(name));
+      auto self = store_.get("/registry/core/nodes/" + node);
+      return volume.ok() && self.ok() && (*volume)->doc.path("metadata.deletionTimestamp") && api::is_local_path((*volume)->doc["metadata"]["annotations"][api::kProvisionedBy]) &&
+             (*volume)->doc.path("spec.nodeAffinity.required") && api::volume_reaches_node((*volume)->doc.root(), (*self)->doc.root());
     };
     if (node_allows(node, request, view)) return true;
   }

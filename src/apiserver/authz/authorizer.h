@@ -37,6 +37,7 @@ struct NodeView {
   // Does a pod bound to this node refer to the object (resource: secrets, configmaps, persistentvolumeclaims, serviceaccounts)?
   std::function<bool(std::string_view resource, std::string_view ns, std::string_view name)> referenced;
   std::function<bool(std::string_view ns, std::string_view pod)> has_pod;  // bound to this node
+  std::function<bool(std::string_view name)> deletes_volume;                // it is to be deleted, and its folder lies on this node
 };
 bool node_allows(std::string_view node, const RequestInfo& request, const NodeView& view);
 // "system:node:<name>" in system:nodes; "" for everybody else.

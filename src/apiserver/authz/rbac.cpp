@@ -91,13 +91,31 @@ const RbacSnapshot::NamedRules* RbacSnapshot::find_role(std::string_view ns, std
   return it != roles_.end() && key(*it) == std::pair(ns, name) ? &*it : nullptr;
 }
 
+std::shared_ptr<const std::vector<const RbacSnapshot::Binding*>> RbacSnapshot::bindings_of(const User& user) const {
+  constexpr size_t kUsers = 1000;  // remembered; then all are forgotten
+  std::string key = user.name;
+  for (const auto& g : user.groups) key.append(1, '\0').append(g);
+  {
+    std::lock_guard lock(mutex_);
+    if (auto it = by_user_.find(key); it != by_user_.end()) return it->second;
+  }
+  auto found = std::make_shared<std::vector<const Binding*>>();
+  for (const auto& b : bindings_)
+    if (b.role && subjects_match(b.doc["subjects"], user, b.ns)) found->push_back(&b);
+  std::lock_guard lock(mutex_);
+  if (by_user_.size() >= kUsers) by_user_.clear();
+  by_user_[key] = found;
+  return found;
+}
+
 // fn(rule) for each rule that a binding gives the user in this namespace, until it returns true.
 template <class Fn>
 void RbacSnapshot::each_rule(const User& user, std::string_view ns, Fn fn) const {
-  for (const auto& b : bindings_) {
-    if (!b.role || (!b.ns.empty() && b.ns != ns) || !subjects_match(b.doc["subjects"], user, b.ns)) continue;
-    for (const auto& rule : b.role->rules)
-      if (fn(rule, b)) return;
+  auto mine = bindings_of(user);
+  for (const Binding* b : *mine) {
+    if (!b->ns.empty() && b->ns != ns) continue;
+    for (const auto& rule : b->role->rules)
+      if (fn(rule, *b)) return;
   }
 }
 

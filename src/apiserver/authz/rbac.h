@@ -2,6 +2,9 @@
 // documentation). There is no deny rule; what no rule grants is refused.
 #pragma once
 #include <span>
+#include <map>
+#include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -48,11 +51,15 @@ class RbacSnapshot {
     const NamedRules* role;  // null: the role does not exist (yet)
   };
   const NamedRules* find_role(std::string_view ns, std::string_view name) const;
+  std::shared_ptr<const std::vector<const Binding*>> bindings_of(const User& user) const;
   template <class Fn>
   void each_rule(const User& user, std::string_view ns, Fn fn) const;
 
   std::vector<NamedRules> roles_;  // sorted by (ns, name)
   std::vector<Binding> bindings_;
+  // What names a user is looked up once: reading every binding for each request would cost more than the request.
+  mutable std::mutex mutex_;
+  mutable std::map<std::string, std::shared_ptr<const std::vector<const Binding*>>> by_user_;
 };
 
 }  // namespace k8lite::apiserver::authz

@@ -1,15 +1,23 @@
 // From an HTTP request to Rest and back: authentication, request attributes, authorisation, routing, negotiation, watches.
 #pragma once
+#include <array>
 #include <atomic>
 #include <map>
 #include <mutex>
 
 #include "apiserver/api_server.h"
 #include "apiserver/http/discovery.h"
+#include "apiserver/http/in_flight.h"
 #include "apiserver/http/negotiate.h"
 #include "apiserver/http/openapi.h"
 
 namespace k8lite::apiserver {
+
+// Parameters of lists and watches; "true" and "1".
+ListParams list_params(const net::Query& query);
+bool is_true(std::string_view text);
+net::Headers json_headers(bool yaml = false);
+Status forbidden(const RequestInfo& request, const authz::User& user);
 
 class Front {
  public:
@@ -38,6 +46,7 @@ class Front {
   async::Task<Result<Answer>> write(Call& call, Target target, std::vector<std::string>& warnings);
   async::Task<void> answer(Call& call, const Answer& answer, const std::vector<std::string>& warnings);
   async::Task<void> send(net::ResponseWriter& response, int status, std::string body, bool yaml, const std::vector<std::string>& warnings = {});
+  const std::string& event_text(const Target& target, const WatchItem& item, bool partial);
   std::string metrics() const;
 
   async::Loop& loop_;
@@ -49,6 +58,17 @@ class Front {
   OpenApi openapi_;
   std::map<std::pair<std::string, int>, uint64_t> requests_;  // verb and code; loop thread only
   uint64_t watches_ = 0;
+  // The events written last, for other watchers of the same: each is put into text once. Loop thread only.
+  struct EventText {
+    json::Doc doc;
+    int64_t revision = 0;
+    machinery::WatchEvent::Type type{};
+    ResourceTypePtr resource;
+    bool partial = false;
+    std::string text;
+  };
+  std::array<EventText, 16> events_;
+  InFlight in_flight_;
 };
 
 }  // namespace k8lite::apiserver

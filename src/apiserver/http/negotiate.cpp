@@ -82,17 +82,23 @@ std::string list_metadata(const Page& page) {
   return meta.dump();
 }
 
-std::string list_text(const ResourceType& type, const Page& page, bool partial) {
-  std::string out = partial ? "{\"kind\":\"PartialObjectMetadataList\",\"apiVersion\":\"meta.k8s.io/v1\""
-                            : "{\"kind\":" + json::quoted(type.row->list_kind()) + ",\"apiVersion\":" + json::quoted(api_version(type.object));
-  out += ",\"metadata\":" + list_metadata(page) + ",\"items\":[";
-  bool first = true;
-  for (const auto& o : page.items) {
-    if (!first) out += ',';
-    first = false;
-    out += partial ? partial_metadata(type, *o) : served(o->doc, o->revision, type.object);
+bool ListText::next(std::string& out) {
+  constexpr size_t kPiece = 60 * 1024;
+  size_t begin = out.size();
+  if (at_ == 0) {
+    out += partial_ ? "{\"kind\":\"PartialObjectMetadataList\",\"apiVersion\":\"meta.k8s.io/v1\""
+                    : "{\"kind\":" + json::quoted(type_->row->list_kind()) + ",\"apiVersion\":" + json::quoted(api_version(type_->object));
+    out += ",\"metadata\":" + list_metadata(page_) + ",\"items\":[";
   }
-  return out += "]}";
+  for (; at_ < page_.items.size() && out.size() - begin < kPiece; ++at_) {
+    if (at_) out += ',';
+    const store::Object& o = *page_.items[at_];
+    if (partial_) out += partial_metadata(*type_, o);
+    else append_served(out, o.doc, o.revision, type_->object);
+  }
+  if (at_ < page_.items.size()) return true;
+  out += "]}";
+  return false;
 }
 
 std::string table_text(const ResourceType& type, const std::vector<store::ObjectPtr>& items, std::string_view include, bool with_definitions, const std::string& metadata, Instant now) {

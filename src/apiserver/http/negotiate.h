@@ -20,7 +20,18 @@ json::Node status_object(const Status& status);  // metav1.Status
 // metav1.Table of these objects; `include` is None, Metadata or Object.
 std::string table_text(const ResourceType& type, const std::vector<store::ObjectPtr>& items, std::string_view include, bool with_definitions, const std::string& list_metadata, Instant now);
 std::string partial_metadata(const ResourceType& type, const store::Object& object);
-std::string list_text(const ResourceType& type, const Page& page, bool partial);
+// The text of a list, a piece of some 60 KiB a call; false when that was the last.
+class ListText {
+ public:
+  ListText(ResourceTypePtr type, Page page, bool partial) : type_(std::move(type)), page_(std::move(page)), partial_(partial) {}
+  bool next(std::string& out);
+
+ private:
+  ResourceTypePtr type_;
+  Page page_;
+  bool partial_;
+  size_t at_ = 0;
+};
 std::string list_metadata(const Page& page);  // the JSON of metav1.ListMeta
 
 }  // namespace k8lite::apiserver

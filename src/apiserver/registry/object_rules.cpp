@@ -1,5 +1,7 @@
 #include "apiserver/registry/object_rules.h"
 
+#include <charconv>
+
 #include "base/strings.h"
 
 namespace k8lite::apiserver {
@@ -178,6 +180,9 @@ Result<DeletePlan> plan_delete(const json::Doc& old, int64_t old_revision, const
     return bad_request("propagationPolicy: invalid value \"" + request.propagation + "\": must be Background, Foreground or Orphan");
   if (request.grace_seconds && *request.grace_seconds < 0) return bad_request("gracePeriodSeconds: must be at least 0");
   TRY_OK(check_preconditions(meta, old_revision, kind, request.uid, request.resource_version));
+  // Most of what is deleted has nothing to wait for.
+  bool waits = request.propagation == "Foreground" || request.propagation == "Orphan" || meta["finalizers"] || meta["deletionTimestamp"] || old.path("spec.finalizers");
+  if (!waits && request.grace_seconds.value_or(default_grace) == 0) return DeletePlan{DeletePlan::Step::Remove, {}};
 
   Node object = old.to_node();
   Node& metadata = object["metadata"];
@@ -212,14 +217,26 @@ Result<DeletePlan> plan_delete(const json::Doc& old, int64_t old_revision, const
   return DeletePlan{DeletePlan::Step::Update, std::move(object)};
 }
 
-bool is_finished(const Node& object) {
+bool is_finished(const Node& object, bool custom) {
   const Node& m = object.get("metadata");
-  // A namespace's own finalizers stand in its spec.
+  // A namespace's own finalizers stand in its spec; what a custom resource has there is its own business.
   return m.get("deletionTimestamp").exists() && m.get("finalizers").empty() && m.get("deletionGracePeriodSeconds").int_or(0) == 0 &&
-         object.get("spec").get("finalizers").empty();
+         (custom || object.get("spec").get("finalizers").empty());
 }
 
-std::string served_lean(const json::Doc& doc, int64_t revision, const ObjectKind& kind) {
+namespace {
+
+// As its schema has it now; of built-in kinds, what is stored.
+json::Doc refreshed(const json::Doc& stored, int64_t revision, const ObjectKind& kind) {
+  if (!kind.custom || revision > kind.refresh_until) return stored;
+  Node n = stored.to_node();
+  return api::refresh(*kind.custom, n) ? json::Doc::from(n) : stored;
+}
+
+}  // namespace
+
+std::string served_lean(const json::Doc& stored, int64_t revision, const ObjectKind& kind) {
+  json::Doc doc = refreshed(stored, revision, kind);
   std::string out = served(doc, revision, kind);
   json::Value metadata = doc["metadata"], managed = metadata["managedFields"];
   if (!managed) return out;
@@ -231,20 +248,30 @@ std::string served_lean(const json::Doc& doc, int64_t revision, const ObjectKind
   return out;
 }
 
-std::string served(const json::Doc& stored, int64_t revision, const ObjectKind& kind) {
-  json::Doc doc = stored;
-  if (kind.custom && revision <= kind.refresh_until)
-    if (Node n = stored.to_node(); api::refresh(*kind.custom, n)) doc = json::Doc::from(n);
+void append_served(std::string& out, const json::Doc& stored, int64_t revision, const ObjectKind& kind) {
+  json::Doc doc = refreshed(stored, revision, kind);
   std::string_view bytes = doc.bytes();
-  std::string out;
-  out.reserve(bytes.size() + 128);
-  out.append("{\"kind\":").append(json::quoted(kind.kind)).append(",\"apiVersion\":").append(json::quoted(api_version(kind)));
+  out.append("{\"kind\":\"").append(kind.kind).append("\",\"apiVersion\":\"");
+  if (!kind.group.empty()) out.append(kind.group).append("/");
+  out.append(kind.version).append("\"");
   std::string_view metadata = doc["metadata"].raw();
-  if (metadata.size() < 2) return out.append("}");
+  if (metadata.size() < 2) {
+    out += '}';
+    return;
+  }
   size_t inside = static_cast<size_t>(metadata.data() - bytes.data()) + 1;
-  out.append(",").append(bytes.substr(1, inside - 1)).append("\"resourceVersion\":\"").append(std::to_string(revision)).append("\"");
+  char number[24];
+  size_t digits = static_cast<size_t>(std::to_chars(number, number + sizeof number, revision).ptr - number);
+  out.append(",").append(bytes.substr(1, inside - 1)).append("\"resourceVersion\":\"").append(number, digits).append("\"");
   if (metadata.size() > 2) out += ',';
-  return out.append(bytes.substr(inside));
+  out.append(bytes.substr(inside));
+}
+
+std::string served(const json::Doc& doc, int64_t revision, const ObjectKind& kind) {
+  std::string out;
+  out.reserve(doc.bytes().size() + 128);
+  append_served(out, doc, revision, kind);
+  return out;
 }
 
 }  // namespace k8lite::apiserver

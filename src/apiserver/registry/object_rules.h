@@ -58,10 +58,11 @@ Result<DeletePlan> plan_delete(const json::Doc& old, int64_t old_revision, const
                                int64_t default_grace, Instant now);
 
 // After an update: is this object, being deleted, without finalizers and without grace left, to be removed instead?
-bool is_finished(const json::Node& object);
+bool is_finished(const json::Node& object, bool custom = false);
 
 // The bytes a client gets: apiVersion and kind in front, metadata.resourceVersion put in.
 std::string served(const json::Doc& doc, int64_t revision, const ObjectKind& kind);
+void append_served(std::string& out, const json::Doc& doc, int64_t revision, const ObjectKind& kind);
 // The same without managedFields, for readers in process: an update that does not send them keeps them.
 std::string served_lean(const json::Doc& doc, int64_t revision, const ObjectKind& kind);
 

@@ -10,6 +10,8 @@ using store::ObjectPtr;
 using store::Write;
 
 constexpr int kMaxUpdateAttempts = 8;  // other writers may win this often before a client hears of it
+// The same for what is written beside the object: a quota that everything in a namespace shares. Whoever loses lost to one who got on.
+constexpr int kMaxBesideAttempts = 1000;
 
 // The store speaks of keys; clients are told of objects.
 Status worded(const Status& s, const ObjectKind& kind, const std::string& name) {
@@ -49,10 +51,13 @@ std::string storage_key(const ObjectKind& kind, std::string_view ns, std::string
   return key.append(name);
 }
 
-async::Task<Result<ObjectPtr>> Registry::write(Write write) {
-  std::vector<Write> one;
-  one.push_back(std::move(write));
-  auto results = co_await store_.submit(std::move(one));
+async::Task<Result<ObjectPtr>> Registry::write(Write write, std::vector<Write> beside) {
+  std::vector<Write> all;
+  all.push_back(std::move(write));
+  for (Write& w : beside) all.push_back(std::move(w));
+  if (all.size() > 1)
+    for (Write& w : all) w.group = 1;
+  auto results = co_await store_.submit(std::move(all));
   co_return std::move(results.at(0));
 }
 
@@ -63,6 +68,7 @@ async::Task<Result<ObjectPtr>> Registry::create(ObjectKind kind, std::string ns,
   std::string name = object.path("metadata.name").str();
   std::string key = storage_key(kind, ns, name);
   if (options.dry_run) {
+    if (options.beside) CO_TRY_OK(options.beside(object, nullptr));
     if (store_.get(key).ok()) co_return already_exists_object(kind.group, kind.resource, name);
     co_return std::make_shared<const store::Object>(store::Object{key, json::Doc::from(object), 0});
   }
@@ -71,9 +77,16 @@ async::Task<Result<ObjectPtr>> Registry::create(ObjectKind kind, std::string ns,
   w.key = std::move(key);
   w.doc = json::Doc::from(object);
   w.durability = options.durability;
-  auto r = co_await write(std::move(w));
-  if (!r.ok()) co_return worded(r.status(), kind, name);
-  co_return std::move(r);
+  for (int attempt = 1;; ++attempt) {
+    std::vector<Write> beside;
+    if (options.beside) {
+      CO_TRY(beside, options.beside(object, nullptr));
+    }
+    bool shared = !beside.empty();
+    auto r = co_await write(w, std::move(beside));
+    if (r.ok()) co_return std::move(r);
+    if (!shared || !r.status().is(Reason::Conflict) || attempt == kMaxBesideAttempts) co_return worded(r.status(), kind, name);
+  }
 }
 
 Result<ObjectPtr> Registry::get(const ObjectKind& kind, const std::string& ns, const std::string& name) const {
@@ -105,7 +118,7 @@ Result<RegistryList> Registry::list(const ObjectKind& kind, const RegistryListOp
 async::Task<Result<ObjectPtr>> Registry::update(ObjectKind kind, std::string ns, std::string name, std::string subresource, Change change,
                                                 RegistryOptions options) {
   std::string key = storage_key(kind, ns, name);
-  for (int attempt = 1;; ++attempt) {
+  for (int attempt = 1, shared_attempts = 0;; ++attempt) {
     auto current = store_.get(key);
     if (!current.ok()) co_return worded(current.status(), kind, name);
     const ObjectPtr old = *current;
@@ -119,14 +132,26 @@ async::Task<Result<ObjectPtr>> Registry::update(ObjectKind kind, std::string ns,
     if (kind.counts_generation && has_wish(object, kind) && generation > 0) object["metadata"].set("generation", generation);
     if (api::apply::same_but_times(object, before)) co_return old;
     Write w;
-    w.op = is_finished(object) ? Write::Op::Remove : Write::Op::Update;
+    w.op = is_finished(object, kind.custom != nullptr) ? Write::Op::Remove : Write::Op::Update;
     w.key = key;
     w.doc = json::Doc::from(object);
     w.expected = old->revision;
     w.durability = options.durability;
+    std::vector<Write> beside;
+    if (options.beside) {
+      CO_TRY(beside, options.beside(object, &old->doc));
+    }
     if (options.dry_run) co_return std::make_shared<const store::Object>(store::Object{key, w.doc, old->revision});
-    auto r = co_await write(std::move(w));
+    bool shared = !beside.empty();
+    auto r = co_await write(std::move(w), std::move(beside));
     if (r.ok()) co_return std::move(r);
+    if (shared && r.status().is(Reason::Conflict) && ++shared_attempts < kMaxBesideAttempts) {
+      auto now = store_.get(key);
+      if (now.ok() && (*now)->revision == old->revision) {  // not this object's writer came first
+        --attempt;
+        continue;
+      }
+    }
     if (!r.status().is(Reason::Conflict) || pinned || attempt == kMaxUpdateAttempts) co_return worded(r.status(), kind, name);
   }
 }

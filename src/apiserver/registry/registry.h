@@ -15,6 +15,9 @@ struct RegistryOptions {
   // Defaults, admission and validation of the kind: called when the generic rules are through, with the old object in both forms on
   // updates (null on create).
   std::function<Result<>(json::Node& object, const json::Doc* old, const json::Node* before)> finish;
+  // Writes that commit together with the object's or not at all; asked anew for each attempt, because what they change (a quota) may have
+  // changed meanwhile.
+  std::function<Result<std::vector<store::Write>>(json::Node& object, const json::Doc* old)> beside;
 };
 
 struct RegistryListOptions {
@@ -52,7 +55,7 @@ class Registry {
                                       RegistryOptions options);
 
  private:
-  async::Task<Result<store::ObjectPtr>> write(store::Write write);
+  async::Task<Result<store::ObjectPtr>> write(store::Write write, std::vector<store::Write> beside = {});
   store::Store& store_;
   const Clock& clock_;
   Random& random_;

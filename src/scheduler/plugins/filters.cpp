@@ -181,7 +181,7 @@ bool spread_selects(Value c, Value owner, Value other) {
 
 const Filter kFilters[] = {
     {"NodeUnschedulable", unschedulable}, {"NodeName", node_name}, {"TaintToleration", taints},        {"NodeAffinity", node_affinity},
-    {"NodePorts", ports},                 {"NodeResourcesFit", resources}, {"PodTopologySpread", topology_spread}, {"InterPodAffinity", pod_affinity},
+    {"NodePorts", ports},                 {"NodeResourcesFit", resources}, {"VolumeRestrictions", volume_restrictions}, {"VolumeBinding", volume_binding}, {"PodTopologySpread", topology_spread}, {"InterPodAffinity", pod_affinity},
 };
 const size_t kFilterCount = std::size(kFilters);
 

@@ -1,2 +1,0 @@
-// Beast's compiled part, once.
-#include <boost/beast/src.hpp>

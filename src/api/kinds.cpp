@@ -122,6 +122,11 @@ Result<> decode(const KindRow& kind, json::Node& object, std::vector<std::string
   return {};
 }
 
+std::vector<std::string> warnings_of(const KindRow& kind) {
+  if (!kind.custom || kind.custom->deprecation.empty()) return {};
+  return {kind.custom->deprecation};
+}
+
 bool refresh(const KindRow& kind, json::Node& object) {
   if (!kind.custom) return false;
   json::Node before = object;

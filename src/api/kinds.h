@@ -87,6 +87,9 @@ std::vector<Cause> validate(const KindRow& kind, const json::Node& object, const
 // $deleteFromPrimitiveList/x, $setElementOrder/x. `type` null or raw parts: plain merge patch. BadRequest for a malformed patch.
 Result<json::Node> apply_strategic_merge(json::Node document, const json::Node& patch, const schema::Type* type);
 
+// What every request for this kind is warned of: that its version is deprecated.
+std::vector<std::string> warnings_of(const KindRow& kind);
+
 // What a stored custom resource is when it is read: fields that its definition no longer knows are gone, defaults that came later are there.
 // False: it is so already.
 bool refresh(const KindRow& kind, json::Node& object);

@@ -165,6 +165,7 @@ void add_custom(Node& schemas, const KindRow& row, const Dialect& d) {
   bool any_field = !d.v3 && object.get("x-kubernetes-preserve-unknown-fields").bool_or(false);
   if (!any_field) add_type_and_metadata(object["properties"], "meta/v1.ObjectMeta", d);
   object["x-kubernetes-group-version-kind"] = Node::arr({kind_extension(row.group, row.version, row.kind)});
+  for (const auto& f : row.field_selectors) object["x-kubernetes-selectable-fields"].append(Node::obj({{"fieldPath", f}}));
   std::string name = custom_name(row, row.kind);
   Node list = described("object", "A list of " + row.kind + ".");
   list["required"].append("items");

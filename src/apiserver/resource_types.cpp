@@ -12,8 +12,34 @@ std::string key_of(const ResourceTypePtr& t) { return key_of(t->row->group, t->r
 
 }  // namespace
 
-ResourceTypePtr make_resource_type(api::KindPtr row, int64_t refresh_until) {
+std::shared_ptr<void> Retirement::listen(std::function<void()> fn) {
+  auto callback = std::make_shared<Callback>(std::move(fn));
+  {
+    std::lock_guard lock(mutex_);
+    if (!retired_) {
+      std::erase_if(listeners_, [](const auto& l) { return l.expired(); });
+      listeners_.push_back(callback);
+      return callback;
+    }
+  }
+  (*callback)();
+  return callback;
+}
+
+void Retirement::retire() {
+  std::vector<std::weak_ptr<Callback>> all;
+  {
+    std::lock_guard lock(mutex_);
+    retired_ = true;
+    all.swap(listeners_);
+  }
+  for (auto& l : all)
+    if (auto callback = l.lock()) (*callback)();
+}
+
+ResourceTypePtr make_resource_type(api::KindPtr row, int64_t refresh_until, std::shared_ptr<Retirement> retirement) {
   auto type = std::make_shared<ResourceType>();
+  type->retirement = std::move(retirement);
   ObjectKind& o = type->object;
   o.group = row->group;
   o.version = row->version;

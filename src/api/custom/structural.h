@@ -61,11 +61,14 @@ Result<> decode_metadata(json::Node& object, const Schema* schema, std::vector<s
 // Puts in defaults where a field is absent, or null without being nullable; other such nulls are taken out.
 void fill_defaults(json::Node& object, const Schema& schema);
 
-// Everything wrong with an object. `path` "" : a whole object.
-void validate(const json::Node& value, const Schema& schema, const std::string& path, std::vector<Cause>& causes);
+// Everything wrong with an object. `path` "" : a whole object. What is as it was in `old` is not looked at again: an object stored under
+// a laxer schema can still be changed elsewhere (KEP-4008).
+void validate(const json::Node& value, const Schema& schema, const std::string& path, std::vector<Cause>& causes,
+              const json::Node* old = nullptr);
 
-// Duplicate items in sets and maps, missing keys (x-kubernetes-list-type).
-void validate_lists(const json::Node& value, const Schema& schema, const std::string& path, std::vector<Cause>& causes);
+// Duplicate items in sets and maps (x-kubernetes-list-type).
+void validate_lists(const json::Node& value, const Schema& schema, const std::string& path, std::vector<Cause>& causes,
+                    const json::Node* old = nullptr);
 
 // Does a text have this format (date-time, ipv4, uuid, …)? Formats not known are any text.
 bool has_format(std::string_view text, std::string_view format);

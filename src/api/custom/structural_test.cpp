@@ -180,3 +180,18 @@ TEST_CASE("structural: defaults fill what is absent or null, and nulls that may 
     CHECK(o == parse(r.out));
   }
 }
+
+TEST_CASE("structural: what was wrong before may stay while the rest changes") {
+  SchemaPtr s = compile(parse(R"({"type":"object","properties":{"a":{"type":"integer","maximum":5},"b":{"type":"string"},
+    "m":{"type":"array","x-kubernetes-list-type":"map","x-kubernetes-list-map-keys":["k"],"items":{"type":"object","properties":{"k":{"type":"string"},"v":{"type":"integer","maximum":5}}}}}})"));
+  auto mistakes = [&s](const char* now, const char* before) {
+    std::vector<Cause> causes;
+    Node old = parse(before);
+    validate(parse(now), *s, "", causes, &old);
+    return causes.size();
+  };
+  CHECK(mistakes(R"({"a":9,"b":"y"})", R"({"a":9,"b":"x"})") == 0);
+  CHECK(mistakes(R"({"a":8,"b":"x"})", R"({"a":9,"b":"x"})") == 1);
+  CHECK(mistakes(R"({"m":[{"k":"new","v":1},{"k":"a","v":9}]})", R"({"m":[{"k":"a","v":9}]})") == 0);
+  CHECK(mistakes(R"({"m":[{"k":"b","v":9}]})", R"({"m":[{"k":"a","v":9}]})") == 1);
+}

@@ -163,12 +163,22 @@ void check_junctors(const Node& value, const Limits& l, const std::string& path,
     invalid(c, path, "\"\"", quoted + " must not validate the schema (not)");
 }
 
-void check_members(const Node& value, const Schema& s, const std::string& path, Causes& c) {
+// The old item that this one was: by its keys in a map, else nothing says so.
+const Node* former_item(const Node& item, const Schema& s, const Node* old) {
+  if (!old || !s.map) return nullptr;
+  for (const Node& o : old->items())
+    if (std::all_of(s.list_keys.begin(), s.list_keys.end(), [&](const std::string& k) { return o.get(k) == item.get(k); }))
+      return &o;
+  return nullptr;
+}
+
+void check_members(const Node& value, const Schema& s, const std::string& path, Causes& c, const Node* old) {
   for (const auto& [name, child] : value.members()) {
+    const Node* was = old ? old->find(name) : nullptr;
     if (const Schema* p = s.property(name))
-      validate(child, *p, below(path, name), c);
+      validate(child, *p, below(path, name), c, was);
     else if (s.additional)
-      validate(child, *s.additional, below(path, name), c);
+      validate(child, *s.additional, below(path, name), c, was);
     else if (s.no_additional)
       invalid(c, path, "\"\"", path + "." + name + " in body is a forbidden property");
   }
@@ -246,7 +256,8 @@ bool has_format(std::string_view text, std::string_view format) {
   return !regex || re2::RE2::PartialMatch(re2::StringPiece(text.data(), text.size()), *regex);
 }
 
-void validate(const Node& value, const Schema& s, const std::string& path, Causes& c) {
+void validate(const Node& value, const Schema& s, const std::string& path, Causes& c, const Node* old) {
+  if (old && *old == value) return;
   check_type(value, s, path, c);
   if (value.is_null()) {
     if (s.limits && !s.nullable) check_values(value, *s.limits, path, c);
@@ -262,16 +273,18 @@ void validate(const Node& value, const Schema& s, const std::string& path, Cause
   }
   if (s.items)
     for (size_t i = 0; i < value.items().size(); ++i)
-      validate(value.items()[i], *s.items, path + "[" + std::to_string(i) + "]", c);
-  if (value.is_object()) check_members(value, s, path, c);
+      validate(value.items()[i], *s.items, path + "[" + std::to_string(i) + "]", c,
+               former_item(value.items()[i], s, old));
+  if (value.is_object()) check_members(value, s, path, c, old);
 }
 
-void validate_lists(const Node& value, const Schema& s, const std::string& path, Causes& c) {
+void validate_lists(const Node& value, const Schema& s, const std::string& path, Causes& c, const Node* old) {
+  if (old && *old == value) return;
   std::set<std::string> seen;
   for (size_t i = 0; i < value.items().size(); ++i) {
     const Node& item = value.items()[i];
     std::string here = path + "[" + std::to_string(i) + "]";
-    if (s.items) validate_lists(item, *s.items, here, c);
+    if (s.items) validate_lists(item, *s.items, here, c, former_item(item, s, old));
     if (!s.set && !s.map) continue;
     Node key = item;
     if (s.map) {
@@ -284,7 +297,7 @@ void validate_lists(const Node& value, const Schema& s, const std::string& path,
   for (const auto& [name, child] : value.members()) {
     const Schema* p = s.property(name);
     if (!p) p = s.additional.get();
-    if (p) validate_lists(child, *p, below(path, name), c);
+    if (p) validate_lists(child, *p, below(path, name), c, old ? old->find(name) : nullptr);
   }
 }
 

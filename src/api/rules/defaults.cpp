@@ -377,8 +377,10 @@ std::vector<Cause> validate_part(const KindRow& kind, const json::Node& object, 
   std::vector<Cause> all, out;
   rules::Check check(kind, object, old, all, subresource);
   if (kind.custom) {
-    custom::validate(object, *kind.custom->schema, "", all);
-    custom::validate_lists(object, *kind.custom->schema, "", all);
+    custom::validate(object, *kind.custom->schema, "", all, old);
+    custom::validate_lists(object, *kind.custom->schema, "", all, old);
+    // What says the kind is not part of what is stored.
+    std::erase_if(all, [](const Cause& c) { return c.field == "apiVersion" || c.field == "kind"; });
     // What says the kind is not part of what is stored.
     std::erase_if(all, [](const Cause& c) { return c.field == "apiVersion" || c.field == "kind"; });
     rules::check_metadata(check);

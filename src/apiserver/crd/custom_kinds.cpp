@@ -1,5 +1,7 @@
 #include "apiserver/crd/custom_kinds.h"
 
+#include <set>
+
 #include "api/custom/version.h"
 #include "base/log.h"
 
@@ -7,11 +9,6 @@ namespace k8lite::apiserver::crd {
 namespace {
 
 constexpr std::string_view kPrefix = "/registry/apiextensions.k8s.io/customresourcedefinitions/";
-
-bool same_versions(const json::Doc& a, const json::Doc& b) {
-  return a.path("spec.versions").raw() == b.path("spec.versions").raw() &&
-         a.path("metadata.uid").raw() == b.path("metadata.uid").raw();
-}
 
 }  // namespace
 
@@ -60,22 +57,38 @@ void CustomKinds::refresh() {
   bool changed = stored->items.size() != entries_.size();
   std::vector<ResourceTypePtr> all;
   for (const auto& o : stored->items) {
-    Entry& entry = now[o->key];
     auto before = entries_.find(o->key);
     if (before != entries_.end() && before->second.revision == o->revision) {
-      entry = before->second;
+      now[o->key] = before->second;
     } else {
       changed = true;
-      bool same = before != entries_.end() && same_versions(before->second.definition, o->doc);
-      entry = {o->revision, same ? before->second.changed_at : o->revision, o->doc, {}};
-      for (auto& row : api::custom::rows_of(o->doc))
-        entry.types.push_back(make_resource_type(std::move(row), entry.changed_at));
+      now[o->key] = make_entry(*o, before == entries_.end() ? nullptr : &before->second);
     }
+    const Entry& entry = now[o->key];
     all.insert(all.end(), entry.types.begin(), entry.types.end());
   }
   if (!changed) return;
-  entries_ = std::move(now);
+  std::set<std::shared_ptr<Retirement>> live;
+  for (const auto& type : all) live.insert(type->retirement);
+  entries_.swap(now);
   types_.publish(std::move(all));
+  for (const auto& [key, entry] : now)
+    for (const auto& [version, retirement] : entry.retirements)
+      if (!live.contains(retirement)) retirement->retire();
+}
+
+CustomKinds::Entry CustomKinds::make_entry(const store::Object& o, const Entry* before) {
+  if (before && before->definition.path("metadata.uid").raw() != o.doc.path("metadata.uid").raw()) before = nullptr;
+  bool same = before && before->definition.path("spec.versions").raw() == o.doc.path("spec.versions").raw();
+  Entry entry{o.revision, same ? before->changed_at : o.revision, o.doc, {}, {}};
+  for (auto& row : api::custom::rows_of(o.doc)) {
+    auto& retirement = entry.retirements[row->version];
+    if (before)
+      if (auto it = before->retirements.find(row->version); it != before->retirements.end()) retirement = it->second;
+    if (!retirement) retirement = std::make_shared<Retirement>();
+    entry.types.push_back(make_resource_type(std::move(row), entry.changed_at, retirement));
+  }
+  return entry;
 }
 
 }  // namespace k8lite::apiserver::crd

@@ -31,7 +31,10 @@ class CustomKinds : public std::enable_shared_from_this<CustomKinds> {
     int64_t changed_at = 0;  // when its versions last changed, as far as this server knows
     json::Doc definition;
     std::vector<ResourceTypePtr> types;
+    std::map<std::string, std::shared_ptr<Retirement>> retirements;  // by version
   };
+  static Entry make_entry(const store::Object& definition, const Entry* before);
+
   store::Store& store_;
   ResourceTypes& types_;
   std::mutex mutex_;

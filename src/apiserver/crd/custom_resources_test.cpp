@@ -2,6 +2,7 @@
 // with everything that clients see. The test plays the controller that gives names (src/controllers/crd.h has tests of
 // its own).
 #include <catch2/catch.hpp>
+#include <thread>
 
 #include "support/api_world.h"
 
@@ -145,6 +146,7 @@ TEST_CASE("custom resources: two versions are the same objects, answered in the 
   auto beta = w.get("/apis/stable.example.com/v1beta1/namespaces/default/crontabs/a");
   CHECK(beta.json().get("apiVersion").str() == "stable.example.com/v1beta1");
   CHECK(beta.json().path("spec.image").str() == "i");
+  CHECK(beta.headers.get("Warning") == "299 - \"stable.example.com/v1beta1 CronTab is deprecated\"");
   auto put = w.ask(
       "POST", "/apis/stable.example.com/v1beta1/namespaces/default/crontabs",
       R"({"apiVersion":"stable.example.com/v1beta1","kind":"CronTab","metadata":{"name":"b"},"spec":{"cronSpec":"1 * * * *"}})");
@@ -301,4 +303,35 @@ TEST_CASE("custom resources: rules in CEL are warned of") {
   CHECK(made.status == 201);
   CHECK(std::string(made.headers.get("Warning")).find("CEL validation rules are not enforced by this build") !=
         std::string::npos);
+}
+
+TEST_CASE("custom resources: a watch ends with the version it is of") {
+  World w;
+  World::established(w);
+  Node crd = w.get(std::string(kDefinitions) + "/crontabs.stable.example.com").json();
+  // The end may come before or after the watch begins: either way it must return.
+  std::thread change([&w, crd]() mutable {
+    for (int i = 0; i < 5000 && w.get("/metrics").body.find("verb=\"WATCH\"} 1") == std::string::npos; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    crd["spec"]["versions"].items()[1].set("served", false);
+    w.ask("PUT", std::string(kDefinitions) + "/crontabs.stable.example.com", crd.dump());
+  });
+  auto watched = w.get("/apis/stable.example.com/v1beta1/namespaces/default/crontabs?watch=1");
+  CHECK(watched.status == 200);
+  change.join();
+  CHECK(w.get("/apis/stable.example.com/v1beta1/namespaces/default/crontabs").status == 404);
+  CHECK(w.get(kCronTabs).status == 200);
+}
+
+TEST_CASE("openapi: version 2 with custom resources is one document, in both forms") {
+  World w;
+  auto before = w.get("/openapi/v2").json();
+  World::established(w);
+  auto answer = w.get("/openapi/v2");
+  Node after = answer.json();
+  CHECK(after.get("definitions").size() == before.get("definitions").size() + 4);
+  CHECK(after.get("paths").size() == before.get("paths").size() + 4);
+  CHECK(after.get("paths").get("/apis/stable.example.com/v1/namespaces/{namespace}/crontabs").exists());
+  CHECK(after.path("info") == before.path("info"));
+  auto binary = w.get("/openapi/v2", "application/com.github.proto-openapi.spec.v2@v1.0+protobuf");
+  CHECK(binary.body.find("com.example.stable.v1.CronTab") != std::string::npos);
 }

@@ -122,31 +122,4 @@ Document aggregated_discovery(const ResourceTypes& types, bool core) {
   return document(list);
 }
 
-Result<Document> openapi_document(const ResourceTypes& types, std::string_view path) {
-  std::vector<api::KindPtr> rows;
-  for (const auto& t : types.all()) rows.push_back(t->row);
-  if (path == "/openapi/v2") return document(api::openapi_v2(rows));
-  if (path == kOpenApiV2Protobuf) return document(api::openapi_v2_protobuf(api::openapi_v2(rows)));
-  auto of = [&rows](const std::string& group, const std::string& version) { return document(api::openapi_v3(group, version, rows)); };
-  if (path == "/openapi/v3") {
-    Node paths = Node::object();
-    auto add = [&paths, &of](const std::string& prefix, const std::string& group, const std::string& version) {
-      std::string hash = of(group, version).etag;
-      std::erase(hash, '"');
-      paths[prefix].set("serverRelativeURL", "/openapi/v3/" + prefix + "?hash=" + hash);
-    };
-    add("api/v1", "", "v1");
-    for (const auto& g : groups_of(types))
-      for (const auto& v : versions_of(types, g)) add("apis/" + g + "/" + v, g, v);
-    return document(Node::obj({{"paths", std::move(paths)}}));
-  }
-  auto parts = split_strings(path.substr(1), '/');
-  if (parts.size() == 4 && parts[2] == "api" && parts[3] == "v1") return of("", "v1");
-  if (parts.size() == 5 && parts[2] == "apis") {
-    auto versions = versions_of(types, parts[3]);
-    if (std::find(versions.begin(), versions.end(), parts[4]) != versions.end()) return of(parts[3], parts[4]);
-  }
-  return not_found("the server could not find the requested resource");
-}
-
 }  // namespace k8lite::apiserver

@@ -13,6 +13,7 @@
 #include "apiserver/http/in_flight.h"
 #include "apiserver/http/negotiate.h"
 #include "apiserver/http/request_metrics.h"
+#include "apiserver/http/openapi.h"
 
 namespace k8lite::apiserver {
 
@@ -59,7 +60,6 @@ class Front {
   async::Task<Result<Answer>> write(Call& call, Target target, std::vector<std::string>& warnings);
   async::Task<void> answer(Call& call, const Answer& answer, const std::vector<std::string>& warnings);
   async::Task<void> send(net::ResponseWriter& response, int status, std::string body, bool yaml, const std::vector<std::string>& warnings = {});
-  Result<Document> cached_openapi(const std::string& path);
   std::string figures_text() const;
   const std::string& event_text(const Target& target, const WatchItem& item, bool partial);
 
@@ -69,13 +69,11 @@ class Front {
   const authn::Authenticator& authenticator_;
   const Clock& clock_;
   const ApiServerOptions& options_;
-  std::mutex mutex_;
-  std::map<std::string, Document> openapi_;
+  OpenApi openapi_;
   audit::Auditor* const auditor_;
   RequestMetrics metrics_;
   const uint64_t id_seed_[2];
   std::atomic<uint64_t> id_count_{0};
-  uint64_t openapi_of_ = 0;  // the generation of the types that they describe
   // The events written last, for other watchers of the same: each is put into text once. Loop thread only.
   struct EventText {
     json::Doc doc;

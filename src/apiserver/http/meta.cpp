@@ -25,15 +25,6 @@ Task<void> Front::serve_health(Call& call) {
   (void)co_await call.response.send(a.code, {{"Content-Type", "text/plain; charset=utf-8"}, {"Cache-Control", "no-cache, private"}, {"X-Content-Type-Options", "nosniff"}}, a.text);
 }
 
-Result<Document> Front::cached_openapi(const std::string& path) {
-  std::lock_guard lock(mutex_);
-  if (uint64_t now = rest_.types().generation(); now != openapi_of_) openapi_.clear(), openapi_of_ = now;
-  if (auto it = openapi_.find(path); it != openapi_.end()) return it->second;
-  TRY(Document d, openapi_document(rest_.types(), path));
-  openapi_[path] = d;
-  return d;
-}
-
 std::string Front::figures_text() const {
   using metrics::Type;
   std::string out;
@@ -109,7 +100,7 @@ Task<void> Front::serve_meta(Call& call) {
   DiscoveryForm form = discovery_form(accept, path == "/api" || path == "/apis");
   if (path.starts_with("/openapi/")) {
     bool protobuf = path == "/openapi/v2" && accept.find("proto-openapi") != accept.npos && accept.find("application/json") == accept.npos;
-    document = cached_openapi(protobuf ? std::string(kOpenApiV2Protobuf) : path);
+    document = openapi_.get(rest_.types(), protobuf ? std::string(kOpenApiV2Protobuf) : path);
     if (protobuf) content_type = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
   } else if (is_discovery && form == DiscoveryForm::None) {
     document = Status(Reason::NotAcceptable, "only the following media types are accepted: application/json, application/yaml");

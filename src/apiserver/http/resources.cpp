@@ -92,7 +92,9 @@ Task<void> Front::answer(Call& call, const Answer& answer, const std::vector<std
   if (call.record && call.record->wants_response()) call.record->response_object = answer.text();
   auto rendered = render(*accept, answer, call.request.query.get("includeObject"), clock_.now());
   if (!rendered.ok()) co_return co_await send_status(call.response, rendered.status());
-  co_await send_rendered(call.response, answer.created ? 201 : 200, std::move(rendered).value(), warnings);
+  std::vector<std::string> all = api::warnings_of(*answer.type->row);
+  all.insert(all.end(), warnings.begin(), warnings.end());
+  co_await send_rendered(call.response, answer.created ? 201 : 200, std::move(rendered).value(), all);
 }
 
 Task<void> Front::serve_list(Call& call, Target target) {
@@ -106,13 +108,16 @@ Task<void> Front::serve_list(Call& call, Target target) {
   if (!page.ok()) co_return co_await send_error(call.request, call.response, page.status());
   bool gzip = takes_gzip(call.request.headers.get("Accept-Encoding")) && !(call.record && call.record->wants_response());
   bool plain = accept->format == Accept::Format::Json && !accept->pretty && accept->form != Accept::Form::Table;
+  net::Headers headers = json_headers();
+  for (const auto& w : api::warnings_of(*target.type->row)) headers.add("Warning", "299 - " + json::quoted(w));
   if (plain) {
     auto text = std::make_shared<ListText>(target.type, std::move(page).value(), accept->form == Accept::Form::PartialMetadata);
-    co_return co_await send_pieces(call.response, 200, json_headers(), [text](std::string& out) { return text->next(out); }, gzip);
+    co_return co_await send_pieces(call.response, 200, std::move(headers), [text](std::string& out) { return text->next(out); }, gzip);
   }
   auto rendered = render_list(*accept, target.type, std::move(page).value(), call.request.query.get("includeObject"), clock_.now());
   if (!rendered.ok()) co_return co_await send_status(call.response, rendered.status());
-  co_await send_body(call.response, 200, {{"Content-Type", rendered->content_type}, {"Cache-Control", "no-cache, private"}}, std::move(rendered->body), gzip);
+  headers.set("Content-Type", rendered->content_type);
+  co_await send_body(call.response, 200, std::move(headers), std::move(rendered->body), gzip);
 }
 
 namespace {
@@ -146,6 +151,8 @@ Task<Result<Answer>> Front::write(Call& call, Target target, std::vector<std::st
   p.warnings = &warnings;
   p.user_agent = call.request.headers.get("User-Agent");
   std::string_view type = call.request.headers.get("Content-Type");
+  if (target.type->row->custom && target.subresource != "scale" && type.find("vnd.kubernetes.protobuf") != type.npos && call.info.verb.find("delete") == std::string::npos)
+    co_return Status(Reason::UnsupportedMediaType, "the body of the request was in an unknown format - accepted media types include: application/json, application/yaml");
   const std::string& verb = call.info.verb;
   if (verb == "delete" || verb == "deletecollection") {
     Node o;

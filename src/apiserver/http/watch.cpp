@@ -85,6 +85,8 @@ Task<void> Front::serve_watch(Call& call, Target target) {
     wake->notify();
   });
   (*watch)->on_ready([wake] { wake->notify(); });
+  Retirement* retirement = target.type->retirement.get();
+  auto listening = retirement ? retirement->listen([wake] { wake->notify(); }) : nullptr;
   int64_t limit = parse_int(q.get("timeoutSeconds")).value_or(0);
   Duration length = seconds(limit > 0 ? limit : kDefaultSeconds + static_cast<int64_t>(fnv1a32(call.request.target) % kDefaultSeconds));
   auto late = std::make_shared<bool>(false);
@@ -118,7 +120,7 @@ Task<void> Front::serve_watch(Call& call, Target target) {
       if (!(co_await call.response.write(out)).ok()) break;
       continue;
     }
-    if (*late) break;
+    if (*late || (retirement && retirement->retired())) break;
     if (bookmarks) co_await wake->wait_for(loop_, std::max(next_bookmark - clock_.mono(), Duration{0}));
     else co_await wake->wait();
   }

@@ -194,14 +194,26 @@ Result<DeletePlan> plan_delete(const json::Doc& old, int64_t old_revision, const
   return DeletePlan{DeletePlan::Step::Update, std::move(object)};
 }
 
-bool is_finished(const Node& object) {
+bool is_finished(const Node& object, bool custom) {
   const Node& m = object.get("metadata");
-  // A namespace's own finalizers stand in its spec.
+  // A namespace's own finalizers stand in its spec; what a custom resource has there is its own business.
   return m.get("deletionTimestamp").exists() && m.get("finalizers").empty() && m.get("deletionGracePeriodSeconds").int_or(0) == 0 &&
-         object.get("spec").get("finalizers").empty();
+         (custom || object.get("spec").get("finalizers").empty());
 }
 
-std::string served_lean(const json::Doc& doc, int64_t revision, const ObjectKind& kind) {
+namespace {
+
+// As its schema has it now; of built-in kinds, what is stored.
+json::Doc refreshed(const json::Doc& stored, int64_t revision, const ObjectKind& kind) {
+  if (!kind.custom || revision > kind.refresh_until) return stored;
+  Node n = stored.to_node();
+  return api::refresh(*kind.custom, n) ? json::Doc::from(n) : stored;
+}
+
+}  // namespace
+
+std::string served_lean(const json::Doc& stored, int64_t revision, const ObjectKind& kind) {
+  json::Doc doc = refreshed(stored, revision, kind);
   std::string out = served(doc, revision, kind);
   json::Value metadata = doc["metadata"], managed = metadata["managedFields"];
   if (!managed) return out;
@@ -214,9 +226,7 @@ std::string served_lean(const json::Doc& doc, int64_t revision, const ObjectKind
 }
 
 void append_served(std::string& out, const json::Doc& stored, int64_t revision, const ObjectKind& kind) {
-  json::Doc doc = stored;
-  if (kind.custom && revision <= kind.refresh_until)
-    if (Node n = stored.to_node(); api::refresh(*kind.custom, n)) doc = json::Doc::from(n);
+  json::Doc doc = refreshed(stored, revision, kind);
   std::string_view bytes = doc.bytes();
   out.append("{\"kind\":\"").append(kind.kind).append("\",\"apiVersion\":\"");
   if (!kind.group.empty()) out.append(kind.group).append("/");

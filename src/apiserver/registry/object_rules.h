@@ -58,7 +58,7 @@ Result<DeletePlan> plan_delete(const json::Doc& old, int64_t old_revision, const
                                int64_t default_grace, Instant now);
 
 // After an update: is this object, being deleted, without finalizers and without grace left, to be removed instead?
-bool is_finished(const json::Node& object);
+bool is_finished(const json::Node& object, bool custom = false);
 
 // The bytes a client gets: apiVersion and kind in front, metadata.resourceVersion put in.
 std::string served(const json::Doc& doc, int64_t revision, const ObjectKind& kind);

@@ -151,7 +151,7 @@ async::Task<Result<ObjectPtr>> Registry::update(ObjectKind kind, std::string ns,
     if (kind.counts_generation && has_wish(object, kind) && generation > 0) object["metadata"].set("generation", generation);
     if (api::apply::same_but_times(object, before)) co_return old;
     Write w;
-    w.op = is_finished(object) ? Write::Op::Remove : Write::Op::Update;
+    w.op = is_finished(object, kind.custom != nullptr) ? Write::Op::Remove : Write::Op::Update;
     w.key = key;
     w.doc = json::Doc::from(object);
     w.expected = old->revision;

@@ -51,7 +51,7 @@ struct TablePrinter {
     const auto& values = row["cells"].items();
     for (size_t i = 0; i < values.size() && i < defs.size(); ++i) {
       if (defs[i]["priority"].int_or(0) != 0 && !wide) continue;
-      std::string text = values[i].is_null() ? "<none>" : jsonpath_text(values[i]);
+      std::string text = values[i].is_null() ? "" : jsonpath_text(values[i]);
       if (i == 0 && kinds) text = m.full_singular() + "/" + text;
       if (size_t nl = text.find('\n'); nl != std::string::npos) text = text.substr(0, nl) + "...";
       out.push_back(std::move(text));

@@ -1,0 +1,42 @@
+// The OpenAPI documents, kept until the kinds change: those of built-in group versions stay, what custom resources are in is made anew.
+#pragma once
+#include <map>
+#include <mutex>
+#include <set>
+
+#include "apiserver/http/discovery.h"
+
+namespace k8lite::apiserver {
+
+// The name of /openapi/v2 in the form that kubectl's client-side validation asks for: a protobuf openapi.v2.Document.
+inline constexpr std::string_view kOpenApiV2Protobuf = "/openapi/v2 as protobuf";
+
+class OpenApi {
+ public:
+  // "/openapi/v3", "/openapi/v3/api/v1", "/openapi/v3/apis/apps/v1", "/openapi/v2", kOpenApiV2Protobuf; else NotFound.
+  Result<Document> get(const ResourceTypes& types, const std::string& path);
+
+ private:
+  struct Made {
+    Document document;
+    bool lasts;
+  };
+  struct BuiltIn {  // the v2 document without custom resources
+    std::string text;
+    size_t paths_end = 0;  // where the closing brace of "paths" stands
+    std::set<std::string> definitions;
+  };
+  Result<Document> find(const ResourceTypes& types, const std::string& path);
+  Result<Made> make(const ResourceTypes& types, const std::string& path);
+  const BuiltIn& built_in();
+  Document v2(const std::vector<api::KindPtr>& custom);
+  Document v2_protobuf(const std::vector<api::KindPtr>& custom);
+
+  std::mutex mutex_;
+  uint64_t generation_ = 0;
+  std::map<std::string, Document> lasting_, changing_;
+  BuiltIn built_in_;
+  std::string built_in_protobuf_;
+};
+
+}  // namespace k8lite::apiserver

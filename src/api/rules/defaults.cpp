@@ -381,8 +381,6 @@ std::vector<Cause> validate_part(const KindRow& kind, const json::Node& object, 
     custom::validate_lists(object, *kind.custom->schema, "", all, old);
     // What says the kind is not part of what is stored.
     std::erase_if(all, [](const Cause& c) { return c.field == "apiVersion" || c.field == "kind"; });
-    // What says the kind is not part of what is stored.
-    std::erase_if(all, [](const Cause& c) { return c.field == "apiVersion" || c.field == "kind"; });
     rules::check_metadata(check);
   } else if (subresource.empty() || subresource == "ephemeralcontainers" || subresource == "resize") {
     rules::check_metadata(check);

@@ -119,6 +119,7 @@ Result<> decode(const KindRow& kind, json::Node& object, std::vector<std::string
   if (!kind.custom) return kind.type ? schema::decode(object, *kind.type, issues) : Result<>();
   TRY_OK(custom::decode_metadata(object, kind.custom->schema.get(), issues).within(kind.kind + " in version " + json::quoted(kind.version) + " cannot be handled as a " + kind.kind));
   custom::prune_object(object, *kind.custom->schema, issues);
+  if (custom::bytes_of_defaults(object, *kind.custom->schema) > custom::kMaxDefaults) return Status(Reason::RequestEntityTooLarge, "the object is too large with its defaults: limit is " + std::to_string(custom::kMaxDefaults));
   return {};
 }
 

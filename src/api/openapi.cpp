@@ -158,7 +158,7 @@ void add_type_and_metadata(Node& properties, const char* metadata, const Dialect
 }
 
 void add_custom(Node& schemas, const KindRow& row, const Dialect& d) {
-  Node object = row.custom->published;
+  Node object = row.custom->published.to_node();
   if (!d.v3) fit_v2(object);
   if (object.get("type").str().empty()) object.set("type", "object");
   // A client that reads version 2 takes any field of a type without properties, but of no other.

@@ -163,3 +163,28 @@ TEST_CASE("definitions: a namespace that ends takes its custom resources with it
   w.settle();
   CHECK(w.cluster.names(w.things()).empty());
 }
+
+TEST_CASE("definitions: what custom resources owned goes also when their definition is gone before it is looked at") {
+  World w;
+  w.run<GarbageCollector>();
+  Node d = definition("things", "Thing");
+  d["metadata"]["finalizers"].append("customresourcecleanup.apiextensions.k8s.io");
+  w.define(d);
+  auto owned = [&w](const char* name, const Doc& owner) {
+    Node by = Node::obj({{"apiVersion", "example.org/v1"}, {"kind", "Thing"}, {"name", name_of(owner)}, {"uid", uid_of(owner)}});
+    w.cluster.put(w.path("", "configmaps"), Node::obj({{"metadata", Node::obj({{"name", name}, {"ownerReferences", Node::arr({by})}})}}));
+    w.settle();
+  };
+  // The collector follows the kind from when the first dependent went.
+  owned("first", w.put_thing("probe"));
+  REQUIRE(w.cluster.remove(w.things("probe"), {}).ok());
+  CHECK(w.comes([&] { return !w.cluster.at(w.path("", "configmaps", "first")); }));
+  owned("m", w.put_thing("owner"));
+  Path p = kDefinitions;
+  p.name = "things.example.org";
+  REQUIRE(w.cluster.remove(p, {}).ok());
+  CHECK(w.comes([&] {
+    w.clock.advance(seconds(2));  // it looks again at what is still there
+    return !w.crd("things.example.org") && !w.cluster.at(w.path("", "configmaps", "m"));
+  }));
+}

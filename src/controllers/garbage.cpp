@@ -21,6 +21,7 @@ constexpr std::pair<std::string_view, std::string_view> kCollected[] = {
     {"discovery.k8s.io", "endpointslices"}, {"networking.k8s.io", "ingresses"}, {"networking.k8s.io", "networkpolicies"}, {"policy", "poddisruptionbudgets"},
     {"rbac.authorization.k8s.io", "roles"}, {"rbac.authorization.k8s.io", "rolebindings"}, {"coordination.k8s.io", "leases"},
 };
+constexpr size_t kAbsentKept = 10'000;
 constexpr Duration kLookAgain = seconds(5);  // an owner that waits; normally its last dependent's end wakes it
 
 std::string group_of(std::string_view api_version) {
@@ -79,15 +80,13 @@ void GarbageCollector::follow_custom_kinds() {
       return !gone.empty() && gone.back() == r;
     });
   }
-  for (const ResourcePtr& r : gone) {
-    r->own->stop();
-    // What nobody told us of any more.
-    for (const Doc& d : r->own->list()) changed(*r, d, {});
-  }
+  for (const ResourcePtr& r : gone) r->own->stop();
+  if (!gone.empty()) queue_all();
   for (const CustomKind& k : wanted) {
-    auto r = std::make_shared<Resource>(k.group, k.version, k.plural, k.kind, k.namespaced, nullptr, std::make_unique<machinery::Informer>(context_.client, machinery::Path{k.group, k.version, k.plural, "", "", ""}));
+    auto r = std::make_shared<Resource>(k.group, k.version, k.plural, k.kind, k.namespaced, nullptr, std::make_unique<machinery::Informer>(context_.client, machinery::Path{k.group, k.version, k.plural, "", "", ""}, machinery::ListOptions{.keep = matters}));
     r->informer = r->own.get();
     r->informer->on_change([this, r = r.get()](const Doc& before, const Doc& after) { changed(*r, before, after); });
+    r->informer->on_relisted([this] { queue_all(); });
     {
       std::lock_guard lock(mutex_);
       resources_.push_back(r);
@@ -114,6 +113,10 @@ void GarbageCollector::changed(const Resource& r, const Doc& before, const Doc& 
       if (it != dependents_.end() && it->second.erase(key) && it->second.empty()) dependents_.erase(it);
     }
     for (Value o : after.path("metadata.ownerReferences").items()) dependents_[o["uid"].str()].insert(key);
+    if (!after && r.own) {
+      absent_.push_back(uid_of(before));
+      if (absent_.size() > kAbsentKept) absent_.pop_front();
+    }
   }
   if (after && (after.path("metadata.ownerReferences").size() || after.path("metadata.deletionTimestamp"))) queue_.add(key);
   // Another object of the same name has another uid: for those that its predecessor owned it is gone all the same.
@@ -151,6 +154,10 @@ std::vector<std::string> GarbageCollector::dependents_of(const std::string& uid)
 
 Result<OwnerState> GarbageCollector::state_of(Value reference, const std::string& ns) const {
   auto row = kind_of(reference);
+  if (!row) {
+    std::lock_guard lock(mutex_);
+    if (std::find(absent_.begin(), absent_.end(), reference["uid"].str()) != absent_.end()) return OwnerState::Gone;
+  }
   if (!row || (row->namespaced && ns.empty())) return OwnerState::Solid;  // a kind not known here, or a reference that cannot be: left alone
   std::string owner_ns = row->namespaced ? ns : "", name = reference["name"].str(), uid = reference["uid"].str();
   ResourcePtr r = resource_of(reference);

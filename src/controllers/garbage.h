@@ -3,6 +3,7 @@
 // resources, whose informers come and go with their definitions; owners of other built-in kinds are asked for at the API, and what an
 // unknown kind owns is left alone.
 #pragma once
+#include <deque>
 #include <mutex>
 #include <set>
 
@@ -41,6 +42,8 @@ class GarbageCollector : public Base {
   Result<> orphan(const json::Doc& owner);
 
   machinery::Informer& definitions_;
+  // Custom resources that went: their kind may be gone before their dependents are looked at. The last so many, oldest first.
+  std::deque<std::string> absent_;
   mutable std::mutex mutex_;
   std::map<std::string, std::set<std::string>> dependents_;  // owner's uid -> keys
   std::vector<ResourcePtr> resources_;                       // last: their informers end first

@@ -164,7 +164,7 @@ expect "and goes" k delete crd tabs.stable.example.com --timeout=30s
 refuse "a webhook" k apply -f - <<<"$(definition | sed 's/  scope: Namespaced/  scope: Namespaced\n  conversion: {strategy: Webhook, webhook: {conversionReviewVersions: [v1]}}/')"
 says 'conversion by webhooks is not in this build'
 expect "rules in CEL" k apply -f - <<<"$(definition | sed 's/        description: A CronTab/        x-kubernetes-validations: [{rule: "has(self.spec)"}]\n&/')"
-says 'CEL validation rules are not enforced by this build'
+says 'are not enforced by this build'
 
 say "roles by aggregation"
 expect "a role for who may view" k create clusterrole crontab-view --verb=get,list,watch --resource=crontabs.stable.example.com

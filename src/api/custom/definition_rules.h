@@ -16,7 +16,7 @@ Rules definition_rules();
 // Everything wrong with an openAPIV3Schema at `path`.
 void check_schema(const json::Node& schema, const std::string& path, std::vector<Cause>& causes);
 
-// Paths of all schemas with x-kubernetes-validations.
+// The rules of all x-kubernetes-validations, each by the path of its schema, its number there and its text where that is short.
 void find_cel_rules(const json::Node& schema, const std::string& path, std::vector<std::string>& out);
 
 }  // namespace k8lite::api::custom

@@ -315,12 +315,17 @@ void check_schema(const Node& schema, const std::string& path, Causes& causes) {
 }
 
 void find_cel_rules(const Node& s, const std::string& path, std::vector<std::string>& out) {
-  for (const Node& rule : s.get("x-kubernetes-validations").items())
-    out.push_back(path + ".x-kubernetes-validations: " + json::quoted(rule.get("rule").str()));
+  const auto& rules = s.get("x-kubernetes-validations").items();
+  for (size_t i = 0; i < rules.size(); ++i) {
+    constexpr size_t kMostShown = 60;
+    const std::string& rule = rules[i].get("rule").str();
+    out.push_back(path + "[" + std::to_string(i) + "] " + json::quoted(rule.size() > kMostShown ? "..." : rule));
+  }
   if (s.get("items").is_object()) find_cel_rules(s.get("items"), path + ".items", out);
   if (s.get("additionalProperties").is_object())
     find_cel_rules(s.get("additionalProperties"), path + ".additionalProperties", out);
-  for (const auto& [name, p] : s.get("properties").members()) find_cel_rules(p, keyed(path, "properties", name), out);
+  for (const auto& [name, p] : s.get("properties").members())
+    find_cel_rules(p, keyed(path, "properties", name), out);
 }
 
 }  // namespace k8lite::api::custom

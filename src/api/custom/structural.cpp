@@ -192,6 +192,11 @@ SchemaPtr compile(const Node& s) {
   out->any_additional = additional.bool_or(false);
   out->no_additional = additional.is_bool() && !additional.bool_or(true);
   out->limits = read_limits(s);
+  if (out->default_value) {
+    Node filled = *out->default_value;
+    fill(filled, *out);
+    out->default_bytes = filled.dump().size();
+  }
   auto has = [](const SchemaPtr& p) { return p && (p->default_value || p->defaults_below); };
   out->defaults_below =
       has(out->items) || has(out->additional) ||
@@ -208,5 +213,21 @@ Result<> decode_metadata(Node& object, const Schema* schema, std::vector<std::st
 }
 
 void fill_defaults(Node& object, const Schema& schema) { fill(object, schema); }
+
+size_t bytes_of_defaults(const Node& value, const Schema& schema) {
+  if (!schema.defaults_below) return 0;
+  size_t sum = 0;
+  for (const Node& item : value.items())
+    if (schema.items) sum += bytes_of_defaults(item, *schema.items);
+  if (!value.is_object()) return sum;
+  for (const auto& [name, s] : schema.properties)
+    if (s->default_value && !value.get(name).exists()) sum += name.size() + s->default_bytes;
+  for (const auto& [name, child] : value.members()) {
+    const Schema* s = schema.property(name);
+    if (!s) s = schema.additional.get();
+    if (s) sum += child.is_null() ? s->default_bytes : bytes_of_defaults(child, *s);
+  }
+  return sum;
+}
 
 }  // namespace k8lite::api::custom

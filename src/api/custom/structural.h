@@ -44,6 +44,7 @@ struct Schema {
   std::vector<std::pair<std::string, SchemaPtr>> properties;  // sorted by name
   SchemaPtr items, additional;                                // additionalProperties: a schema
   std::optional<json::Node> default_value;
+  size_t default_bytes = 0;  // of it, with the defaults inside of it
   std::unique_ptr<const Limits> limits;
 
   const Schema* property(std::string_view name) const;
@@ -60,6 +61,9 @@ Result<> decode_metadata(json::Node& object, const Schema* schema, std::vector<s
 
 // Puts in defaults where a field is absent, or null without being nullable; other such nulls are taken out.
 void fill_defaults(json::Node& object, const Schema& schema);
+// How much fill_defaults() would add: a small body of many empty items must not grow without bound.
+size_t bytes_of_defaults(const json::Node& object, const Schema& schema);
+inline constexpr size_t kMaxDefaults = 8 << 20;
 
 // Everything wrong with an object. `path` "" : a whole object. What is as it was in `old` is not looked at again: an object stored under
 // a laxer schema can still be changed elsewhere (KEP-4008).

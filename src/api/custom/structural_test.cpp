@@ -195,3 +195,13 @@ TEST_CASE("structural: what was wrong before may stay while the rest changes") {
   CHECK(mistakes(R"({"m":[{"k":"new","v":1},{"k":"a","v":9}]})", R"({"m":[{"k":"a","v":9}]})") == 0);
   CHECK(mistakes(R"({"m":[{"k":"b","v":9}]})", R"({"m":[{"k":"a","v":9}]})") == 1);
 }
+
+TEST_CASE("structural: how much defaults add is known before they are filled in") {
+  SchemaPtr s = compile(parse(R"({"type":"object","properties":{"list":{"type":"array","items":{"type":"object","properties":{"d":{"type":"string","default":"0123456789"}}}}}})"));
+  Node o = Node::obj({{"list", Node::array()}});
+  for (int i = 0; i < 1000; ++i) o["list"].append(Node::object());
+  size_t expected = bytes_of_defaults(o, *s), before = o.dump().size();
+  fill_defaults(o, *s);
+  CHECK(expected >= 1000 * 12);
+  CHECK(o.dump().size() - before <= expected + 1000 * 4);
+}

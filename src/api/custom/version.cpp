@@ -73,8 +73,9 @@ KindPtr row_of(const json::Doc& definition, Value version, const SchemaPtr& stor
   if (deleting) std::erase(row->verbs, "create");
   row->counts_generation = true;
   v->list_kind = names["listKind"].str(row->kind + "List");
-  v->published = schema_of(version).to_node();
-  v->schema = version["storage"].bool_or(false) ? stored : compile(v->published);
+  Node written = schema_of(version).to_node();
+  v->schema = version["storage"].bool_or(false) ? stored : compile(written);
+  v->published = json::Doc::from(written);
   v->stored = stored;
   v->types = apply_types(*v->schema);
   v->deprecation = deprecation_of(*row, version);

@@ -11,7 +11,7 @@ namespace k8lite::api::custom {
 struct Version {
   SchemaPtr schema;                // of this version
   SchemaPtr stored;                // of the storage version: its defaults are filled in too, and into what is read
-  json::Node published;            // openAPIV3Schema as it was written
+  json::Doc published;             // openAPIV3Schema as it was written
   std::deque<schema::Type> types;  // how server-side apply sees it; the first is the object's
   std::string list_kind;
   // Dotted, without the leading dot: spec.replicas. "" where there is no scale (or no selector).

@@ -44,41 +44,47 @@ Result<Document> OpenApi::get(const ResourceTypes& types, const std::string& pat
     changing_.clear();
     generation_ = now;
   }
-  return find(types, path);
-}
-
-Result<Document> OpenApi::find(const ResourceTypes& types, const std::string& path) {
-  if (auto it = lasting_.find(path); it != lasting_.end()) return it->second;
   if (auto it = changing_.find(path); it != changing_.end()) return it->second;
-  TRY(Made made, make(types, path));
-  (made.lasts ? lasting_ : changing_)[path] = made.document;
-  return std::move(made.document);
+  TRY(Document made, make(types, path));
+  changing_[path] = made;
+  return made;
 }
 
-Result<OpenApi::Made> OpenApi::make(const ResourceTypes& types, const std::string& path) {
-  std::vector<ResourceTypePtr> all = types.all();
+const Document& OpenApi::of_version(const std::string& path, std::vector<api::KindPtr> rows) {
+  Kept& kept = versions_[path];
+  if (kept.rows != rows) {
+    kept.document = document(api::openapi_v3(rows[0]->group, rows[0]->version, rows).dump());
+    kept.rows = std::move(rows);
+  }
+  return kept.document;
+}
+
+Result<Document> OpenApi::make(const ResourceTypes& types, const std::string& path) {
   std::vector<api::KindPtr> custom;
-  for (const auto& t : all)
+  std::vector<std::string> order;
+  std::map<std::string, std::vector<api::KindPtr>> by_version;
+  for (const auto& t : types.all()) {
     if (t->row->custom) custom.push_back(t->row);
-  if (path == "/openapi/v2") return Made{v2(custom), false};
-  if (path == kOpenApiV2Protobuf) return Made{v2_protobuf(custom), false};
+    std::string version = v3_path(t->row->group, t->row->version);
+    if (!by_version.contains(version)) order.push_back(version);
+    by_version[version].push_back(t->row);
+  }
+  if (path == "/openapi/v2") return v2(custom);
+  if (path == kOpenApiV2Protobuf) return v2_protobuf(custom);
+  std::erase_if(versions_, [&by_version](const auto& kept) { return !by_version.contains(kept.first); });
   if (path == "/openapi/v3") {
     Node paths = Node::object();
-    for (const auto& t : all) {
-      std::string gv = v3_path(t->row->group, t->row->version);
-      if (paths.find(gv)) continue;
-      TRY(Document d, find(types, "/openapi/v3/" + gv));
-      std::erase(d.etag, '"');
-      paths[gv].set("serverRelativeURL", "/openapi/v3/" + gv + "?hash=" + d.etag);
+    for (const auto& version : order) {
+      std::string hash = of_version(version, by_version[version]).etag;
+      std::erase(hash, '"');
+      paths[version].set("serverRelativeURL", "/openapi/v3/" + version + "?hash=" + hash);
     }
-    return Made{document(Node::obj({{"paths", std::move(paths)}}).dump()), false};
+    return document(Node::obj({{"paths", std::move(paths)}}).dump());
   }
-  std::vector<api::KindPtr> rows;
-  for (const auto& t : all)
-    if (path == "/openapi/v3/" + v3_path(t->row->group, t->row->version)) rows.push_back(t->row);
-  if (rows.empty()) return not_found("the server could not find the requested resource");
-  bool lasts = std::none_of(rows.begin(), rows.end(), [](const auto& r) { return r->custom != nullptr; });
-  return Made{document(api::openapi_v3(rows[0]->group, rows[0]->version, rows).dump()), lasts};
+  constexpr std::string_view kPrefix = "/openapi/v3/";
+  auto it = path.starts_with(kPrefix) ? by_version.find(path.substr(kPrefix.size())) : by_version.end();
+  if (it == by_version.end()) return not_found("the server could not find the requested resource");
+  return of_version(it->first, it->second);
 }
 
 const OpenApi::BuiltIn& OpenApi::built_in() {

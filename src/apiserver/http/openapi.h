@@ -1,4 +1,4 @@
-// The OpenAPI documents, kept until the kinds change: those of built-in group versions stay, what custom resources are in is made anew.
+// The OpenAPI documents, kept as long as the kinds they are of stay: a new custom resource costs its own group version and what names all.
 #pragma once
 #include <map>
 #include <mutex>
@@ -17,24 +17,26 @@ class OpenApi {
   Result<Document> get(const ResourceTypes& types, const std::string& path);
 
  private:
-  struct Made {
+  // One document and the rows that it is of: as long as they are the same, it is true.
+  struct Kept {
     Document document;
-    bool lasts;
+    std::vector<api::KindPtr> rows;
   };
   struct BuiltIn {  // the v2 document without custom resources
     std::string text;
     size_t paths_end = 0;  // where the closing brace of "paths" stands
     std::set<std::string> definitions;
   };
-  Result<Document> find(const ResourceTypes& types, const std::string& path);
-  Result<Made> make(const ResourceTypes& types, const std::string& path);
+  Result<Document> make(const ResourceTypes& types, const std::string& path);
+  const Document& of_version(const std::string& path, std::vector<api::KindPtr> rows);
   const BuiltIn& built_in();
   Document v2(const std::vector<api::KindPtr>& custom);
   Document v2_protobuf(const std::vector<api::KindPtr>& custom);
 
   std::mutex mutex_;
   uint64_t generation_ = 0;
-  std::map<std::string, Document> lasting_, changing_;
+  std::map<std::string, Kept> versions_;        // v3, by path
+  std::map<std::string, Document> changing_;  // what every change of kinds makes anew
   BuiltIn built_in_;
   std::string built_in_protobuf_;
 };

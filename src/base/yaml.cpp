@@ -328,7 +328,7 @@ size_t find_bad_utf8(std::string_view text) {
   for (size_t i = 0; i < text.size();) {
     unsigned a = byte(i), b = byte(i + 1);
     auto more = [&byte, i](size_t n) { return (byte(i + n) & 0xC0) == 0x80; };
-    if (a < 0x80) i += 1;
+    if (a < 0x80 && a != 0) i += 1;  // a NUL would make the parser take the text for UTF-16 or UTF-32
     else if (a >= 0xC2 && a <= 0xDF && more(1)) i += 2;
     else if (a >= 0xE0 && a <= 0xEF && more(1) && more(2) && !(a == 0xE0 && b < 0xA0) && !(a == 0xED && b > 0x9F)) i += 3;
     else if (a >= 0xF0 && a <= 0xF4 && more(1) && more(2) && more(3) && !(a == 0xF0 && b < 0x90) && !(a == 0xF4 && b > 0x8F)) i += 4;

@@ -59,6 +59,7 @@ TEST_CASE("yaml: bytes that are not UTF-8 are refused with their line") {
     REQUIRE(!r.ok());
     CHECK(r.status().message() == "x: line 2: the text is not valid UTF-8");
   }
+  CHECK_FALSE(parse_yaml(std::string("\0\0\0a", 4), "x").ok());
   CHECK(parse_yaml("a: \xc3\xa9\xf0\x9f\x90\x99\n", "x").ok());
 }
 

@@ -16,7 +16,8 @@ RequestInfo ask(const char* method, const std::string& path, const char* fields 
 }
 // The node "edge" runs a/mine, which names the Secret, ConfigMap, claim and ServiceAccount "used" of its namespace.
 NodeView view() {
-  return {[](std::string_view, std::string_view ns, std::string_view name) { return ns == "a" && name == "used"; }, [](std::string_view ns, std::string_view pod) { return ns == "a" && pod == "mine"; }};
+  return {[](std::string_view, std::string_view ns, std::string_view name) { return ns == "a" && name == "used"; }, [](std::string_view ns, std::string_view pod) { return ns == "a" && pod == "mine"; },
+          [](std::string_view volume) { return volume == "mine"; }};
 }
 }  // namespace
 

@@ -92,7 +92,7 @@ TEST_CASE("strategic merge: keys to be retained, items of plain lists") {
   CHECK(run(R"({"metadata":{"finalizers":["a","b"]}})",
             R"({"metadata":{"$setElementOrder/finalizers":["c","b","a"],"finalizers":["c"]}})")
             ->dump() == R"({"metadata":{"finalizers":["c","b","a"]}})");
-  CHECK(run("{}", R"({"metadata":{"$patch":"sideways"}})").status().is(Reason::BadRequest));
+  CHECK(run(R"({"metadata":{}})", R"({"metadata":{"$patch":"sideways"}})").status().is(Reason::BadRequest));
 }
 
 TEST_CASE("strategic merge: random patches of lists do what a plain map does, and doing them again changes nothing") {

@@ -236,6 +236,7 @@ std::vector<json::Doc> Informer::owned_by(std::string_view owner_uid) const {
     for (const auto& [key, doc] : it->second) out.push_back(doc);
   return out;
 }
+bool Informer::keeps(json::Value object) const { return !impl_->select.keep || impl_->select.keep(object); }
 const Path& Informer::path() const { return impl_->path; }
 
 }  // namespace k8lite::machinery

@@ -42,6 +42,7 @@ class Informer {
   // Objects whose controller owner reference has this uid.
   std::vector<json::Doc> owned_by(std::string_view owner_uid) const;
   const Path& path() const;
+  bool keeps(json::Value object) const;  // ListOptions::keep
 
  private:
   struct Impl;

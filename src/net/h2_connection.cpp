@@ -97,6 +97,12 @@ struct H2Callbacks {
       nghttp2_session_consume(s, id, n);
       return 0;
     }
+    if (st->drain_until != Duration{0}) {
+      nghttp2_session_consume(s, id, n);
+      st->drained_bytes += n;
+      if (st->drained_bytes > kH2DrainBytes) stop_client(s, *st);
+      return 0;
+    }
     st->in.append(reinterpret_cast<const char*>(bytes), n);
     st->in_ready.notify();
     return 0;
@@ -105,12 +111,24 @@ struct H2Callbacks {
     if (H2Stream* st = stream(s, id)) of(user).close_stream(*st);
     return 0;
   }
-  static int sent(nghttp2_session* s, const nghttp2_frame* f, void*) {
-    // The answer is complete and the client still sends: it may stop (RFC 9113, 8.1).
+  // It may stop sending (RFC 9113, 8.1).
+  static void stop_client(nghttp2_session* s, H2Stream& st) {
+    st.drain_until = Duration{0};
+    nghttp2_submit_rst_stream(s, NGHTTP2_FLAG_NONE, st.id, NGHTTP2_NO_ERROR);
+  }
+  static int sent(nghttp2_session* s, const nghttp2_frame* f, void* user) {
     bool last =
         (f->hd.type == NGHTTP2_DATA || f->hd.type == NGHTTP2_HEADERS) && (f->hd.flags & NGHTTP2_FLAG_END_STREAM);
-    if (last && nghttp2_session_get_stream_remote_close(s, f->hd.stream_id) == 0)
-      nghttp2_submit_rst_stream(s, NGHTTP2_FLAG_NONE, f->hd.stream_id, NGHTTP2_NO_ERROR);
+    if (!last || nghttp2_session_get_stream_remote_close(s, f->hd.stream_id) != 0) return 0;
+    // The answer is complete and the client still sends. Clients that see a reset at once forget the answer (curl 7.88): what is
+    // under way is let come first.
+    H2Stream* st = stream(s, f->hd.stream_id);
+    if (!st) return nghttp2_submit_rst_stream(s, NGHTTP2_FLAG_NONE, f->hd.stream_id, NGHTTP2_NO_ERROR), 0;
+    st->drain_until = now() + kH2DrainTime;
+    st->drained_bytes = st->in.size();
+    nghttp2_session_consume(s, st->id, st->in.size());
+    st->in.clear();
+    of(user).arm(kH2DrainTime);
     return 0;
   }
   static int not_sent(nghttp2_session* s, const nghttp2_frame* f, int, void*) {
@@ -305,6 +323,12 @@ Duration H2Connection::sweep_streams(Duration t) {
       s->in_ready.notify();
     else if (s->body_wanted)
       soonest(s->body_deadline);
+    if (s->drain_until != Duration{0} && t >= s->drain_until) {
+      H2Callbacks::stop_client(session_, *s);
+      kick();
+    } else if (s->drain_until != Duration{0}) {
+      soonest(s->drain_until);
+    }
     if (s->write_deadline == Duration{0}) continue;
     if (t >= s->write_deadline)
       reset(*s, NGHTTP2_CANCEL);

@@ -17,6 +17,8 @@ constexpr uint32_t kH2StreamWindow = 256 * 1024;   // of a request body nobody h
 constexpr uint32_t kH2ConnectionWindow = 1 << 20;  // of all bodies of a connection together
 constexpr size_t kH2OwnedBody =
     16 * 1024;  // a body up to here is left to the stream: its handler need not wait for the peer
+constexpr size_t kH2DrainBytes = 256 * 1024;      // of a body that nobody reads any more; then the stream is reset
+constexpr Duration kH2DrainTime = milliseconds(500);
 constexpr size_t kH2WriteBytes = 64 * 1024;  // of frames, joined for one write to the socket
 
 // One request and its response. Loop thread only; lives as long as its handler or its stream, whichever is longer.
@@ -39,6 +41,9 @@ struct H2Stream {
   bool started = false;
   async::Notify drained;       // `out` became empty, or the stream failed
   Duration write_deadline{0};  // 0: nothing waits to be written
+
+  Duration drain_until{0};  // the answer is out, and what the client still sends is thrown away for so long
+  size_t drained_bytes = 0;
 
   bool lost = false;    // the stream failed with some of `out` unsent
   bool closed = false;  // by the peer, by an error or because it is complete

@@ -69,11 +69,12 @@ class ControllerWorld {
   bool caught_up() {
     for (auto& [name, informer] : context.informers) {
       ListOptions select;
-      select.field_selector = name.substr(name.find('?') + 1);
+      if (!name.ends_with("?kept")) select.field_selector = name.substr(name.find('?') + 1);
       std::set<std::string> stored, seen;
       auto mark = [](const Doc& d) { return d.path("metadata.uid").str() + "@" + d.path("metadata.resourceVersion").str(); };
       auto list = cluster.list_now(informer->path(), select);
-      for (const Doc& d : list->items) stored.insert(mark(d));
+      for (const Doc& d : list->items)
+        if (informer->keeps(d.root())) stored.insert(mark(d));
       for (const Doc& d : informer->list()) seen.insert(mark(d));
       if (stored != seen) return false;
     }

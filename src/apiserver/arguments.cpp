@@ -65,6 +65,10 @@ constexpr Argument kArguments[] = {
        auto policy = audit::Policy::parse(o.audit_policy, v);
        return policy.ok() ? Result<>() : Result<>(policy.status());
      }},
+    {"disable-admission-plugins",
+     [](const std::string& v, ApiServerOptions& o) { return read_admission_plugins(v, o.admission.disable); }},
+    {"enable-admission-plugins",
+     [](const std::string& v, ApiServerOptions& o) { return read_admission_plugins(v, o.admission.enable); }},
     {"service-account-issuer",
      [](const std::string& v, ApiServerOptions& o) -> Result<> { return o.issuers.push_back(v), Result<>(); }},
     {"service-account-key-file",

@@ -25,14 +25,12 @@ class Explainer {
     const Node* schema = kind_schema(what);
     if (!schema) return bad_request("GVK (" + what.group + "/" + what.version + ", Kind=" + what.kind + ") not found in OpenAPI schema");
     const Node* field = schema;
-    bool required = false;
     for (const std::string& name : what.path) {
       const Node& owner = inside(*field);
-      required = is_required(owner, name);
       field = owner["properties"].find(name);
       if (!field) return bad_request("field " + json::quoted(name) + " does not exist");
     }
-    if (!what.path.empty()) out_ += "FIELD: " + what.path.back() + " <" + type_of(*field) + ">" + (required ? " -required-" : "") + "\n\n";
+    if (!what.path.empty()) out_ += "FIELD: " + what.path.back() + " <" + type_of(*field) + ">\n\n";
     if (const Node& values = inside(*field)["enum"]; !values.empty()) {
       out_ += "ENUM:\n";
       for (const Node& v : values.items()) out_ += "    " + jsonpath_text(v) + "\n";
@@ -43,6 +41,7 @@ class Explainer {
     out_ += "DESCRIPTION:\n";
     std::string text = describe(*field);
     wrap(text.empty() ? "<empty>" : text);
+    if (!text.empty()) out_ += "    \n";
     const Node& owner = inside(*field);
     if (!owner["properties"].empty()) {
       out_ += "FIELDS:\n";
@@ -131,7 +130,8 @@ class Explainer {
         out_ += pad + "enum: " + join(values, ", ") + "\n";
       }
       if (!recursive) {
-        std::string text = describe(p.second);
+        std::string text = p.second["description"].str();  // that of its type only where it has none of its own
+        if (text.empty()) text = describe(p.second);
         wrap(text.empty() ? "<no description>" : text);
         out_ += "\n";
         continue;

@@ -19,9 +19,9 @@ std::string explained(std::vector<std::string> path, bool recursive = false) {
 }  // namespace
 
 TEST_CASE("explain: a kind, a field and a field that is not there") {
-  CHECK(explained({}) == "KIND:       Pod\nVERSION:    v1\n\nDESCRIPTION:\n    A pod.\nFIELDS:\n  kind\t<string>\n    <no description>\n\n  spec\t<PodSpec>\n    <no description>\n\n\n");
-  CHECK(explained({"spec", "policy"}) == "KIND:       Pod\nVERSION:    v1\n\nFIELD: policy <string>\n\nENUM:\n    Always\n    Never\n\nDESCRIPTION:\n    When.\n\n");
-  CHECK(explained({"spec", "containers", "name"}) == "KIND:       Pod\nVERSION:    v1\n\nFIELD: name <string>\n\n\nDESCRIPTION:\n    Its name.\n\n");
+  CHECK(explained({}) == "KIND:       Pod\nVERSION:    v1\n\nDESCRIPTION:\n    A pod.\n    \nFIELDS:\n  kind\t<string>\n    <no description>\n\n  spec\t<PodSpec>\n    <no description>\n\n\n");
+  CHECK(explained({"spec", "policy"}) == "KIND:       Pod\nVERSION:    v1\n\nFIELD: policy <string>\n\nENUM:\n    Always\n    Never\n\nDESCRIPTION:\n    When.\n    \n\n");
+  CHECK(explained({"spec", "containers", "name"}) == "KIND:       Pod\nVERSION:    v1\n\nFIELD: name <string>\n\n\nDESCRIPTION:\n    Its name.\n    \n\n");
   CHECK(explained({"spec", "nix"}) == "KIND:       Pod\nVERSION:    v1\n\nfield \"nix\" does not exist");
 }
 

@@ -44,7 +44,7 @@ GarbageCollector::GarbageCollector(Context& c) : Base(c, "generic-garbage-collec
     auto row = api::find_builtin(group, "v1", plural);
     auto r = std::make_shared<Resource>(std::string(group), row->version, row->plural, row->kind, row->namespaced, &c.some_of(std::string(group), std::string(plural), matters), nullptr);
     r->informer->on_change([this, r = r.get()](const Doc& before, const Doc& after) { changed(*r, before, after); });
-    r->informer->on_relisted([this] { queue_all(); });
+    r->informer->on_listed([this] { queue_all(); });
     resources_.push_back(std::move(r));
   }
   definitions_.on_change([this](const Doc&, const Doc&) { queue_.add(""); });
@@ -86,7 +86,7 @@ void GarbageCollector::follow_custom_kinds() {
     auto r = std::make_shared<Resource>(k.group, k.version, k.plural, k.kind, k.namespaced, nullptr, std::make_unique<machinery::Informer>(context_.client, machinery::Path{k.group, k.version, k.plural, "", "", ""}, machinery::ListOptions{.keep = matters}));
     r->informer = r->own.get();
     r->informer->on_change([this, r = r.get()](const Doc& before, const Doc& after) { changed(*r, before, after); });
-    r->informer->on_relisted([this] { queue_all(); });
+    r->informer->on_listed([this] { queue_all(); });
     {
       std::lock_guard lock(mutex_);
       resources_.push_back(r);

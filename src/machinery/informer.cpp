@@ -37,7 +37,7 @@ struct Informer::Impl : std::enable_shared_from_this<Informer::Impl> {
   const std::shared_ptr<Courier> common;  // of the client; null: `courier` is ours
   const std::shared_ptr<Courier> courier;
   std::vector<Handler> handlers;
-  std::function<void()> relisted;
+  std::function<void()> listed;
 
   mutable std::mutex mutex;
   mutable std::condition_variable changed;
@@ -108,7 +108,8 @@ struct Informer::Impl : std::enable_shared_from_this<Informer::Impl> {
     for (const auto& key : gone) apply(key, {});
     for (auto& [key, doc] : fresh) apply(key, doc);
     std::lock_guard lock(mutex);
-    if (std::exchange(is_synced, true) && relisted) relisted();
+    is_synced = true;
+    if (listed) listed();
     changed.notify_all();
     return version;
   }
@@ -193,7 +194,7 @@ Informer::~Informer() {
 }
 
 void Informer::on_change(Handler handler) { impl_->handlers.push_back(std::move(handler)); }
-void Informer::on_relisted(std::function<void()> fn) { impl_->relisted = std::move(fn); }
+void Informer::on_listed(std::function<void()> fn) { impl_->listed = std::move(fn); }
 void Informer::start() {
   impl_->started = true;
   impl_->courier->run([weak = impl_->weak_from_this()] {

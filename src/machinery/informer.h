@@ -30,8 +30,8 @@ class Informer {
 
   void on_change(Handler handler);  // before start(); several are called in order
   // With ListOptions::keep the copy holds what is to be kept only. The deletion of anything else is told all the same, with the last
-  // state as `before`, but not when it happened while the watch was lost: `fn` runs after every list but the first.
-  void on_relisted(std::function<void()> fn);  // before start()
+  // state as `before`, but not when it happened while the watch was lost: `fn` runs after every list.
+  void on_listed(std::function<void()> fn);  // before start()
   void start();
   void stop();
   bool synced() const;                          // the first list has been delivered

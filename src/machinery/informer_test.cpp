@@ -169,8 +169,8 @@ TEST_CASE("informer: what is not to be kept is not held, but its end is told") {
     std::lock_guard lock(mutex);
     told.push_back(before["metadata"]["name"].str("-") + ">" + after["metadata"]["name"].str("-"));
   });
-  std::atomic<int> relisted{0};
-  informer.on_relisted([&relisted] { ++relisted; });
+  std::atomic<int> listed{0};
+  informer.on_listed([&listed] { ++listed; });
   auto heard = [&](std::vector<std::string> what) {
     return eventually([&] {
       std::lock_guard lock(mutex);
@@ -188,9 +188,9 @@ TEST_CASE("informer: what is not to be kept is not held, but its end is told") {
   c.put(kPods, pod("owned", "1"));  // let go: told, and no longer held
   CHECK(heard({"->owned", "free>-", "owned>owned"}));
   CHECK(informer.list().empty());
-  CHECK(relisted == 0);
+  CHECK(listed == 1);
   c.cut_watches();
-  CHECK(eventually([&] { return relisted == 1; }));
+  CHECK(eventually([&] { return listed == 2; }));
 }
 
 TEST_CASE("informer: long lists come in pages, all of one picture") {

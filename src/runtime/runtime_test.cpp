@@ -349,10 +349,10 @@ TEST_CASE("runtime: a container may look into another one", "[root]") {
   fs::create_symlink("busybox", n.dir + "/image/bin/ps");
   REQUIRE(n.runtime->start_pod({"pod1", "h", false, false, false, {}}).ok());
   REQUIRE(n.runtime->start("pod1", "web", plan_container(n.spec("web", "exec sleep 1234"))).ok());
-  auto debug = n.spec("debug", "ps -o pid,args; sleep 1000");
+  auto debug = n.spec("debug", "until ps -o pid,args | busybox grep -q '^ *1 sleep 1234'; do sleep 0.05; done; ps -o pid,args; sleep 1000");
   debug.processes_of = "web";
   REQUIRE(n.runtime->start("pod1", "debug", plan_container(debug)).ok());
-  for (int i = 0; i < 200 && n.log("debug").find("sleep 1234") == std::string::npos; ++i) usleep(10'000);
+  for (int i = 0; i < 2000 && n.log("debug").find(" 1 sleep 1234") == std::string::npos; ++i) usleep(10'000);
   CHECK(n.log("debug").find(" 1 sleep 1234") != std::string::npos);
   REQUIRE(n.runtime->signal("pod1", "web", 9).ok());  // its process 1
   CHECK(n.wait("debug").exit_code == 137);

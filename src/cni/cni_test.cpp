@@ -215,7 +215,7 @@ TEST_CASE("cni: the node's address is found with and without a default route", "
   CHECK(find_node_address("up0") == "192.168.77.1");
   CHECK(find_node_address("", "192.168.77.1") == "192.168.77.1");  // still there: a route elsewhere does not move the node
   REQUIRE(run_in(host.beyond.get(), "ip link set up1 down") == 0);
-  for (int i = 0; i < 300 && find_node_address("", "192.168.77.1") != "192.168.88.1"; ++i) usleep(10'000);  // the kernel tells the other end later
+  for (int i = 0; i < 2000 && find_node_address("", "192.168.77.1") != "192.168.88.1"; ++i) usleep(10'000);  // the kernel tells the other end later
   CHECK(find_node_address("", "192.168.77.1") == "192.168.88.1");                                           // no carrier
   REQUIRE(run_in(host.beyond.get(), "ip link set up1 up") == 0);
   REQUIRE(std::system("ip addr del 192.168.77.1/24 dev up0 && ip addr add 169.254.7.7/16 dev up0 && ip route del default") == 0);

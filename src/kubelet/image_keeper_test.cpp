@@ -99,7 +99,7 @@ TEST_CASE("image keeper: an archive dropped into the folder is imported and pinn
   ImageKeeper keeper(*store, system_clock(), o);
   keeper.start();
   auto comes = [&](const char* name) {
-    for (int i = 0; i < 100 && !store->find(name); ++i) usleep(50'000);
+    for (int i = 0; i < 600 && !store->find(name); ++i) usleep(50'000);
     return store->find(name).has_value();
   };
   CHECK(comes("first:1"));

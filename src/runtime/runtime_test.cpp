@@ -314,7 +314,7 @@ TEST_CASE("runtime: an exec that is ended is killed", "[root]") {
   CHECK(read_some(out.reader) == "up\n");
   end();
   CHECK(read_all(out.reader).empty());  // its end closed the pipe
-  for (int i = 0; i < 200 && code == -2; ++i) usleep(10'000);
+  for (int i = 0; i < 2000 && code == -2; ++i) usleep(10'000);
   CHECK(code == -1);
   end();
 }

@@ -90,4 +90,10 @@ std::string claim_of(Value pod, Value volume, bool* made_for_pod) {
   return volume["persistentVolumeClaim"]["claimName"].str();
 }
 
+bool claim_is_of(Value claim, Value pod) {
+  for (Value owner : claim.path("metadata.ownerReferences").items())
+    if (owner["controller"].bool_or(false)) return owner["uid"].equals(pod.path("metadata.uid").str());
+  return false;
+}
+
 }  // namespace k8lite::api

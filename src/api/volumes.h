@@ -36,5 +36,7 @@ bool volume_suits(json::Value volume, json::Value claim);
 json::Doc find_volume(json::Value claim, const std::vector<json::Doc>& volumes, json::Value storage_class, json::Value node);
 // The claim that a pod's volume stands for: its name, "" when the volume is no claim. `made_for_pod`: an ephemeral one.
 std::string claim_of(json::Value pod, json::Value volume, bool* made_for_pod = nullptr);
+// Was the claim made for this pod? One of the same name may be left over from a pod before it, or be somebody's own.
+bool claim_is_of(json::Value claim, json::Value pod);
 
 }  // namespace k8lite::api

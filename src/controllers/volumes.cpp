@@ -131,6 +131,13 @@ EphemeralVolumeController::EphemeralVolumeController(Context& c) : Base(c, "ephe
     for (json::Value v : after.path("spec.volumes").items())
       if (v["ephemeral"]) return queue_.add(machinery::object_key(after.root()));
   });
+  // A pod that came while the claim of one before it was still there has waited for this.
+  claims_.on_change([this](const Doc& before, const Doc& after) {
+    if (after) return;
+    for (const Doc& pod : pods_.list(namespace_of(before)))
+      for (json::Value v : pod.path("spec.volumes").items())
+        if (v["ephemeral"] && api::claim_of(pod.root(), v) == name_of(before)) queue_.add(machinery::object_key(pod.root()));
+  });
 }
 
 Result<Action> EphemeralVolumeController::reconcile(const std::string& key) {
@@ -141,7 +148,7 @@ Result<Action> EphemeralVolumeController::reconcile(const std::string& key) {
     if (!pattern) continue;
     std::string name = api::claim_of(pod.root(), v);
     if (Doc have = claims_.get(machinery::object_key(namespace_of(pod), name))) {
-      if (controller_of(have.root())["uid"].equals(uid_of(pod))) continue;
+      if (api::claim_is_of(have.root(), pod.root())) continue;
       context_.events.record(pod.root(), "Warning", "FailedMount", "PVC " + json::quoted(namespace_of(pod) + "/" + name) + " was not created for pod " + json::quoted(key) + " (pod is not owner)");
       continue;
     }

@@ -176,3 +176,22 @@ TEST_CASE("volumes: an ephemeral volume's claim belongs to its pod") {
   CHECK(c.path("metadata.ownerReferences").at(0)["uid"].equals(w.cluster.at(ControllerWorld::pods("p")).path("metadata.uid").str()));
   CHECK(c.path("metadata.ownerReferences").at(0)["controller"].bool_or(false));
 }
+
+TEST_CASE("volumes: a pod of the same name gets its own ephemeral claim once the one before it is gone") {
+  ControllerWorld w;
+  w.run<EphemeralVolumeController>();
+  const Path claims = ControllerWorld::path("", "persistentvolumeclaims"), claim = ControllerWorld::path("", "persistentvolumeclaims", "p-scratch");
+  const std::string pod = R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","namespace":"default"},"spec":{"volumes":[{"name":"scratch","ephemeral":{"volumeClaimTemplate":{"spec":{"accessModes":["ReadWriteOnce"]}}}}]}})";
+  w.cluster.put(ControllerWorld::pods(), parse(pod));
+  w.settle();
+  std::string first = w.cluster.at(claim).path("metadata.uid").str();
+  REQUIRE(w.cluster.remove(ControllerWorld::pods("p"), {}).ok());
+  w.cluster.put(ControllerWorld::pods(), parse(pod));
+  w.settle();
+  CHECK(w.cluster.at(claim).path("metadata.uid").str() == first);  // not its own, and not touched
+  REQUIRE(w.cluster.remove(claim, {}).ok());
+  w.settle();
+  Doc second = w.cluster.at(claim);
+  REQUIRE(second);
+  CHECK(second.path("metadata.ownerReferences").at(0)["uid"].equals(w.cluster.at(ControllerWorld::pods("p")).path("metadata.uid").str()));
+}

@@ -370,7 +370,7 @@ Result<json::Doc> PodManager::volume_of_claim(const LocalPtr& local, const std::
   std::string bound_to = claim.path("spec.volumeName").str();
   if (!claim.path("status.phase").equals("Bound") || bound_to.empty()) return unavailable("persistentvolumeclaim " + json::quoted(name) + " is not bound");
   for (Value v : local->pod.path("spec.volumes").items())
-    if (bool made = false; api::claim_of(local->pod.root(), v, &made) == name && made && !claim.path("metadata.ownerReferences").at(0)["uid"].equals(local->uid))
+    if (bool made = false; api::claim_of(local->pod.root(), v, &made) == name && made && !api::claim_is_of(claim.root(), local->pod.root()))
       return bad_request("persistentvolumeclaim " + json::quoted(name) + " was not created for this pod");
   return client_.get({"", "v1", "persistentvolumes", "", bound_to, ""});
 }

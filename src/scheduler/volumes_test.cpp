@@ -86,3 +86,17 @@ TEST_CASE("scheduler: a claim for one pod only is not shared") {
   w.s.set_pod("default/other", Doc::from(other));
   CHECK_THAT(w.ask().message, Catch::Contains("node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod access mode"));
 }
+
+TEST_CASE("scheduler: an ephemeral claim of a pod that was there before is not this pod's") {
+  World w;
+  Doc pod = parse(R"({"metadata":{"name":"p","namespace":"default","uid":"new"},"spec":{"containers":[{"name":"c"}],"volumes":[{"name":"v","ephemeral":{"volumeClaimTemplate":{"spec":{}}}}]}})");
+  auto owned_by = [&w](const std::string& uid) {
+    w.s.claims["default/p-v"] = parse(R"({"metadata":{"name":"p-v","namespace":"default","uid":"u","ownerReferences":[{"apiVersion":"v1","kind":"Pod","name":"p","uid":")" + uid +
+                                      R"(","controller":true}]},"spec":{"accessModes":["ReadWriteOnce"],"storageClassName":"wait","resources":{"requests":{"storage":"1Gi"}}}})");
+  };
+  CHECK(schedule(pod.root(), w.s).message == "0/2 nodes are available: waiting for ephemeral volume controller to create the persistentvolumeclaim \"p-v\".");
+  owned_by("old");
+  CHECK(schedule(pod.root(), w.s).message == "0/2 nodes are available: PVC \"default/p-v\" was not created for pod \"default/p\" (pod is not owner).");
+  owned_by("new");
+  CHECK(schedule(pod.root(), w.s).node == "a");
+}

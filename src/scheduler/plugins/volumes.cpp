@@ -11,7 +11,7 @@ using json::Value;
 
 namespace {
 
-// Calls `see(name, key, claim)` for each claim of the pod; claim empty: there is none (or it was not made for this pod).
+// Calls `see(name, key, claim, made)` for each claim of the pod; claim empty: there is none. `made`: the pod's own, made from its template.
 template <class F>
 void each_claim(Value pod, const Snapshot& snapshot, F see) {
   std::string ns = pod.path("metadata.namespace").str();
@@ -20,7 +20,7 @@ void each_claim(Value pod, const Snapshot& snapshot, F see) {
     std::string name = api::claim_of(pod, v, &made);
     if (name.empty()) continue;
     auto it = snapshot.claims.find(ns + "/" + name);
-    see(name, ns + "/" + name, it == snapshot.claims.end() ? Doc() : it->second);
+    see(name, ns + "/" + name, it == snapshot.claims.end() ? Doc() : it->second, made);
   }
 }
 
@@ -58,9 +58,11 @@ bool can_be_bound(const Doc& claim, const Snapshot& snapshot, Value node) {
 
 std::string check_claims(Value pod, const Snapshot& snapshot) {
   std::string why;
-  each_claim(pod, snapshot, [&](const std::string& name, const std::string&, const Doc& claim) {
+  each_claim(pod, snapshot, [&](const std::string& name, const std::string& key, const Doc& claim, bool made) {
     if (!why.empty()) return;
-    if (!claim) why = "persistentvolumeclaim " + json::quoted(name) + " not found";
+    if (!claim && made) why = "waiting for ephemeral volume controller to create the persistentvolumeclaim " + json::quoted(name);
+    else if (!claim) why = "persistentvolumeclaim " + json::quoted(name) + " not found";
+    else if (made && !api::claim_is_of(claim.root(), pod)) why = "PVC " + json::quoted(key) + " was not created for pod " + json::quoted(pod.path("metadata.namespace").str() + "/" + pod.path("metadata.name").str()) + " (pod is not owner)";
     else if (claim.path("status.phase").equals("Lost")) why = "persistentvolumeclaim " + json::quoted(name) + " bound to non-existent persistentvolume " + json::quoted(claim.path("spec.volumeName").str());
     else if (claim.path("metadata.deletionTimestamp")) why = "persistentvolumeclaim " + json::quoted(name) + " is being deleted";
     else if (!bound(claim) && !api::waits_for_consumer(class_of(claim, snapshot).root())) why = "pod has unbound immediate PersistentVolumeClaims";
@@ -70,7 +72,7 @@ std::string check_claims(Value pod, const Snapshot& snapshot) {
 
 std::vector<std::string> unbound_claims(Value pod, const Snapshot& snapshot) {
   std::vector<std::string> out;
-  each_claim(pod, snapshot, [&](const std::string&, const std::string& key, const Doc& claim) {
+  each_claim(pod, snapshot, [&](const std::string&, const std::string& key, const Doc& claim, bool) {
     if (claim && !bound(claim)) out.push_back(key);
   });
   return out;
@@ -78,7 +80,7 @@ std::vector<std::string> unbound_claims(Value pod, const Snapshot& snapshot) {
 
 Refusal volume_binding(const FilterInput& in, const NodeInfo& n) {
   Refusal out;
-  each_claim(in.pod, in.snapshot, [&](const std::string&, const std::string&, const Doc& claim) {
+  each_claim(in.pod, in.snapshot, [&](const std::string&, const std::string&, const Doc& claim, bool) {
     if (!out.reasons.empty() || !claim) return;
     if (!bound(claim)) {
       if (!can_be_bound(claim, in.snapshot, n.node.root())) out = {{"node(s) didn't find available persistent volumes to bind"}, true};
@@ -93,14 +95,14 @@ Refusal volume_binding(const FilterInput& in, const NodeInfo& n) {
 
 Refusal volume_restrictions(const FilterInput& in, const NodeInfo& n) {
   Refusal out;
-  each_claim(in.pod, in.snapshot, [&](const std::string&, const std::string& key, const Doc& claim) {
+  each_claim(in.pod, in.snapshot, [&](const std::string&, const std::string& key, const Doc& claim, bool) {
     bool alone = false;
     for (Value mode : claim.path("spec.accessModes").items()) alone |= mode.equals("ReadWriteOncePod");
     if (!alone) return;
     for (const auto& [name, node] : in.snapshot.nodes()) {
       const NodeInfo& seen = name == n.name() ? n : node;  // without those that would have to go
       for (const auto& [pod_key, p] : seen.pods)
-        each_claim(p.pod.root(), in.snapshot, [&](const std::string&, const std::string& other, const Doc&) {
+        each_claim(p.pod.root(), in.snapshot, [&](const std::string&, const std::string& other, const Doc&, bool) {
           if (other == key && out.reasons.empty()) out.reasons = {"node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod access mode"};
         });
     }

@@ -74,6 +74,9 @@ constexpr std::string_view kTemplated = "|+Containers|+Images|+Selector";
 
 constexpr Entry kEntries[] = {
     {"", "bindings", "Created At", created_cells},
+    {"autoscaling", "scales", "Desired:integer|Available:integer|Age", [](Value o, Instant now) -> Cells {  // what /scale answers with
+       return {name(o), o.path("spec.replicas").int_or(0), o.path("status.replicas").int_or(0), age(o, now)};
+     }},
     {"", "componentstatuses", "Status|Message|Error", component_cells},
     {"", "configmaps", "Data|Age", [](Value o, Instant now) -> Cells { return {name(o), o["data"].size() + o["binaryData"].size(), age(o, now)}; }},
     {"", "endpoints", "Endpoints|Age", endpoints_cells},

@@ -40,6 +40,20 @@ void event_from_stored(Node& e) {
       }
 }
 
+// Clients of the newer group say when, and nothing that only the older ones know (ValidateEventCreate).
+void event_check_new(const Node& e, std::vector<Cause>& causes) {
+  if (e.get("eventTime").str().empty()) causes.push_back({"FieldValueRequired", "Required value", "eventTime"});
+  if (const std::string& type = e.get("type").str(); type != "Normal" && type != "Warning")
+    causes.push_back({"FieldValueInvalid", "Invalid value: \"\": has invalid value: " + type, "type"});
+  constexpr std::pair<const char*, const char*> kOld[] = {
+      {"deprecatedFirstTimestamp", "firstTimestamp"}, {"deprecatedLastTimestamp", "lastTimestamp"}, {"deprecatedCount", "count"}, {"deprecatedSource", "source"}};
+  for (const auto& [name, shown] : kOld) {
+    const Node& v = e.get(name);
+    bool set = v.is_object() ? !v.get("component").str().empty() || !v.get("host").str().empty() : v.is_integer() ? v.int_or(0) != 0 : !v.str().empty();
+    if (set) causes.push_back({"FieldValueInvalid", "Invalid value: \"\": needs to be unset", shown});
+  }
+}
+
 // ---- autoscalers ----
 
 constexpr std::string_view kMetrics = "autoscaling.alpha.kubernetes.io/metrics", kCurrent = "autoscaling.alpha.kubernetes.io/current-metrics",
@@ -193,7 +207,7 @@ void hpa_to_stored(Node& hpa) {
 
 constexpr Conversion kConversions[] = {
     {"autoscaling", "v1", "horizontalpodautoscalers", "autoscaling", "v2", hpa_to_stored, hpa_from_stored},
-    {"events.k8s.io", "v1", "events", "", "v1", event_to_stored, event_from_stored},
+    {"events.k8s.io", "v1", "events", "", "v1", event_to_stored, event_from_stored, event_check_new},
 };
 
 }  // namespace

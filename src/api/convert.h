@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "base/json.h"
+#include "base/status.h"
 
 namespace k8lite::api {
 
@@ -13,6 +14,8 @@ struct Conversion {
   std::string_view stored_group, stored_version;  // the form that is stored, of the same plural
   void (*to_stored)(json::Node& object);
   void (*from_stored)(json::Node& object);  // apiVersion and kind are left to the caller
+  // What a new object must be in this form beyond what the stored one must; may be null.
+  void (*check_new)(const json::Node& object, std::vector<Cause>& causes) = nullptr;
 };
 
 // Null where objects are stored as they are served.

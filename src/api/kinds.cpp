@@ -67,6 +67,8 @@ std::vector<std::string> field_selectors_of(const KindRow& row) {
       {"certificates.k8s.io", "certificatesigningrequests", "spec.signerName"},
       {"", "events", "involvedObject.kind involvedObject.namespace involvedObject.name involvedObject.uid involvedObject.apiVersion "
                      "involvedObject.resourceVersion involvedObject.fieldPath reason reportingComponent source type"},
+      {"events.k8s.io", "events", "regarding.kind regarding.namespace regarding.name regarding.uid regarding.apiVersion "
+                                  "regarding.resourceVersion regarding.fieldPath reason reportingController type"},
   };
   for (const Entry& e : kEntries)
     if (e.group == row.group && e.plural == row.plural) return split_strings(e.fields, ' ');
@@ -88,7 +90,6 @@ std::vector<KindPtr> load_kinds() {
     row->plural = words[3];
     row->singular = words[4];
     row->namespaced = words[5] == "namespaced";
-    row->storage_group = row->group;
     for (size_t i = 6; i < words.size(); ++i) read_attribute(*row, words[i]);
     auto printing = printing_of(row->group, row->plural);
     row->columns = std::move(printing.columns);

@@ -53,7 +53,6 @@ struct KindRow {
   bool counts_generation = false;   // a change of spec bumps metadata.generation
   bool name_is_label = false;       // names are DNS labels
   bool name_is_path_segment = false;  // RBAC kinds
-  std::string storage_group;        // where objects of several groups share one storage ("" group: events); normally = group
   const schema::Type* type = nullptr;
   std::vector<Column> columns;      // the first is Name; the last usually Age
   Rules rules;

@@ -104,6 +104,13 @@ Result<Node> Rest::apply_config(const Target& t, const Node& live, const Node& c
 async::Task<Result<Answer>> Rest::apply(Target t, Node body, WriteParams p) {
   CO_TRY(Node config, read_config(t, std::move(body), p));
   p.applies = true;
+  if (const api::Conversion* c = t.type->object.conversion) {
+    c->to_stored(config);
+    Target stored = stored_form(t);
+    auto answer = co_await apply(std::move(stored), std::move(config), std::move(p));
+    if (!answer.ok()) co_return std::move(answer);
+    co_return Answer{t.type, in_served_form(std::move(answer->object), t.type->object), {}, answer->created};
+  }
   for (int attempt = 1;; ++attempt) {
     bool there = registry_.get(t.type->object, t.ns, t.name).ok();
     if (!there && t.subresource.empty()) {

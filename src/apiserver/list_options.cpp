@@ -151,6 +151,7 @@ Result<DeleteRequest> read_delete_options(const Node* body, const net::Query& q,
         unsupported("propagationPolicy", r.propagation, "\"Background\", \"Foreground\", \"Orphan\", \"nil\""));
   if (!causes.empty()) return options_error("DeleteOptions", std::move(causes));
   TRY_OK(check_dry_run("DeleteOptions", dry_runs, p));
+  r.dependents_follow = orphan && !*orphan;
   if (orphan && r.propagation.empty()) r.propagation = *orphan ? "Orphan" : "Background";
   return r;
 }

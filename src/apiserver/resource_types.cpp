@@ -51,6 +51,7 @@ ResourceTypePtr make_resource_type(api::KindPtr row, int64_t refresh_until, std:
   o.name_is_label = row->name_is_label;
   o.name_is_path_segment = row->name_is_path_segment;
   if (row->custom) o.custom = row;
+  else o.conversion = api::conversion_of(row->group, row->version, row->plural);
   o.refresh_until = refresh_until;
   type->row = std::move(row);
   return type;

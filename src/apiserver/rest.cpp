@@ -6,17 +6,15 @@
 #include "api/rules/rules.h"
 #include "apiserver/authz/escalation.h"
 #include "apiserver/field_manager.h"
-#include "apiserver/list_options.h"
 #include "apiserver/pod_parts.h"
 #include "base/strings.h"
 
 namespace k8lite::apiserver {
-namespace {
-
 using json::Node;
 
-Status invalid(const Target& target, const std::string& name, std::vector<Cause> causes) {
-  std::string text = target.type->row->kind + (target.type->row->group.empty() ? "" : "." + target.type->row->group) + " " + json::quoted(name) + " is invalid: ";
+Status invalid_object(const Target& target, const std::string& name, std::vector<Cause> causes, std::string kind) {
+  if (kind.empty()) kind = target.type->row->kind;
+  std::string text = kind + (target.type->row->group.empty() ? "" : "." + target.type->row->group) + " " + json::quoted(name) + " is invalid: ";
   if (causes.size() == 1) text += causes[0].field + ": " + causes[0].message;
   else {
     text += "[";
@@ -27,10 +25,12 @@ Status invalid(const Target& target, const std::string& name, std::vector<Cause>
   StatusDetails d;
   d.name = name;
   d.group = target.type->row->group;
-  d.kind = target.type->row->kind;
+  d.kind = std::move(kind);
   d.causes = std::move(causes);
   return s.set_details(std::move(d));
 }
+
+namespace {
 
 constexpr int kMaxGeneratedNames = 8;  // as upstream (RetryGenerateName)
 
@@ -76,141 +76,6 @@ Rest::Rest(store::Store& store, const Clock& clock, Random& random, const Resour
     : store_(store), clock_(clock), random_(random), types_(types), authorizer_(authorizer), addresses_(addresses), options_(std::move(options)),
       registry_(store, clock, random), admission_(store, clock, random, authorizer, options_.admission) {}
 
-// ---- reads ----
-
-Result<Answer> Rest::get(const Target& t, const std::string& resource_version) const {
-  ListParams at;
-  at.resource_version = resource_version;
-  TRY_OK(wanted_revision(at, store_.revision()));
-  TRY(auto object, registry_.get(t.type->object, t.ns, t.name));
-  if (t.subresource == "scale") return Answer{t.type, nullptr, scale_of(t, *object)};
-  if (!t.subresource.empty() && t.subresource != "status" && t.subresource != "ephemeralcontainers" && t.subresource != "resize" && t.subresource != "approval")
-    return Status(Reason::MethodNotAllowed, "the server does not allow this method on the requested resource");
-  return Answer{t.type, object, {}};
-}
-
-namespace {
-
-struct Selectors {
-  api::LabelSelector labels;
-  api::FieldSelector fields;
-};
-Result<Selectors> read_selectors(const Target& t, const ListParams& p) {
-  Selectors s;
-  TRY(s.labels, api::LabelSelector::parse(p.label_selector));
-  TRY(s.fields, api::FieldSelector::parse(p.field_selector));
-  const auto& known = t.type->row->field_selectors;
-  for (auto& term : s.fields.terms()) {
-    if (term.field != "metadata.name" && term.field != "metadata.namespace" && std::find(known.begin(), known.end(), term.field) == known.end())
-      return bad_request(known.empty() ? json::quoted(term.field) + " is not a known field selector: only \"metadata.name\", \"metadata.namespace\"" : "field label not supported: " + term.field);
-    FieldLabel label = field_label(*t.type->row, term.field);
-    if (label.path != term.field) term.path = std::move(label.path);
-    term.absent = std::move(label.absent);
-  }
-  return s;
-}
-bool selected(const Selectors& s, const json::Doc& doc) {
-  return (s.labels.empty() || s.labels.matches(doc["metadata"]["labels"])) && (s.fields.terms().empty() || s.fields.matches(doc.root()));
-}
-
-}  // namespace
-
-Result<Page> Rest::list(const Target& t, const ListParams& p) const {
-  TRY(Selectors selectors, read_selectors(t, p));
-  if (p.limit < 0) return bad_request("limit: must be at least 0");
-  TRY(WantedRevision wanted, wanted_revision(p, store_.revision()));
-  Page page;
-  RegistryListOptions options{t.ns, static_cast<size_t>(p.limit), p.continue_token, wanted.exact};
-  // A selector may throw away most of a chunk: chunks are read until the page is full.
-  for (;;) {
-    TRY(auto got, registry_.list(t.type->object, options));
-    page.revision = got.revision;
-    for (auto& o : got.items)
-      if (selected(selectors, o->doc)) page.items.push_back(std::move(o));
-    page.continue_token = got.continue_token;
-    page.remaining = selectors.labels.empty() && selectors.fields.terms().empty() ? got.remaining : 0;
-    if (page.continue_token.empty() || static_cast<int64_t>(page.items.size()) >= p.limit) return page;
-    options.continue_token = page.continue_token;
-    options.limit = static_cast<size_t>(p.limit) - page.items.size();
-  }
-}
-
-Result<std::unique_ptr<ObjectWatch>> Rest::watch(const Target& t, const ListParams& p, bool send_initial_events) const {
-  TRY(Selectors selectors, read_selectors(t, p));
-  std::string prefix = storage_key(t.type->object, t.ns, "");
-  bool anything = p.resource_version.empty() || p.resource_version == "0";
-  bool from_state = send_initial_events || (anything && !p.send_initial_events);
-  std::vector<store::ObjectPtr> initial;
-  int64_t after = 0;
-  if (from_state) {
-    TRY(auto now, store_.list(prefix, {}));
-    after = now.revision;
-    for (auto& o : now.items)
-      if (selected(selectors, o->doc)) initial.push_back(std::move(o));
-  } else if (!anything) {
-    auto rv = parse_int(p.resource_version);
-    if (!rv || *rv < 0) return invalid(t, "", {{"FieldValueInvalid", "Invalid value: " + json::quoted(p.resource_version) + ": strconv.ParseUint: parsing " + json::quoted(p.resource_version) + ": invalid syntax", "resourceVersion"}});
-    after = *rv;
-  }
-  TRY(auto watch, store_.watch(prefix, after));
-  return std::make_unique<ObjectWatch>(std::move(watch), std::move(selectors.labels), std::move(selectors.fields), std::move(initial), after, send_initial_events);
-}
-
-ObjectWatch::ObjectWatch(std::unique_ptr<store::Watch> watch, api::LabelSelector labels, api::FieldSelector fields, std::vector<store::ObjectPtr> initial, int64_t revision, bool mark_initial_end)
-    : watch_(std::move(watch)), labels_(std::move(labels)), fields_(std::move(fields)), initial_(std::move(initial)), revision_(revision), mark_initial_end_(mark_initial_end) {}
-
-bool ObjectWatch::matches(const json::Doc& doc) const {
-  return (labels_.empty() || labels_.matches(doc["metadata"]["labels"])) && (fields_.terms().empty() || fields_.matches(doc.root()));
-}
-
-void ObjectWatch::on_ready(std::function<void()> fn) { watch_->on_ready(std::move(fn)); }
-
-Result<std::vector<WatchItem>> ObjectWatch::poll() {
-  using Type = machinery::WatchEvent::Type;
-  std::vector<WatchItem> out;
-  if (!begun_) {
-    begun_ = true;
-    for (auto& o : initial_) out.push_back({Type::Added, o, o->revision});
-    initial_.clear();
-    if (mark_initial_end_) out.push_back({Type::Bookmark, nullptr, revision_});
-    if (!out.empty()) return out;
-  }
-  // Only a poll that finds nothing at all arms on_ready() again: batches in which nothing matches are passed over here.
-  for (;;) {
-    TRY(auto batch, watch_->poll());
-    revision_ = std::max(revision_, batch.revision);
-    if (batch.events.empty()) return out;
-    for (auto& e : batch.events) append_item(e, out);
-    if (!out.empty()) return out;
-  }
-}
-
-void ObjectWatch::append_item(const store::Event& e, std::vector<WatchItem>& out) const {
-  using Type = machinery::WatchEvent::Type;
-  bool now = e.type != store::Event::Type::Removed && matches(e.object->doc);
-  bool before = e.previous ? matches(e.previous->doc) : e.type == store::Event::Type::Removed && matches(e.object->doc);
-  if (now) out.push_back({before ? Type::Modified : Type::Added, e.object, e.object->revision, before ? e.previous : nullptr});
-  else if (before) {
-    // The last state that matched, with the revision of the change that took it away.
-    auto last = std::make_shared<store::Object>(e.previous ? *e.previous : *e.object);
-    last->revision = e.object->revision;
-    out.push_back({Type::Deleted, last, last->revision});
-  }
-}
-
-std::vector<std::pair<std::string, int64_t>> Rest::object_counts() const {
-  std::vector<std::pair<std::string, int64_t>> out;
-  for (const auto& type : types_.all()) {
-    const auto& verbs = type->row->verbs;
-    // Versions of one kind share what is stored.
-    bool told = std::any_of(out.begin(), out.end(), [&type](const auto& o) { return o.first == type->qualified(); });
-    if (told || std::find(verbs.begin(), verbs.end(), "list") == verbs.end()) continue;
-    auto one = store_.list(storage_key(type->object, "", ""), {.start_key = {}, .limit = 1, .at = 0});
-    if (one.ok()) out.emplace_back(type->qualified(), static_cast<int64_t>(one->items.size()) + one->remaining);
-  }
-  return out;
-}
-
 // ---- writes ----
 
 Result<> Rest::decode(const Target& t, Node& body, const WriteParams& p, const api::schema::Type* type) const {
@@ -254,16 +119,16 @@ RegistryOptions Rest::options_for(const Target& t, const WriteParams& p, bool cr
     TRY_OK(admission_.admit(request));
     if (t.type->row->rules.settle) t.type->row->rules.settle(object);
     if (t.type->row->rules.warn && p.warnings) t.type->row->rules.warn(object, *p.warnings);
-    if (t.subresource == "status" && !t.type->row->custom) return admission_.validate(request);
+    bool status = t.subresource == "status";
     std::string name = object.path("metadata.name").str();
-    if (is_service(t)) {
+    if (is_service(t) && !status) {
       auto got = addresses_.allocate(object, old, t.ns + "/" + name);
-      if (!got.ok()) return got.status().is(Reason::Invalid) ? invalid(t, name, got.status().details().causes) : got.status();
+      if (!got.ok()) return got.status().is(Reason::Invalid) ? invalid_object(t, name, got.status().details().causes) : got.status();
       *held = std::move(got).value();
     }
     auto causes = api::validate_part(*t.type->row, object, before, t.subresource);
-    if (!causes.empty()) return invalid(t, name, std::move(causes));
-    TRY_OK(check_escalation(t, object, old, p));
+    if (!causes.empty()) return invalid_object(t, name, std::move(causes));
+    if (!status) TRY_OK(check_escalation(t, object, old, p));
     return admission_.validate(request);
   };
   options.beside = [this, t, p, create](Node& object, const json::Doc* old) -> Result<std::vector<store::Write>> {
@@ -306,8 +171,35 @@ async::Task<Result<Answer>> Rest::create(Target t, Node body, WriteParams p) {
   co_return co_await create_object(std::move(t), std::move(body), std::move(p));
 }
 
+// The type that is stored, for a form of it that is only served.
+Target Rest::stored_form(Target t) const {
+  if (const api::Conversion* c = t.type->object.conversion) t.type = types_.find(c->stored_group, c->stored_version, c->plural);
+  return t;
+}
+
+namespace {
+
+// The answer of a write to what is stored, in the form in which it was asked for.
+Result<Answer> answer_as(const ResourceTypePtr& served, Result<Answer> answer) {
+  if (!answer.ok() || !served->object.conversion) return answer;
+  answer->type = served;
+  if (answer->object) answer->object = in_served_form(std::move(answer->object), served->object);
+  return answer;
+}
+
+}  // namespace
+
 async::Task<Result<Answer>> Rest::create_object(Target t, Node body, WriteParams p) {
   CO_TRY_OK(decode(t, body, p, t.type->row->type));
+  if (const api::Conversion* c = t.type->object.conversion) {
+    std::vector<Cause> causes;
+    if (c->check_new) c->check_new(body, causes);
+    if (!causes.empty()) co_return invalid_object(t, body.path("metadata.name").str(), std::move(causes));
+    c->to_stored(body);
+    p.duplicates.clear();  // told already
+    Target stored = stored_form(t);
+    co_return answer_as(t.type, co_await create_object(std::move(stored), std::move(body), std::move(p)));
+  }
   Node none;
   AdmissionRequest request{t.type, t.ns, body.path("metadata.name").str(), "", true, p.caller.user, &none, nullptr, nullptr, &p.caller};
   CO_TRY_OK(admission_.check_namespace(request));
@@ -335,6 +227,16 @@ bool may_put_create(const api::KindRow& row) {
   return std::any_of(std::begin(kKinds), std::end(kKinds), [&row](const auto& k) { return k.first == row.group && k.second == row.plural; });
 }
 
+// The kinds of which an update must name the version that it goes out from (upstream: AllowUnconditionalUpdate is false).
+bool needs_version(const api::KindRow& row) {
+  static constexpr std::pair<std::string_view, std::string_view> kKinds[] = {
+      {"", "serviceaccounts"}, {"coordination.k8s.io", "leases"}, {"node.k8s.io", "runtimeclasses"}, {"policy", "poddisruptionbudgets"}, {"storage.k8s.io", "csidrivers"},
+      {"storage.k8s.io", "csinodes"}, {"storage.k8s.io", "csistoragecapacities"}, {"storage.k8s.io", "volumeattachments"}};
+  for (std::string_view group : {"admissionregistration.k8s.io", "apiextensions.k8s.io", "apiregistration.k8s.io"})
+    if (row.group == group) return true;
+  return row.custom || std::any_of(std::begin(kKinds), std::end(kKinds), [&row](const auto& k) { return k.first == row.group && k.second == row.plural; });
+}
+
 // The kinds whose delete is answered with the object (upstream: ReturnDeletedObject); of the others a Status tells.
 bool answers_with_deleted(const api::KindRow& row) {
   static constexpr std::string_view kCore[] = {"persistentvolumeclaims", "persistentvolumes", "pods", "podtemplates", "resourcequotas", "serviceaccounts", "services"};
@@ -346,8 +248,15 @@ bool answers_with_deleted(const api::KindRow& row) {
 }  // namespace
 
 async::Task<Result<Answer>> Rest::update_or_create(Target t, Node body, WriteParams p) {
-  auto wanted = std::make_shared<const Node>(body);
-  auto updated = co_await change(t, p, [wanted](Node) -> Result<Node> { return *wanted; }, writes_pod_part(t.subresource));
+  Node object = body;
+  if (t.type->object.conversion) t.type->object.conversion->to_stored(object);
+  auto wanted = std::make_shared<const Node>(std::move(object));
+  const std::string& version = body.path("metadata.resourceVersion").str();
+  bool lacks_version = version == "0" || (version.empty() && needs_version(*t.type->row));
+  auto updated = answer_as(t.type, co_await change(stored_form(t), p, [wanted, t, lacks_version](Node) -> Result<Node> {
+    if (lacks_version) return invalid_object(t, t.name, {{"FieldValueInvalid", "Invalid value: 0: must be specified for an update", "metadata.resourceVersion"}}, t.type->row->plural);
+    return *wanted;
+  }, writes_pod_part(t.subresource)));
   if (updated.ok() || !updated.status().is(Reason::NotFound) || !may_put_create(*t.type->row) || !t.subresource.empty()) co_return std::move(updated);
   const auto& row = *t.type->row;
   if (const std::string& uid = body.path("metadata.uid").str(); !uid.empty()) co_return conflict_object(row.group, row.plural, t.name, "Precondition failed: UID in precondition: " + uid + ", UID in object meta: ");
@@ -418,7 +327,12 @@ async::Task<Result<Answer>> Rest::patch(Target t, machinery::PatchType type, Nod
     co_return Status(Reason::UnsupportedMediaType, "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml");
   if (p.force_given) co_return field_manager_error("PatchOptions", {"FieldValueForbidden", "Forbidden: may not be specified for non-apply patch", "force"});
   bool scale = t.subresource == "scale";
-  auto r = co_await change(t, p, [this, t, type, patch, p, scale](Node current) -> Result<Node> {
+  const api::Conversion* conversion = t.type->object.conversion;
+  auto r = answer_as(t.type, co_await change(stored_form(t), p, [this, t, type, patch, p, scale, conversion](Node current) -> Result<Node> {
+    if (conversion) {
+      conversion->from_stored(current);
+      current.set("apiVersion", api_version(t.type->object));
+    }
     Node whole = scale ? current : Node();
     std::string shown = current.path("metadata.resourceVersion").str();
     if (scale) {
@@ -438,8 +352,9 @@ async::Task<Result<Answer>> Rest::patch(Target t, machinery::PatchType type, Nod
       TRY_OK(decode(t, wanted, p, t.type->row->type));
     }
     if (wanted.path("metadata.resourceVersion").str() == shown) wanted["metadata"].erase("resourceVersion");
+    if (conversion) conversion->to_stored(wanted);
     return wanted;
-  });
+  }));
   if (!r.ok()) co_return std::move(r).status();
   if (scale) co_return Answer{t.type, nullptr, scale_of(t, *r->object)};
   co_return std::move(r);
@@ -468,11 +383,16 @@ async::Task<Result<Answer>> Rest::remove(Target t, DeleteRequest request, WriteP
   int64_t grace = 0;
   if (ends_gracefully(t.type, **current)) grace = (*current)->doc.path("spec.terminationGracePeriodSeconds").int_or(30);
   else request.grace_seconds.reset();
+  bool told_to_follow = request.dependents_follow;
   auto r = co_await registry_.remove(t.type->object, t.ns, t.name, std::move(request), grace, std::move(options));
   if (!r.ok()) co_return std::move(r).status();
   settle_service(t, t.name);
   // Pods and objects that wait are answered as they are, everything else with a Status, as upstream does.
-  if (!r->removed || answers_with_deleted(*t.type->row)) co_return Answer{t.type, r->object, {}};
+  if (!r->removed || answers_with_deleted(*t.type->row)) {
+    Answer answer{t.type, in_served_form(r->object, t.type->object), {}};
+    answer.accepted = !r->removed && told_to_follow;
+    co_return answer;
+  }
   Answer answer{t.type, nullptr, {}};
   (void)success_status(t, t.name, r->object->doc.path("metadata.uid").str(), answer.document);
   co_return answer;

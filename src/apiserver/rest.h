@@ -47,7 +47,7 @@ struct Answer {
   ResourceTypePtr type;
   store::ObjectPtr object;
   json::Doc document;
-  bool created = false;
+  bool created = false, accepted = false;  // 201; 202: a deletion that waits, asked for with orphanDependents=false
   std::string text() const;  // JSON
 };
 
@@ -67,7 +67,7 @@ struct WatchItem {
 // One watch with its selectors. poll() and on_ready() as those of store::Watch.
 class ObjectWatch {
  public:
-  ObjectWatch(std::unique_ptr<store::Watch> watch, api::LabelSelector labels, api::FieldSelector fields, std::vector<store::ObjectPtr> initial, int64_t revision, bool mark_initial_end);
+  ObjectWatch(ResourceTypePtr type, std::unique_ptr<store::Watch> watch, api::LabelSelector labels, api::FieldSelector fields, std::vector<store::ObjectPtr> initial, int64_t revision, bool mark_initial_end);
   Result<std::vector<WatchItem>> poll();
   void on_ready(std::function<void()> fn);
   void close() { watch_->close(); }
@@ -76,6 +76,7 @@ class ObjectWatch {
  private:
   bool matches(const json::Doc& doc) const;
   void append_item(const store::Event& event, std::vector<WatchItem>& out) const;
+  const ResourceTypePtr type_;
   std::unique_ptr<store::Watch> watch_;
   api::LabelSelector labels_;
   api::FieldSelector fields_;
@@ -97,9 +98,11 @@ class Rest {
   Rest(store::Store& store, const Clock& clock, Random& random, const ResourceTypes& types, authz::Authorizer& authorizer, ServiceAddresses& addresses, RestOptions options);
 
   // `resource_version`: the object must be at least as new as this list or object; Timeout when the server has not come so far.
+  // reads.cpp
   Result<Answer> get(const Target& target, const std::string& resource_version = {}) const;
   Result<Page> list(const Target& target, const ListParams& params) const;
   Result<std::unique_ptr<ObjectWatch>> watch(const Target& target, const ListParams& params, bool send_initial_events) const;
+  // rest.cpp
   async::Task<Result<Answer>> create(Target target, json::Node body, WriteParams params);
   async::Task<Result<Answer>> update(Target target, json::Node body, WriteParams params);
   async::Task<Result<Answer>> patch(Target target, machinery::PatchType type, json::Node patch, WriteParams params);
@@ -116,6 +119,7 @@ class Rest {
 
  private:
   Result<> decode(const Target& target, json::Node& body, const WriteParams& params, const api::schema::Type* type) const;
+  Target stored_form(Target target) const;
   RegistryOptions options_for(const Target& target, const WriteParams& params, bool create);
   async::Task<Result<Answer>> update_or_create(Target target, json::Node body, WriteParams params);
   async::Task<Result<Answer>> create_object(Target target, json::Node body, WriteParams params);

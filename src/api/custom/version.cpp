@@ -61,7 +61,7 @@ KindPtr row_of(const json::Doc& definition, Value version, const SchemaPtr& stor
   Value spec = definition["spec"], names = definition["status"]["acceptedNames"];
   auto row = std::make_shared<KindRow>();
   auto v = std::make_shared<Version>();
-  row->group = row->storage_group = spec["group"].str();
+  row->group = spec["group"].str();
   row->version = version["name"].str();
   row->kind = names["kind"].str();
   row->plural = names["plural"].str();

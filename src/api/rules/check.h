@@ -129,6 +129,8 @@ Hooks device_hooks();
 void check_metadata(Check& c);
 // Walks the object along its type: the rule files' checks, the hooks, required texts.
 void check_fields(Check& c);
+// status.cpp: an update of the status alone.
+void check_status(Check& c);
 // The same for one value inside, where only a hook knows that its turn is now.
 void check_type(Check& c, std::string_view type, std::string_view child, const Node& value);
 

@@ -386,6 +386,8 @@ std::vector<Cause> validate_part(const KindRow& kind, const json::Node& object, 
     rules::check_metadata(check);
     rules::check_fields(check);
     if (kind.rules.validate) kind.rules.validate(object, old, all);
+  } else if (subresource == "status") {
+    rules::check_status(check);
   }
   std::unordered_set<std::string> said;
   for (Cause& c : all)

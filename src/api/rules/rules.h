@@ -7,8 +7,8 @@
 
 namespace k8lite::api {
 
-// As validate(), for a write through a subresource. Of those of built-in kinds only "ephemeralcontainers" and "resize"
-// of pods have rules here; "" is the object itself.
+// As validate(), for a write through a subresource. Of those of built-in kinds "status" and, of pods,
+// "ephemeralcontainers" and "resize" have rules here; "" is the object itself.
 std::vector<Cause> validate_part(const KindRow& kind, const json::Node& object, const json::Node* old,
                                  std::string_view subresource);
 // Takes out of an update what the old object had and the new one has no use for, as when a Service changes its type.

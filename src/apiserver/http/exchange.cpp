@@ -24,6 +24,11 @@ void Exchange::begin(int status, net::Headers& headers) {
 
 Task<Result<>> Exchange::send(int status, net::Headers headers, std::string body) {
   begin(status, headers);
+  if (pretty && is_plain_json(headers)) {
+    std::string lines;
+    indenter_.feed(body, lines);
+    body = std::move(lines);
+  }
   bytes_ = body.size();
   bool text = record && record->response_object.empty() && is_plain_json(headers);
   if (text && (status >= 400 || record->wants_response())) record->response_object = body;
@@ -33,6 +38,7 @@ Task<Result<>> Exchange::send(int status, net::Headers headers, std::string body
 Task<Result<>> Exchange::start(int status, net::Headers headers) {
   begin(status, headers);
   if (on_start && long_running) on_start();
+  indents_ = pretty && !long_running && is_plain_json(headers);
   copies_ = !long_running && record && record->wants_response() && is_plain_json(headers);
   co_return co_await to_.start(status, std::move(headers));
 }
@@ -41,7 +47,10 @@ Task<Result<>> Exchange::write(std::string_view data) {
   bytes_ += data.size();
   if (copies_ && record->response_object.size() + data.size() <= kMostCopied) record->response_object.append(data);
   else if (copies_) copies_ = false, record->response_object.clear();
-  return to_.write(data);
+  if (!indents_) return to_.write(data);
+  piece_.clear();
+  indenter_.feed(data, piece_);
+  return to_.write(piece_);
 }
 
 Task<Result<net::StreamPtr>> Exchange::upgrade(net::Headers headers) {

@@ -2,6 +2,7 @@
 // that every answer has. Handlers see a ResponseWriter and nothing of this.
 #pragma once
 #include "apiserver/audit/event.h"
+#include "apiserver/http/indent.h"
 #include "net/http.h"
 
 namespace k8lite::apiserver {
@@ -25,6 +26,7 @@ class Exchange : public net::ResponseWriter {
   std::unique_ptr<audit::Record> record;  // null: not logged
   std::function<void()> on_start;         // a long answer begins: audit's stage ResponseStarted
   bool long_running = false;                 // a watch or stream: its beginning is told, its content is not
+  bool pretty = false;                    // JSON is indented for people
   std::vector<std::string> warnings;      // sent with every kind of answer
 
  private:
@@ -33,6 +35,9 @@ class Exchange : public net::ResponseWriter {
   const std::string audit_id_;
   int code_ = 0;
   size_t bytes_ = 0;
+  Indenter indenter_;
+  std::string piece_;     // indented; held while it is written
+  bool indents_ = false;
   bool copies_ = false;  // what is written goes into the record too
 };
 

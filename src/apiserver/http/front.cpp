@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "apiserver/authn/impersonation.h"
+#include "apiserver/http/negotiate.h"
 #include "base/yaml.h"
 
 namespace k8lite::apiserver {
@@ -93,6 +94,7 @@ Task<void> Front::handle(net::Request& request, net::ResponseWriter& response) {
     if (co_await other(request, response)) co_return;
   Duration began = clock_.mono();
   Exchange exchange(response, next_audit_id(request));
+  exchange.pretty = wants_pretty(request) && !request.path.starts_with("/openapi/");
   auto info = read_request_info(request.method, request.path, request.query.get("watch"), request.query.get("fieldSelector"));
   if (!info.ok()) co_return co_await send_status(exchange, info.status());
   auto type = info->is_resource ? rest_.types().find(info->group, info->version, info->resource) : nullptr;
@@ -146,7 +148,7 @@ Task<void> Front::serve(net::Request& request, Exchange& exchange, const Request
   if (!identity.ok()) co_return co_await send_status(exchange, identity.status());
   auto place = in_flight_.take(info, identity->user);
   if (place.refused()) co_return co_await send_status(exchange, InFlight::too_many());
-  Call call{request, exchange, info, std::move(identity).value(), exchange.record.get()};
+  Call call{request, exchange, info, std::move(identity).value(), exchange.record.get(), exchange.pretty};
   if (!allowed(call)) co_return co_await send_status(exchange, forbidden(call.info, call.identity.user));
   if (call.info.is_resource) co_await serve_resource(call);
   else co_await serve_meta(call);

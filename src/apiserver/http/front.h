@@ -42,6 +42,7 @@ class Front {
     RequestInfo info;
     authn::Identity identity;
     audit::Record* record;  // null: not logged
+    bool pretty = false;    // the answer will be indented, which packed ones are not
     void note_request(const json::Node& object) const {
       if (record && record->wants_request()) record->request_object = object.dump();
     }

@@ -50,7 +50,6 @@ bool read_range(const Range& r, bool stream, Accept& out) {
   else if (r.type != "application/json" && r.wildcards == 0) return false;
   if (stream && out.format == Accept::Format::Yaml) return false;
   if (std::string s = parameter(r.text, "stream"); !s.empty() && (!stream || s != "watch")) return false;
-  if (std::string p = parameter(r.text, "pretty"); p == "1" || p == "true") out.pretty = true;
   std::string as = parameter(r.text, "as");
   if (as.empty()) return true;
   if (parameter(r.text, "v") != "v1" || parameter(r.text, "g") != "meta.k8s.io") return false;
@@ -74,9 +73,18 @@ Result<Accept> read_accept(std::string_view header, bool stream) {
 Result<Accept> read_accept(const net::Request& request, bool stream) {
   std::string all;
   for (auto header : request.headers.all("Accept")) all.append(all.empty() ? "" : ",").append(header);
-  TRY(Accept accept, read_accept(all, stream));
-  if (std::string_view p = request.query.get("pretty"); !p.empty()) accept.pretty = p == "true" || p == "1";
-  return accept;
+  return read_accept(all, stream);
+}
+
+bool wants_pretty(const net::Request& request) {
+  auto yes = [](std::string_view v) { return v == "1" || v == "t" || v == "T" || v == "true" || v == "TRUE" || v == "True"; };
+  if (std::string_view p = request.query.get("pretty"); !p.empty()) return yes(p);
+  for (auto header : request.headers.all("Accept"))
+    if (header.find("pretty") != header.npos)
+      for (auto range : split(header, ','))
+        if (yes(parameter(range, "pretty"))) return true;
+  std::string_view agent = request.headers.get("User-Agent");
+  return agent.starts_with("curl") || agent.starts_with("Wget") || agent.starts_with("Mozilla/5.0");
 }
 
 Result<Node> read_object_body(std::string_view content_type, std::string_view body, std::vector<std::string>* duplicates) {
@@ -144,25 +152,61 @@ bool ListText::next(std::string& out) {
   return false;
 }
 
-std::string table_text(const ResourceType& type, const std::vector<store::ObjectPtr>& items, std::string_view include, bool with_definitions, const std::string& metadata, Instant now) {
+namespace {
+
+std::string table_head(const std::vector<api::Column>* definitions, const std::string& metadata) {
   std::string out = "{\"kind\":\"Table\",\"apiVersion\":\"meta.k8s.io/v1\",\"metadata\":" + metadata + ",\"columnDefinitions\":";
+  if (!definitions) return out += "null,\"rows\":[";
   Node columns = Node::array();
-  if (with_definitions)
-    for (const auto& c : type.row->columns)
-      columns.append(Node::obj({{"name", c.name}, {"type", c.type}, {"format", c.format}, {"description", c.description}, {"priority", c.priority}}));
-  out += with_definitions ? columns.dump() : "null";
-  out += ",\"rows\":[";
+  for (const auto& c : *definitions)
+    columns.append(Node::obj({{"name", c.name}, {"type", c.type}, {"format", c.format}, {"description", c.description}, {"priority", c.priority}}));
+  return out += columns.dump() + ",\"rows\":[";
+}
+
+void add_row(std::string& out, std::vector<Node> cells, const std::string& object) {
+  Node list = Node::array();
+  for (Node& cell : cells) list.append(std::move(cell));
+  out += "{\"cells\":" + list.dump();
+  if (!object.empty()) out += ",\"object\":" + object;
+  out += '}';
+}
+
+}  // namespace
+
+std::string table_text(const ResourceType& type, const std::vector<store::ObjectPtr>& items, std::string_view include, bool with_definitions, const std::string& metadata, Instant now) {
+  std::string out = table_head(with_definitions ? &type.row->columns : nullptr, metadata);
   bool first = true;
   for (const auto& o : items) {
     if (!first) out += ',';
     first = false;
-    Node cells = Node::array();
-    for (Node& cell : type.row->rules.cells(o->doc.root(), now)) cells.append(std::move(cell));
-    out += "{\"cells\":" + cells.dump();
-    if (include == "Object") out += ",\"object\":" + served(o->doc, o->revision, type.object);
-    else if (include != "None") out += ",\"object\":" + partial_metadata(type, *o);
-    out += '}';
+    json::Doc printed = o->doc;
+    if (const api::Conversion* c = type.object.conversion) {  // columns are of what is stored
+      Node n = printed.to_node();
+      c->to_stored(n);
+      printed = json::Doc::from(n);
+    }
+    add_row(out, type.row->rules.cells(printed.root(), now), include == "None" ? "" : include == "Object" ? served(o->doc, o->revision, type.object) : partial_metadata(type, *o));
   }
+  return out += "]}";
+}
+
+namespace {
+
+std::string document_metadata(const json::Doc& d) {
+  std::string_view raw = d["metadata"].raw();
+  return "{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/v1\",\"metadata\":" + (raw.empty() ? "{}" : std::string(raw)) + "}";
+}
+
+}  // namespace
+
+std::string document_text(const Accept& accept, const json::Doc& d, std::string_view include, Instant now) {
+  bool status = d["kind"].equals("Status");
+  if (status || accept.form == Accept::Form::Object) return d.bytes();
+  if (accept.form == Accept::Form::PartialMetadata) return document_metadata(d);
+  auto printing = d["kind"].equals("Scale") ? api::printing_of("autoscaling", "scales") : api::printing_of("", "");
+  std::string version = d.path("metadata.resourceVersion").str();
+  std::string out = table_head(&printing.columns, version.empty() ? "{}" : "{\"resourceVersion\":" + json::quoted(version) + "}");
+  add_row(out, printing.cells(d.root(), now), include == "None" ? "" : include == "Object" ? d.bytes() : document_metadata(d));
   return out += "]}";
 }
 

@@ -80,16 +80,11 @@ std::string protobuf_list(const ResourceType& type, const Page& page, bool parti
 
 // ---- text ----
 
-void indent(std::string& out, const Node& n) { out += n.dump_pretty(2); }
-
 Rendered text(const Accept& accept, std::string json) {
-  if (accept.format == Format::Json && !accept.pretty) return {std::move(json), "application/json"};
+  if (accept.format == Format::Json) return {std::move(json), "application/json"};
   auto node = Node::parse(json);
   if (!node.ok()) return {std::move(json), "application/json"};
-  if (accept.format == Format::Yaml) return {dump_yaml(*node), "application/yaml"};
-  std::string out;
-  indent(out, *node);
-  return {out, "application/json"};
+  return {dump_yaml(*node), "application/yaml"};
 }
 
 Result<> check_include(std::string_view include) {
@@ -108,7 +103,8 @@ bool speaks_protobuf(const ResourceType& type) {
 
 Result<Rendered> render(const Accept& accept, const Answer& answer, std::string_view include, Instant now) {
   if (!answer.object) {
-    if (accept.format != Format::Protobuf) return text(accept, answer.text());
+    if (accept.form == Form::Table) TRY_OK(check_include(include));
+    if (accept.format != Format::Protobuf) return text(accept, document_text(accept, answer.document, include, now));
     TRY(std::string bytes, protobuf_document(answer.document.to_node()));
     return Rendered{std::move(bytes), std::string(api::wire::kMediaType)};
   }
@@ -214,9 +210,7 @@ void EventWriter::add_bookmark(std::string& out, int64_t revision, bool initial_
 }
 
 void EventWriter::add_error(std::string& out, const Status& status) {
-  Accept plain = accept_;
-  plain.pretty = false;
-  frame(out, "ERROR", render_status(plain, status).body);
+  frame(out, "ERROR", render_status(accept_, status).body);
 }
 
 }  // namespace k8lite::apiserver

@@ -94,7 +94,7 @@ Task<void> Front::answer(Call& call, const Answer& answer, const std::vector<std
   if (!rendered.ok()) co_return co_await send_status(call.response, rendered.status());
   std::vector<std::string> all = api::warnings_of(*answer.type->row);
   all.insert(all.end(), warnings.begin(), warnings.end());
-  co_await send_rendered(call.response, answer.created ? 201 : 200, std::move(rendered).value(), all);
+  co_await send_rendered(call.response, answer.created ? 201 : answer.accepted ? 202 : 200, std::move(rendered).value(), all);
 }
 
 Task<void> Front::serve_list(Call& call, Target target) {
@@ -106,8 +106,8 @@ Task<void> Front::serve_list(Call& call, Target target) {
   if (page.status().is(Reason::Expired) && !params->continue_token.empty())
     co_return co_await send_rendered(call.response, 410, render_status(*accept, page.status(), inconsistent_token(params->continue_token)), {});
   if (!page.ok()) co_return co_await send_error(call.request, call.response, page.status());
-  bool gzip = takes_gzip(call.request.headers.get("Accept-Encoding")) && !(call.record && call.record->wants_response());
-  bool plain = accept->format == Accept::Format::Json && !accept->pretty && accept->form != Accept::Form::Table;
+  bool gzip = takes_gzip(call.request.headers.get("Accept-Encoding")) && !call.pretty && !(call.record && call.record->wants_response());
+  bool plain = accept->format == Accept::Format::Json && accept->form != Accept::Form::Table;
   net::Headers headers = json_headers();
   for (const auto& w : api::warnings_of(*target.type->row)) headers.add("Warning", "299 - " + json::quoted(w));
   if (plain) {

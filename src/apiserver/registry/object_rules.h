@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "api/convert.h"
 #include "api/kinds.h"
 #include "base/clock.h"
 #include "base/json.h"
@@ -21,6 +22,7 @@ struct ObjectKind {
   bool name_is_label = false;     // names are DNS labels (services, namespaces), else subdomains
   bool name_is_path_segment = false;  // RBAC kinds: any text that can stand in a path
   api::KindPtr custom;                // of a custom resource: everything but metadata and status is its spec
+  const api::Conversion* conversion = nullptr;  // of a form that is served, not stored
   int64_t refresh_until = 0;          // objects of it up to this revision are brought up to its schema when they are read
 };
 
@@ -48,6 +50,7 @@ struct DeleteRequest {
   std::optional<int64_t> grace_seconds;
   std::string propagation;            // "", Background, Foreground, Orphan
   std::string uid, resource_version;  // preconditions
+  bool dependents_follow = false;     // orphanDependents=false was said
 };
 struct DeletePlan {
   enum class Step { Remove, Update, Nothing } step;

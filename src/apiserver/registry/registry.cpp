@@ -61,9 +61,17 @@ std::string inconsistent_token(const std::string& token) {
 }
 
 std::string storage_key(const ObjectKind& kind, std::string_view ns, std::string_view name) {
-  std::string key = "/registry/" + (kind.group.empty() ? "core" : kind.group) + "/" + kind.resource + "/";
+  std::string_view group = kind.conversion ? kind.conversion->stored_group : std::string_view(kind.group);
+  std::string key = "/registry/" + std::string(group.empty() ? "core" : group) + "/" + kind.resource + "/";
   if (kind.namespaced && !ns.empty()) key.append(ns).append("/");
   return key.append(name);
+}
+
+ObjectPtr in_served_form(ObjectPtr object, const ObjectKind& kind) {
+  if (!kind.conversion || !object) return object;
+  json::Node n = object->doc.to_node();
+  kind.conversion->from_stored(n);
+  return std::make_shared<const store::Object>(store::Object{object->key, json::Doc::from(n), object->revision});
 }
 
 async::Task<Result<ObjectPtr>> Registry::write(Write write, std::vector<Write> beside) {

@@ -65,6 +65,9 @@ class Registry {
 // The token that goes on where this one would, with whatever is there now; "" for what is no token.
 std::string inconsistent_token(const std::string& token);
 
+// A stored object as the kind is served: most are served as they are stored.
+store::ObjectPtr in_served_form(store::ObjectPtr object, const ObjectKind& kind);
+
 // "/registry/<group or core>/<resource>/[<namespace>/]<name>"; with an empty name the prefix of a list.
 std::string storage_key(const ObjectKind& kind, std::string_view ns, std::string_view name);
 

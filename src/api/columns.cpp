@@ -106,6 +106,8 @@ constexpr Entry kEntries[] = {
     {"batch", "cronjobs", "Schedule|Timezone|Suspend|Active|Last Schedule|Age", cron_job_cells},
     {"batch", "jobs", "Status|Completions|Duration|Age", job_cells},
     {"certificates.k8s.io", "certificatesigningrequests", "Age|SignerName|Requestor|RequestedDuration|Condition", csr_cells},
+    {"metrics.k8s.io", "nodes", "cpu|memory|Window", [](Value o, Instant) -> Cells { return {name(o), o["usage"]["cpu"].str(), o["usage"]["memory"].str(), o["window"].str()}; }},
+    {"metrics.k8s.io", "pods", "cpu|memory|Window", pod_usage_cells},
     {"networking.k8s.io", "ingressclasses", "Controller|Parameters|Age", ingress_class_cells},
     {"networking.k8s.io", "ingresses", "Class|Hosts|Address|Ports|Age", ingress_cells},
     {"networking.k8s.io", "ipaddresses", "ParentRef", ip_address_cells},

@@ -38,6 +38,7 @@ Cells ip_address_cells(Value object, Instant now);
 Cells job_cells(Value object, Instant now);
 Cells node_cells(Value object, Instant now);
 Cells pod_cells(Value object, Instant now);
+Cells pod_usage_cells(Value object, Instant now);
 Cells policy_binding_cells(Value object, Instant now);
 Cells policy_cells(Value policy, std::string_view rules, Instant now);
 Cells priority_level_cells(Value object, Instant now);

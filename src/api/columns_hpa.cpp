@@ -1,5 +1,6 @@
-// The Targets column of autoscalers: each metric as "what: is/wanted" (Kubernetes' server-side printing).
+// The Targets column of autoscalers: each metric as "what: is/wanted" (Kubernetes' server-side printing), and the sums of metrics.k8s.io.
 #include "api/columns.h"
+#include "base/quantity.h"
 #include "base/strings.h"
 
 namespace k8lite::api::print {
@@ -50,6 +51,15 @@ Cells hpa_cells(Value h, Instant now) {
   Value ref = h["spec"]["scaleTargetRef"], least = h["spec"]["minReplicas"];
   return {name(h), ref["kind"].str() + "/" + ref["name"].str(), targets(h), least ? std::to_string(least.int_or(0)) : "<unset>",
           h.path("spec.maxReplicas").int_or(0), h.path("status.currentReplicas").int_or(0), age(h, now)};
+}
+
+Cells pod_usage_cells(Value pod, Instant) {
+  Quantity cpu, memory = Quantity::of(0, Quantity::Format::BinarySI);
+  for (Value c : pod["containers"].items()) {
+    if (auto q = Quantity::parse(c["usage"]["cpu"].str())) cpu = cpu + *q;
+    if (auto q = Quantity::parse(c["usage"]["memory"].str())) memory = memory + *q;
+  }
+  return {name(pod), cpu.str(), memory.str(), pod["window"].str()};
 }
 
 }  // namespace k8lite::api::print

@@ -7,6 +7,7 @@
 #include "apiserver/audit/policy.h"
 #include "apiserver/authn/authn.h"
 #include "apiserver/http/health.h"
+#include "apiserver/metrics/usage_api.h"
 #include "apiserver/rest.h"
 #include "async/async.h"
 #include "machinery/client.h"
@@ -30,6 +31,8 @@ struct ApiServerOptions {
   audit::LogOptions audit_log;
   AdmissionOptions admission;
   std::shared_ptr<net::TlsClientContext> kubelet_tls;  // for logs, exec and port-forward at nodes
+  bool serves_usage = true;                       // metrics.k8s.io
+  UsageApi::Fetch usage_of_node;                  // unset: asked of the node over HTTPS
 };
 
 class ApiServer {

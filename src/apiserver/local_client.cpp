@@ -81,12 +81,14 @@ class LocalClient : public machinery::Client {
 
   Result<json::Doc> get(const Path& path) override {
     TRY(Target t, target(path, "get"));
+    if (rest_.usage() && UsageApi::serves(*t.type)) return usage_doc(t);
     TRY(Answer a, rest_.get(t));
     return doc_of(a);
   }
   Result<machinery::ListResult> list(const Path& path, const ListOptions& o) override {
     TRY(Target t, target(path, "list"));
-    TRY(Page page, rest_.list(t, params(o)));
+    auto listed = rest_.usage() && UsageApi::serves(*t.type) ? async::block_on(loop_, rest_.usage()->list(t, params(o))) : rest_.list(t, params(o));
+    TRY(Page page, std::move(listed));
     machinery::ListResult out;
     for (const auto& object : page.items)
       if (!o.keep || o.keep(object->doc.root())) out.items.push_back(as_doc(*t.type, *object));
@@ -171,6 +173,10 @@ class LocalClient : public machinery::Client {
     co_return doc_of(*r);
   }
 
+  Result<json::Doc> usage_doc(const Target& t) {
+    TRY(Answer a, async::block_on(loop_, rest_.usage()->get(t)));
+    return doc_of(a);
+  }
   static json::Doc doc_of(const Answer& a) { return a.object ? as_doc(*a.type, *a.object) : a.document; }
 
   static ListParams params(const ListOptions& o) {

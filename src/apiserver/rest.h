@@ -93,6 +93,8 @@ struct RestOptions {
   AdmissionOptions admission;
 };
 
+class UsageApi;
+
 class Rest {
  public:
   Rest(store::Store& store, const Clock& clock, Random& random, const ResourceTypes& types, authz::Authorizer& authorizer, ServiceAddresses& addresses, RestOptions options);
@@ -116,6 +118,9 @@ class Rest {
   std::vector<std::pair<std::string, int64_t>> object_counts() const;
   std::function<void(const Target&)> written;  // told of every write before it is answered; set once, before the first
   void set_authenticator(const authn::Authenticator* authenticator) { authenticator_ = authenticator; }
+  // Answers for metrics.k8s.io, of which nothing is stored; null: nobody does.
+  UsageApi* usage() const { return usage_; }
+  void set_usage(UsageApi* usage) { usage_ = usage; }
 
  private:
   Result<> decode(const Target& target, json::Node& body, const WriteParams& params, const api::schema::Type* type) const;
@@ -151,6 +156,7 @@ class Rest {
   Registry registry_;
   Admission admission_;
   const authn::Authenticator* authenticator_ = nullptr;
+  UsageApi* usage_ = nullptr;
 };
 
 }  // namespace k8lite::apiserver

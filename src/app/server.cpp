@@ -170,6 +170,7 @@ class Server {
     options.service_account_key_pem = identity_.service_account_key_pem;
     TRY_OK(apiserver::apply_arguments(config_.kube_apiserver_arg, options));
     TRY(auto kubelet_client, client_certificate(identity_.ca, "system:kube-apiserver", {"system:masters"}, now));
+    options.serves_usage = std::find(config_.disable.begin(), config_.disable.end(), "metrics-server") == config_.disable.end();
     TRY(options.kubelet_tls, net::make_tls_client({.ca_pem = identity_.ca.certificate_pem, .certificate_pem = kubelet_client.certificate_pem, .key_pem = kubelet_client.key_pem, .server_name = {}}));
     TRY(api_, apiserver::ApiServer::create(loop_, *store_, clock_, random_, options));
     return open_front(config_.node_ip, now);

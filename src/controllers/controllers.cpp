@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "controllers/autoscaler.h"
 #include "controllers/certificate.h"
 #include "controllers/cluster_roles.h"
 #include "controllers/crd.h"
@@ -51,6 +52,7 @@ constexpr Row kControllers[] = {
     {make<JobController>, "job-controller"},
     {make<CronJobController>, "cronjob-controller"},
     {make<DisruptionController>, "disruption-controller"},
+    {make<AutoscalerController>, "horizontal-pod-autoscaler"},
     {make<VolumeController>, "persistent-volume-binder"},
     {make<EphemeralVolumeController>, "ephemeral-volume-controller"},
     {make<EndpointsController>, "endpointslice-controller"},

@@ -60,11 +60,19 @@ Result<> Kubelet::start() {
     wake_.notify_all();
   });
   local_volumes_ = std::make_unique<LocalVolumes>(client_, clock_, options_.node.name, options_.node.hostname, options_.storage_dir);
-  server_ = std::make_unique<KubeletServer>(loop_, *manager_, clock_);
+  make_server();
   TRY(auto tls, net::make_tls_server(options_.tls));
   TRY_OK(server_->start(options_.listen_address, options_.node.kubelet_port, tls));
   thread_ = std::thread([this] { run(); });
   return {};
+}
+
+void Kubelet::make_server() {
+  StatsOptions stats;
+  stats.node = options_.node.name;
+  stats.data_dir = options_.data_dir;
+  stats.v2 = runtime::Cgroups().v2();
+  server_ = std::make_unique<KubeletServer>(loop_, client_, *manager_, clock_, std::move(stats));
 }
 
 bool Kubelet::wait(Duration d) {

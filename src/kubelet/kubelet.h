@@ -42,6 +42,7 @@ class Kubelet {
  private:
   void run();
   void tell_missing_cgroups();
+  void make_server();
   bool open_network();       // false: stopped meanwhile
   void follow_network();     // until stop()
   void follow_address();

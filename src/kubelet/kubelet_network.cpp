@@ -96,7 +96,7 @@ void Kubelet::follow_address() {
     return;
   }
   server_->stop();
-  server_ = std::make_unique<KubeletServer>(loop_, *manager_, clock_);
+  make_server();
   if (auto r = server_->start(options_.listen_address, options_.node.kubelet_port, *tls); !r.ok()) {
     log_error("the node agent's server could not be started again", {{"error", r.status()}});
     return;

@@ -43,6 +43,8 @@ struct NodeFacts {
   std::function<Result<>(const std::vector<PortMapping>&)> map_ports;
 };
 
+struct PodTarget;
+
 struct LocalPod {
   std::string key, uid;
   json::Doc pod;
@@ -99,6 +101,7 @@ class PodManager : public machinery::Controller {
   Result<AttachPoint> attach(const std::string& ns, const std::string& pod, const std::string& container, bool with_input, os::Fd out, os::Fd err);
   Result<std::string> pod_address(const std::string& ns, const std::string& pod) const;
   int sandbox_pid(const std::string& ns, const std::string& pod) const;
+  std::vector<PodTarget> stat_targets() const;  // what runs here (stats_targets.cpp)
 
  private:
   using LocalPtr = std::shared_ptr<LocalPod>;

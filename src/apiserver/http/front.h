@@ -58,6 +58,7 @@ class Front {
   async::Task<void> serve_list(Call& call, Target target);
   async::Task<void> serve_watch(Call& call, Target target);
   async::Task<void> serve_write(Call& call, Target target);
+  async::Task<void> serve_usage(Call& call, Target target);  // usage.cpp
   async::Task<Result<Answer>> write(Call& call, Target target, std::vector<std::string>& warnings);
   async::Task<void> answer(Call& call, const Answer& answer, const std::vector<std::string>& warnings);
   async::Task<void> send(net::ResponseWriter& response, int status, std::string body, bool yaml, const std::vector<std::string>& warnings = {});

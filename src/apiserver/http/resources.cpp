@@ -5,6 +5,7 @@
 #include "apiserver/http/front.h"
 #include "apiserver/http/render.h"
 #include "apiserver/list_options.h"
+#include "apiserver/metrics/usage_api.h"
 #include "base/strings.h"
 
 namespace k8lite::apiserver {
@@ -76,6 +77,10 @@ Task<void> Front::serve_resource(Call& call) {
   for (const char* streaming : {"log", "exec", "attach", "portforward"})
     if (i.subresource == streaming) co_return co_await proxy_to_node(loop_, rest_, options_.kubelet_tls, target, call.request, call.response);
   if (i.subresource == "proxy") co_return co_await proxy_to_target(loop_, rest_, options_.kubelet_tls, target, call.request, call.response);
+  if (UsageApi::serves(*type)) {
+    if (!rest_.usage()) co_return co_await send_error(call.request, call.response, unavailable("metrics.k8s.io is disabled on this server"));
+    co_return co_await serve_usage(call, target);
+  }
   if (i.verb == "list") co_return co_await serve_list(call, target);
   if (i.verb == "watch") co_return co_await serve_watch(call, target);
   if (i.verb == "get") {

@@ -59,6 +59,7 @@ std::vector<Command> diff_commands();
 std::vector<Command> event_commands();
 std::vector<Command> dump_commands();  // below cluster-info
 std::vector<Command> config_commands();
+std::vector<Command> top_commands();
 std::vector<Command> node_commands();
 std::vector<Command> certificate_commands();
 std::vector<Command> explain_commands();

@@ -1,4 +1,4 @@
-// Node upkeep: cordon, uncordon, drain, taint; and top, which needs a metrics server.
+// Node upkeep: cordon, uncordon, drain, taint.
 #include <algorithm>
 #include <thread>
 
@@ -209,30 +209,11 @@ Result<> taint(Session& s) {
   return {};
 }
 
-Result<> top(Session& s) {
-  auto there = s.http("GET", "/apis/metrics.k8s.io/v1beta1");
-  if (!there.ok()) return usage("Metrics API not available");
-  bool nodes = s.command_path.ends_with("node");
-  TRY(std::string ns, s.ns());
-  TRY(Node list, s.get(with_query(nodes ? "/apis/metrics.k8s.io/v1beta1/nodes" : s.all_namespaces() ? "/apis/metrics.k8s.io/v1beta1/pods" : "/apis/metrics.k8s.io/v1beta1/namespaces/" + ns + "/pods", {{"labelSelector", s.flags.text("selector")}})));
-  TextTable table;
-  table.row({"NAME", "CPU", "MEMORY"});
-  for (const Node& o : std::as_const(list)["items"].items()) {
-    if (nodes) table.row({o.path("metadata.name").str(), o.path("usage.cpu").str(), o.path("usage.memory").str()});
-    for (const Node& c : o["containers"].items()) table.row({o.path("metadata.name").str() + "/" + c["name"].str(), c.path("usage.cpu").str(), c.path("usage.memory").str()});
-  }
-  s.out(table.text());
-  return {};
-}
-
 }  // namespace
 
 std::vector<Command> node_commands() {
   std::vector<FlagSpec> basic = {{"selector", 'l', FlagKind::Text, "", "Label selector of the nodes"}, {"dry-run", 0, FlagKind::Text, "none", "none, client or server", "client"}, output_flag()};
-  Command t{"top", "Cluster Management Commands", "Display resource (CPU/memory) usage", "", {}, nullptr};
-  t.children = {{"node", "", "Display resource (CPU/memory) usage of nodes", "[NAME | -l label]", {basic}, top, {}, {"nodes", "no"}}, {"pod", "", "Display resource (CPU/memory) usage of pods", "[NAME | -l label]", selector_flags(), top, {}, {"pods", "po"}}};
-  return {t,
-          {"cordon", "Cluster Management Commands", "Mark node as unschedulable", "NODE", basic, cordon},
+  return {{"cordon", "Cluster Management Commands", "Mark node as unschedulable", "NODE", basic, cordon},
           {"uncordon", "Cluster Management Commands", "Mark node as schedulable", "NODE", basic, cordon},
           {"drain", "Cluster Management Commands", "Drain node in preparation for maintenance", "NODE",
            flags_of({basic, {{"ignore-daemonsets", 0, FlagKind::Bool, "false", "Leave pods of daemon sets"}, {"delete-emptydir-data", 0, FlagKind::Bool, "false", "Also pods with emptyDir volumes"}, {"force", 0, FlagKind::Bool, "false", "Also pods without a controller"},

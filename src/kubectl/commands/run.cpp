@@ -1,6 +1,7 @@
 // Commands that start things in a few words: run, expose, scale, autoscale.
 #include <algorithm>
 
+#include "base/quantity.h"
 #include "base/strings.h"
 #include "kubectl/commands/creating.h"
 #include "kubectl/commands/streams.h"
@@ -195,16 +196,39 @@ Result<> scale(Session& s) {
   return {};
 }
 
+// "70%": a percentage of what pods request; "500m" or "500": an amount a pod (bare numbers of CPU are thousandths, of memory mebibytes).
+Result<Node> resource_metric(const std::string& resource, std::string text) {
+  Node target;
+  bool percent = text.ends_with('%');
+  if (percent) text.pop_back();
+  auto number = parse_int(text);
+  if (percent && (!number || *number < 1)) return usage("invalid value for --" + resource + ": the percentage must be a positive integer");
+  if (percent) {
+    target = Node::obj({{"type", "Utilization"}, {"averageUtilization", *number}});
+  } else {
+    if (number) text += resource == "cpu" ? "m" : "Mi";
+    if (!Quantity::parse(text)) return usage("invalid value for --" + resource + ": " + json::quoted(text) + " is neither a percentage nor a quantity");
+    target = Node::obj({{"type", "AverageValue"}, {"averageValue", text}});
+  }
+  return Node::obj({{"type", "Resource"}, {"resource", Node::obj({{"name", resource}, {"target", std::move(target)}})}});
+}
+
 Result<> autoscale(Session& s) {
   if (!s.flags.changed("max")) return usage("required flag(s) \"max\" not set");
+  if (s.flags.changed("cpu") && s.flags.changed("cpu-percent")) return usage("if any flags in the group [cpu-percent cpu] are set none of the others can be; [cpu cpu-percent] were all set");
   if (s.flags.number("max") < 1) return usage("--max=MAXPODS is required and must be at least 1, max: " + s.flags.text("max"));
   TRY(DryRun dry, DryRun::of(s));
   TRY(auto targets, choose_targets(s, {}));
   for (const Target& t : targets) {
     Node spec = Node::obj({{"maxReplicas", s.flags.number("max")}, {"scaleTargetRef", Node::obj({{"apiVersion", t.mapping.api_version()}, {"kind", t.mapping.kind}, {"name", t.name}})}});
     if (s.flags.number("min") > 0) spec.set("minReplicas", s.flags.number("min"));
-    if (s.flags.changed("cpu-percent"))
-      spec["metrics"].append(Node::obj({{"type", "Resource"}, {"resource", Node::obj({{"name", "cpu"}, {"target", Node::obj({{"type", "Utilization"}, {"averageUtilization", s.flags.number("cpu-percent")}})}})}}));
+    for (const char* resource : {"cpu", "memory"}) {
+      std::string wanted = s.flags.text(resource);
+      if (wanted.empty() && std::string_view(resource) == "cpu" && s.flags.number("cpu-percent") > 0) wanted = s.flags.text("cpu-percent") + "%";
+      if (wanted.empty()) continue;
+      TRY(Node metric, resource_metric(resource, wanted));
+      spec["metrics"].append(std::move(metric));
+    }
     Node hpa = Node::obj({{"apiVersion", "autoscaling/v2"}, {"kind", "HorizontalPodAutoscaler"}, {"metadata", Node::obj({{"name", s.flags.changed("name") ? s.flags.text("name") : t.name}})}, {"spec", spec}});
     Mapping m;
     m.group = "autoscaling", m.version = "v2", m.resource = "horizontalpodautoscalers", m.singular = "horizontalpodautoscaler", m.kind = "HorizontalPodAutoscaler";
@@ -255,9 +279,9 @@ std::vector<Command> run_commands() {
                  {{"replicas", 0, FlagKind::Number, "-1", "New size"}, {"current-replicas", 0, FlagKind::Number, "-1", "Only when this is the size now"}, {"resource-version", 0, FlagKind::Text, "", "Only at this version"},
                   {"timeout", 0, FlagKind::Time, "0s", "Wait this long for the new size"}, {"all", 0, FlagKind::Bool, "false", "All objects of the type"}}}),
        scale},
-      {"autoscale", "Deploy Commands", "Auto-scale a deployment, replica set, stateful set, or replication controller", "(-f FILENAME | TYPE NAME) [--min=MINPODS] --max=MAXPODS [--cpu-percent=CPU]",
+      {"autoscale", "Deploy Commands", "Auto-scale a deployment, replica set, stateful set, or replication controller", "(-f FILENAME | TYPE NAME) [--min=MINPODS] --max=MAXPODS [--cpu=PERCENT%|QUANTITY] [--memory=PERCENT%|QUANTITY]",
        flags_of({write_flags(), file_flags(),
-                 {{"min", 0, FlagKind::Number, "-1", "Least pods"}, {"max", 0, FlagKind::Number, "-1", "Most pods"}, {"cpu-percent", 0, FlagKind::Number, "-1", "Target CPU use"}, {"name", 0, FlagKind::Text, "", "Name of the autoscaler"}}}),
+                 {{"min", 0, FlagKind::Number, "-1", "Least pods"}, {"max", 0, FlagKind::Number, "-1", "Most pods"}, {"cpu", 0, FlagKind::Text, "", "CPU use to aim at: 70% of the requests, or 500m a pod"}, {"memory", 0, FlagKind::Text, "", "Memory use to aim at: 70% of the requests, or 500Mi a pod"}, {"cpu-percent", 0, FlagKind::Number, "-1", "The same as --cpu=N%"}, {"name", 0, FlagKind::Text, "", "Name of the autoscaler"}}}),
        autoscale}};
 }
 

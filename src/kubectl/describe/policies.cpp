@@ -176,31 +176,59 @@ void describe_disruption_budget(Page& page, const Subject& s) {
   row("Total", "expectedPods");
 }
 
+namespace {
+
+// One metric as "what:<tab>is / wanted".
+std::string metric_line(const Node& m, const Node& now) {
+  const std::string& type = m["type"].str();
+  static constexpr std::pair<const char*, const char*> kMembers[] = {{"Resource", "resource"}, {"ContainerResource", "containerResource"}, {"Pods", "pods"}, {"Object", "object"}, {"External", "external"}};
+  const char* member = nullptr;
+  for (auto [name, of] : kMembers)
+    if (type == name) member = of;
+  if (!member) return "<unknown metric type " + json::quoted(type) + ">";
+  const Node &source = m[member], &target = source["target"], &current = now.get(member).get("current");
+  auto amount = [](const Node& v) { return v.exists() && !v.is_null() ? value_text(v) : std::string("<unknown>"); };
+  bool average = target["averageValue"].exists();
+  std::string is = amount(current.get(average ? "averageValue" : "value")), wanted = value_text(target[average ? "averageValue" : "value"]);
+  std::string quoted_name = json::quoted(source.path("metric.name").str()), kind_of_target = average ? "(target average value)" : "(target value)";
+  if (type == "Pods") return quoted_name + " on pods:\t" + is + " / " + wanted;
+  if (type == "External") return quoted_name + " " + kind_of_target + ":\t" + is + " / " + wanted;
+  if (type == "Object") return quoted_name + " on " + source.path("describedObject.kind").str() + "/" + source.path("describedObject.name").str() + " " + kind_of_target + ":\t" + is + " / " + wanted;
+  std::string what = "resource " + source["name"].str() + (type == "Resource" ? "" : " of container \"" + source["container"].str() + "\"") + " on pods";
+  if (average) return what + ":\t" + is + " / " + wanted;
+  const Node& percent = current.get("averageUtilization");
+  is = percent.is_number() ? value_text(percent) + "% (" + value_text(current.get("averageValue")) + ")" : "<unknown>";
+  return what + "  (as a percentage of request):\t" + is + " / " + (target["averageUtilization"].is_number() ? value_text(target["averageUtilization"]) + "%" : "<auto>");
+}
+
+void put_direction(Page& page, const char* name, const Node& rules) {
+  if (!rules.is_object()) return;
+  page.line(1, std::string(name) + ":");
+  if (rules["stabilizationWindowSeconds"].is_number()) page.line(2, "Stabilization Window: " + value_text(rules["stabilizationWindowSeconds"]) + " seconds");
+  if (rules["policies"].empty()) return;
+  page.line(2, "Select Policy: " + rules["selectPolicy"].str_or("Max"));
+  page.line(2, "Policies:");
+  for (const Node& p : rules["policies"].items()) page.line(3, "- Type: " + p["type"].str() + "\tValue: " + value_text(p["value"]) + "\tPeriod: " + value_text(p["periodSeconds"]) + " seconds");
+}
+
+}  // namespace
+
 void describe_autoscaler(Page& page, const Subject& s) {
   const Node &hpa = s.object, &spec = hpa["spec"], &status = hpa["status"];
   put_metadata(page, hpa);
   page.field(0, "CreationTimestamp", long_time(hpa.path("metadata.creationTimestamp")));
   page.field(0, "Reference", spec.path("scaleTargetRef.kind").str() + "/" + spec.path("scaleTargetRef.name").str());
   page.line(0, "Metrics:\t( current / target )");
-  for (size_t i = 0; i < spec["metrics"].items().size(); ++i) {
-    const Node &m = spec["metrics"].items()[i], &resource = m["resource"];
-    if (m["type"].str() != "Resource") {
-      page.line(1, "<unknown metric type>");
-      continue;
-    }
-    const Node* now = i < status["currentMetrics"].items().size() ? &status["currentMetrics"].items()[i] : nullptr;
-    std::string name = resource["name"].str(), used = "<unknown>";
-    if (resource["target"]["averageUtilization"].is_number()) {
-      if (now && now->path("resource.current.averageUtilization").is_number())
-        used = value_text(now->path("resource.current.averageUtilization")) + "% (" + value_text(now->path("resource.current.averageValue")) + ")";
-      page.line(1, "resource " + name + " on pods  (as a percentage of request):\t" + used + " / " + value_text(resource["target"]["averageUtilization"]) + "%");
-    } else {
-      if (now) used = value_text(now->path("resource.current.averageValue"));
-      page.line(1, "resource " + name + " on pods:\t" + used + " / " + value_text(resource["target"]["averageValue"]));
-    }
-  }
+  const auto& current = status["currentMetrics"].items();
+  const Node none;
+  for (size_t i = 0; i < spec["metrics"].items().size(); ++i) page.line(1, metric_line(spec["metrics"].items()[i], i < current.size() ? current[i] : none));
   page.field(0, "Min replicas", spec["minReplicas"].is_number() ? value_text(spec["minReplicas"]) : "<unset>");
   page.field(0, "Max replicas", value_text(spec["maxReplicas"]));
+  if (const Node& behavior = spec["behavior"]; behavior.is_object()) {
+    page.line(0, "Behavior:");
+    put_direction(page, "Scale Up", behavior["scaleUp"]);
+    put_direction(page, "Scale Down", behavior["scaleDown"]);
+  }
   page.field(0, spec.path("scaleTargetRef.kind").str() + " pods", std::to_string(status["currentReplicas"].int_or(0)) + " current / " + std::to_string(status["desiredReplicas"].int_or(0)) + " desired");
   if (status["conditions"].empty()) return;
   page.line(0, "Conditions:\n  Type\tStatus\tReason\tMessage");

@@ -17,6 +17,11 @@ using json::Doc;
 using json::Node;
 using json::Value;
 
+namespace {
+constexpr auto kCreateAgain = seconds(10);
+constexpr int kStartError = 128;
+}  // namespace
+
 std::string PodManager::log_dir(const LocalPod& local, const std::string& container) const {
   auto [ns, name] = machinery::split_key(local.key);
   std::string dir = facts_.data_dir + "/logs/" + ns + "_" + name + "_" + local.uid;
@@ -26,8 +31,7 @@ std::string PodManager::log_dir(const LocalPod& local, const std::string& contai
 void PodManager::event(const LocalPtr& local, std::string_view type, std::string_view reason, std::string message, std::string_view container) {
   std::string path;
   if (!container.empty()) {
-    bool init = false, ephemeral = is_ephemeral(local->pod.root(), container);
-    for (Value c : local->pod.path("spec.initContainers").items()) init |= c["name"].equals(container);
+    bool init = is_init(local->pod.root(), container), ephemeral = is_ephemeral(local->pod.root(), container);
     path = std::string(init ? "spec.initContainers{" : ephemeral ? "spec.ephemeralContainers{" : "spec.containers{") + std::string(container) + "}";
   }
   events_.record(local->pod.root(), type, reason, std::move(message), path);
@@ -250,10 +254,9 @@ void PodManager::start_container(const LocalPtr& local, const std::string& name)
   lease = os::Fd();
   std::lock_guard lock(mutex_);
   ContainerRun& run = local->runs[name];
-  if (failure) {
-    run.backoff = run.waiting_reason.empty() ? kFirstBackoff : std::min(run.backoff * 2, kLongestBackoff);
-    if (run.backoff < kFirstBackoff) run.backoff = kFirstBackoff;
-    run.not_before = clock_.mono() + run.backoff;
+  // What could not even be made is tried again and again; what was made and cannot run counts as a run.
+  if (failure && failure->reason != "RunContainerError") {
+    run.not_before = clock_.mono() + kCreateAgain;
     run.waiting_reason = failure->reason;
     run.waiting_message = failure->status.message();
     return;
@@ -261,15 +264,29 @@ void PodManager::start_container(const LocalPtr& local, const std::string& name)
   if (run.exists) {
     run.last = run.current;
     run.last_termination_message = run.termination_message;
+    run.last_start_failed = run.start_failed;
+    run.backoff = next_backoff(run.backoff);
   }
   run.restart_count = attempt;
   run.exists = true;
+  run.again = false;
   run.waiting_reason.clear();
   run.waiting_message.clear();
   run.termination_message.clear();
   name_image(*found, c, run.image, run.image_id);
   run.current = {};
   run.current.id = name + "-" + std::to_string(attempt);
+  run.start_failed = failure.has_value();
+  if (failure) {
+    run.current.exit_code = kStartError;
+    run.current.finished_us = static_cast<uint64_t>(clock_.now().us);
+    run.termination_message = failure->status.message();
+    if (run.backoff == Duration{0}) run.waiting_reason = failure->reason, run.waiting_message = failure->status.message();
+    // It never ran well, and is not tried in a hurry.
+    run.backoff = std::max<Duration>(run.backoff, kFirstBackoff);
+    run.not_before = clock_.mono() + run.backoff;
+    return;
+  }
   run.current.running = true;
   run.current.started_us = static_cast<uint64_t>(clock_.now().us);
   run.started = !c["startupProbe"];
@@ -279,8 +296,7 @@ void PodManager::start_container(const LocalPtr& local, const std::string& name)
     for (const auto& s : *states)
       if (s.id == run.current.id) run.current = s;
   if (!run.current.running) {
-    run.backoff = next_backoff(run);
-    run.not_before = clock_.mono() + (attempt == 0 ? Duration{0} : run.backoff);
+    pause(run);
     run.termination_message = termination_message(local->uid, name);
     return;
   }

@@ -23,10 +23,12 @@ struct ContainerRun {
   std::optional<runtime::shim::State> last;    // the run before it
   std::string waiting_reason, waiting_message; // why nothing runs: ErrImagePull, CreateContainerError, …
   std::string image, image_id, termination_message, last_termination_message;
+  bool start_failed = false, last_start_failed = false;  // the run ended before its first instruction
   Duration not_before{0};                      // mono: earliest next start
-  Duration backoff{0};
+  Duration backoff{0};                         // what the last restart cost; 0: there was none for long
   bool started = false, ready = false;         // by the startup and readiness probes
   bool hooking = false;                        // its postStart hook has not ended: it does not count as running yet
+  bool again = false;                          // however the current run ended, another is owed (the pod starts over)
 };
 using Runs = std::map<std::string, ContainerRun>;
 
@@ -38,14 +40,24 @@ struct PodActions {
 PodActions plan_pod(json::Value pod, const Runs& runs, Duration mono);
 // Does a container in this state get another run?
 bool restarts(json::Value pod, json::Value container, bool init, const ContainerRun& run);
-// The pause before the next start of a container that just ended.
-Duration next_backoff(const ContainerRun& run);
+// Did a container end in a way that its rules answer with a new start of the whole pod?
+bool restarts_all(json::Value pod, const Runs& runs);
+// From the end of the current run to the next start; what the pause after that one will be.
+Duration pause_after(const ContainerRun& run);
+Duration next_backoff(Duration backoff);
+// Has one of the main containers been started?
+bool has_initialized(json::Value pod, const Runs& runs);
+// While the pod ends: may this container be told? Sidecars are, last to first, when what they serve has ended.
+bool may_stop(json::Value pod, const Runs& runs, std::string_view name);
+bool is_running(const ContainerRun* run);
+bool has_ended(const ContainerRun* run);
 
 struct StatusInput {
   std::string host_ip, pod_ip;
   Instant now;
   bool sandbox_ready = false;
   std::string reason, message;  // of the pod: Evicted, DeadlineExceeded
+  bool disruption = false;      // the node ends it for reasons of its own
 };
 // The pod's status: phase, conditions (others' kept), container statuses. Times of conditions change only with their status.
 json::Node pod_status(json::Value pod, const Runs& runs, const StatusInput& input);
@@ -58,6 +70,8 @@ runtime::Resources container_resources(json::Value container);
 int64_t oom_score_adj(json::Value pod, json::Value container, int64_t node_memory);
 
 bool is_ready(json::Value pod);
+bool is_sidecar(json::Value container);  // of an init container
+bool is_init(json::Value pod, std::string_view name);
 bool is_ephemeral(json::Value pod, std::string_view name);
 json::Value find_container(json::Value pod, std::string_view name);
 int port_of(json::Value container, json::Value port);  // a number or the name of one of the container's ports; 0: none

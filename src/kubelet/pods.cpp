@@ -214,7 +214,8 @@ void PodManager::adopt() {
       run.restart_count = attempt;
       run.current = s;
       take_known(*local, s, run);
-      if (!s.running) run.backoff = next_backoff(run), run.not_before = clock_.mono() + run.backoff;
+      if (attempt > 0) run.backoff = kFirstBackoff;
+      if (!s.running) pause(run);
       else prober_->add({uid, local->key, s.id.substr(0, dash), s.id, local->ip, pod});
     }
   }
@@ -308,6 +309,8 @@ Result<Action> PodManager::sync(const LocalPtr& local) {
     (void)send_status(local);
     return Action::after(seconds(5));
   }
+  TRY(bool over_again, start_over(local));
+  if (over_again) return Action::after(kill_overdue(local));
   PodActions actions;
   // Several rounds: an init container that ends at once lets the next one start.
   for (int round = 0; round < 32; ++round) {
@@ -320,16 +323,48 @@ Result<Action> PodManager::sync(const LocalPtr& local) {
     if (actions.start.empty()) break;
     for (const auto& name : actions.start) start_container(local, name);
   }
+  // What still serves containers that have ended goes as at the end of every pod.
+  if (actions.finished) return terminate(local, grace_of(local));
   TRY_OK(send_status(local));
-  if (actions.finished) {
-    TRY_OK(clean_up(local));
-    return Action::wait_for_change();
-  }
   Duration again = actions.wake_after;
   if (Duration left = kill_overdue(local); left > Duration{0} && (again == Duration{0} || left < again)) again = left;
   if (has_changing_volumes(pod) && (again == Duration{0} || again > seconds(60))) again = seconds(60);
   if (int64_t limit = pod.path("spec.activeDeadlineSeconds").int_or(0); limit > 0 && (again == Duration{0} || again > seconds(limit))) again = seconds(limit);
   return Action::after(again);
+}
+
+// From the end of a container that has just been noted. Called with the mutex held.
+void PodManager::pause(ContainerRun& run) {
+  Duration pause = pause_after(run);
+  if (pause == Duration{0}) run.backoff = pause;
+  run.not_before = pause == Duration{0} ? pause : clock_.mono() + pause;
+}
+
+// A container has ended in a way that its rules answer with a new start of the whole pod: first all others end. True: they have not yet.
+Result<bool> PodManager::start_over(const LocalPtr& local) {
+  Value pod = local->pod.root();
+  std::vector<std::pair<std::string, std::string>> running;
+  {
+    std::lock_guard lock(mutex_);
+    if (!restarts_all(pod, local->runs)) return false;
+    for (auto& [name, run] : local->runs)
+      if (kubelet::is_running(&run) && !is_ephemeral(pod, name)) running.emplace_back(name, run.current.id);
+    if (running.empty())
+      for (auto& [name, run] : local->runs) run.again = run.exists && !is_ephemeral(pod, name);
+  }
+  for (const auto& [name, id] : running) stop_container(local, name, id, grace_of(local), "Container " + name + " is restarted with its pod");
+  if (running.empty()) return false;
+  TRY_OK(send_status(local));
+  return true;
+}
+
+// What ran in a sandbox that is no more runs again in the new one, the init containers too; what had ended for good stays so.
+// Called with the mutex held.
+void PodManager::begin_again(const LocalPtr& local) {
+  Value pod = local->pod.root();
+  if (plan_pod(pod, local->runs, clock_.mono()).finished) return;
+  for (auto& [name, run] : local->runs)
+    if (run.exists && !run.current.running && (is_init(pod, name) || restarts(pod, find_container(pod, name), false, run))) run.again = !is_ephemeral(pod, name);
 }
 
 Result<> PodManager::ensure_sandbox(const LocalPtr& local) {
@@ -361,6 +396,7 @@ Result<> PodManager::ensure_sandbox(const LocalPtr& local) {
   std::lock_guard lock(mutex_);
   local->ip = ip;
   local->sandbox = true;
+  begin_again(local);
   return {};
 }
 
@@ -400,16 +436,10 @@ void PodManager::on_exit(const std::string& uid, const runtime::shim::State& sta
     bool counted = !run.current.running;
     run.current = state;
     run.ready = run.started = run.hooking = false;
-    if (!counted) {
-      run.backoff = next_backoff(run);
-      // The first restart comes at once when the container had run well for a while.
-      run.not_before = clock_.mono() + (run.restart_count == 0 ? Duration{0} : run.backoff);
-    }
+    if (!counted) pause(run);
     run.termination_message = termination_message(uid, name);
     Value pod = local->pod.root();
-    bool init = false;
-    for (Value c : pod.path("spec.initContainers").items()) init |= c["name"].equals(name);
-    if (!local->terminating && run.not_before > clock_.mono() && restarts(pod, find_container(pod, name), init, run)) waits = name;
+    if (!local->terminating && run.not_before > clock_.mono() && restarts(pod, find_container(pod, name), is_init(pod, name), run)) waits = name;
   }
   lock.unlock();
   if (auto [ns, pod] = machinery::split_key(local->key); !waits.empty())
@@ -446,7 +476,10 @@ Result<Action> PodManager::terminate(const LocalPtr& local, int64_t grace) {
     std::lock_guard lock(mutex_);
     for (auto& [name, run] : local->runs) running |= run.exists && run.current.running;
   }
-  if (running && local->sandbox) return Action::after(left > Duration{0} ? left : milliseconds(500));
+  if (running && local->sandbox) {
+    TRY_OK(send_status(local));
+    return Action::after(left > Duration{0} ? left : milliseconds(500));
+  }
   TRY_OK(send_status(local));
   TRY_OK(clean_up(local));
   (void)tear_down_volumes(pod_dir(local->uid));
@@ -487,7 +520,7 @@ Result<> PodManager::send_status(const LocalPtr& local) {
   json::Node status;
   {
     std::lock_guard lock(mutex_);
-    StatusInput in{node_ip_, local->ip, clock_.now(), local->sandbox, local->reason, local->message};
+    StatusInput in{node_ip_, local->ip, clock_.now(), local->sandbox, local->reason, local->message, local->disruption};
     status = pod_status(local->pod.root(), local->runs, in);
   }
   std::string text = status.dump();

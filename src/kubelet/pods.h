@@ -52,11 +52,15 @@ struct LocalPod {
   Runs runs;
   std::string ip, reason, message;
   bool sandbox = false, terminating = false, removed = false;
+  bool disruption = false;    // the node ends it for reasons of its own
   bool ports_mapped = false;  // its host ports are in the rules
   // Containers on their way out, by run: when patience ends (mono), and whether their preStop hook runs.
   struct Stopping {
     Duration since{0}, kill_at{0};
     bool hooking = false;
+    bool waiting = false;  // for what it serves, until `turn_by` at the latest
+    Duration turn_by{0};
+    std::string container;
   };
   std::map<std::string, Stopping> stopping;
   std::set<std::string> pulling;  // containers that wait for their image
@@ -113,6 +117,9 @@ class PodManager : public machinery::Controller {
   void remove_orphans();
   Result<machinery::Action> sync(const LocalPtr& local);
   Result<machinery::Action> terminate(const LocalPtr& local, int64_t grace_seconds);
+  void pause(ContainerRun& run);
+  Result<bool> start_over(const LocalPtr& local);
+  void begin_again(const LocalPtr& local);
   Result<> clean_up(const LocalPtr& local);       // sandbox, network, cgroups; logs stay
   Result<> send_status(const LocalPtr& local);
   Result<> ensure_sandbox(const LocalPtr& local);
@@ -129,6 +136,7 @@ class PodManager : public machinery::Controller {
   // stopping.cpp
   void stop_containers(const LocalPtr& local, int64_t grace_seconds);
   void stop_container(const LocalPtr& local, const std::string& name, const std::string& id, int64_t grace_seconds, const std::string& why);
+  void end_gently(const LocalPtr& local, const std::string& name, const std::string& id);
   void signal_stop(const LocalPtr& local, const std::string& name, const std::string& id);
   Duration kill_overdue(const LocalPtr& local);  // time until the next one is; 0: none is on its way out
   void post_start(const LocalPtr& local, const std::string& name, const std::string& id);

@@ -53,8 +53,14 @@ void PodManager::stop_container(const LocalPtr& local, const std::string& name, 
     auto run = local->runs.find(name);
     bool running = run != local->runs.end() && run->second.current.id == id && run->second.current.running;
     if (!running || local->stopping.count(id)) return;
-    Duration now = clock_.mono();
-    local->stopping[id] = {now, now + seconds(grace) + (hooking ? Duration(kLeastGrace) : Duration{0}), hooking};
+    LocalPod::Stopping s;
+    s.since = clock_.mono();
+    s.turn_by = s.since + seconds(grace);
+    s.hooking = hooking;
+    s.container = name;
+    s.waiting = local->terminating && grace > 0 && !may_stop(local->pod.root(), local->runs, name);
+    s.kill_at = s.turn_by + (hooking || s.waiting ? Duration(kLeastGrace) : Duration{0});
+    local->stopping[id] = s;
   }
   event(local, "Normal", "Killing", why, name);
   queue_.add(local->key);  // whose worker keeps the deadline
@@ -62,25 +68,35 @@ void PodManager::stop_container(const LocalPtr& local, const std::string& name, 
     (void)runtime_->signal(local->uid, id, SIGKILL);
     return;
   }
-  if (!hooking) return signal_stop(local, name, id);
+  if (!hooking) return end_gently(local, name, id);
   HookTarget target;
   {
     std::lock_guard lock(mutex_);
     target = hook_target(local, name, id);
   }
-  hooks_->run(target, hook, seconds(grace), [this, local, name, id, grace](Result<> outcome) {
+  hooks_->run(target, hook, seconds(grace), [this, local, name, id](Result<> outcome) {
     if (!runs(local, name, id)) return;
     // One that takes too long is no failure: the container just gets its signal.
     if (!outcome.ok() && !outcome.status().is(Reason::Timeout)) event(local, "Warning", "FailedPreStopHook", "PreStopHook failed", name);
     {
       std::lock_guard lock(mutex_);
-      auto& s = local->stopping[id];
-      s.hooking = false;
-      s.kill_at = std::min(s.kill_at, std::max<Duration>(s.since + seconds(grace), clock_.mono() + kLeastGrace));
+      local->stopping[id].hooking = false;
     }
-    signal_stop(local, name, id);
+    end_gently(local, name, id);
     queue_.add(local->key);
   });
+}
+
+// The stop signal, unless the container's hook runs or it has to wait for others.
+void PodManager::end_gently(const LocalPtr& local, const std::string& name, const std::string& id) {
+  {
+    std::lock_guard lock(mutex_);
+    auto it = local->stopping.find(id);
+    if (it == local->stopping.end() || it->second.hooking || it->second.waiting) return;
+    auto& s = it->second;
+    s.kill_at = std::min(s.kill_at, std::max<Duration>(s.turn_by, clock_.mono() + kLeastGrace));
+  }
+  signal_stop(local, name, id);
 }
 
 void PodManager::stop_containers(const LocalPtr& local, int64_t grace) {
@@ -88,7 +104,7 @@ void PodManager::stop_containers(const LocalPtr& local, int64_t grace) {
   {
     std::lock_guard lock(mutex_);
     if (!local->terminating || grace < local->grace) {  // the first word, or less patience than before
-      for (auto& [id, s] : local->stopping) s.kill_at = std::min<Duration>(s.kill_at, clock_.mono() + seconds(grace));
+      for (auto& [id, s] : local->stopping) s.kill_at = std::min<Duration>(s.kill_at, clock_.mono() + seconds(grace)), s.turn_by = std::min(s.turn_by, s.kill_at), s.waiting &= grace > 0;
       local->grace = grace;
       local->terminating = true;
     }
@@ -100,16 +116,24 @@ void PodManager::stop_containers(const LocalPtr& local, int64_t grace) {
 
 Duration PodManager::kill_overdue(const LocalPtr& local) {
   std::vector<std::string> overdue;
+  std::vector<std::pair<std::string, std::string>> turns;  // name, id: whose turn has come
   Duration next{0};
   {
     std::lock_guard lock(mutex_);
     Duration now = clock_.mono();
     for (auto& [id, s] : local->stopping) {
-      Duration left = s.kill_at - now;
+      if (s.waiting && (now >= s.turn_by || may_stop(local->pod.root(), local->runs, s.container))) {
+        s.waiting = false;
+        // A kill_at that lies before turn_by was made so by somebody without patience.
+        if (s.kill_at >= s.turn_by) s.kill_at = std::max<Duration>(s.turn_by, now + kLeastGrace);
+        turns.emplace_back(s.container, id);
+      }
+      Duration left = (s.waiting ? s.turn_by : s.kill_at) - now;
       if (left <= Duration{0}) overdue.push_back(id), left = kKillAgain;
       if (next == Duration{0} || left < next) next = left;
     }
   }
+  for (const auto& [name, id] : turns) end_gently(local, name, id);
   for (const auto& id : overdue) (void)runtime_->signal(local->uid, id, SIGKILL);
   return next;
 }

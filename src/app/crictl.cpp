@@ -83,11 +83,14 @@ constexpr Command kCommands[] = {
     {"inspectp", "", "Display the status of one or more pods", inspect_pod},
     {"logs", "", "Fetch the logs of a container", logs},
     {"exec", "", "Run a command in a running container", exec},
+    {"stats", "", "List container(s) resource usage statistics", stats},
+    {"statsp", "", "List pod statistics", pod_stats},
+    {"imagefsinfo", "", "Return image filesystem info", image_file_system},
     {"info", "", "Display information of the container runtime", info},
     {"version", "", "Display runtime version information", version},
     {"attach", "", "", nullptr}, {"create", "", "", nullptr}, {"run", "", "", nullptr}, {"runp", "", "", nullptr}, {"start", "", "", nullptr}, {"stop", "", "", nullptr},
-    {"stopp", "", "", nullptr}, {"rm", "", "", nullptr}, {"rmp", "", "", nullptr}, {"update", "", "", nullptr}, {"port-forward", "", "", nullptr}, {"stats", "", "", nullptr},
-    {"statsp", "", "", nullptr}, {"metricsp", "", "", nullptr}, {"events", "", "", nullptr}, {"checkpoint", "", "", nullptr}, {"imagefsinfo", "", "", nullptr}, {"config", "", "", nullptr}, {"runtime-config", "", "", nullptr},
+    {"stopp", "", "", nullptr}, {"rm", "", "", nullptr}, {"rmp", "", "", nullptr}, {"update", "", "", nullptr}, {"port-forward", "", "", nullptr},
+    {"metricsp", "", "", nullptr}, {"events", "", "", nullptr}, {"checkpoint", "", "", nullptr}, {"config", "", "", nullptr}, {"runtime-config", "", "", nullptr},
 };
 
 void usage(FILE* out) {
@@ -104,7 +107,7 @@ struct Flag {
 constexpr Flag kFlags[] = {
     {"--data-dir", "", nullptr, &Options::data_dir}, {"--private-registry", "", nullptr, &Options::registries}, {"--output", "-o", nullptr, &Options::output},
     {"--name", "", nullptr, &Options::name}, {"--state", "-s", nullptr, &Options::state}, {"--pod", "-p", nullptr, &Options::pod}, {"--namespace", "", nullptr, &Options::namespace_},
-    {"--image", "", nullptr, &Options::image}, {"--creds", "", nullptr, &Options::credentials}, {"--since", "", nullptr, &Options::since}, {"--quiet", "-q", &Options::quiet, nullptr},
+    {"--image", "", nullptr, &Options::image}, {"--creds", "", nullptr, &Options::credentials}, {"--since", "", nullptr, &Options::since}, {"--id", "", nullptr, &Options::id}, {"--quiet", "-q", &Options::quiet, nullptr},
     {"--all", "-a", &Options::all, nullptr}, {"--no-trunc", "", &Options::no_trunc, nullptr}, {"--digests", "", &Options::digests, nullptr}, {"--pinned", "", &Options::pinned, nullptr},
     {"--prune", "", &Options::prune, nullptr}, {"--verbose", "-v", &Options::verbose, nullptr}, {"--latest", "-l", &Options::latest, nullptr}, {"--follow", "-f", &Options::follow, nullptr},
     {"--timestamps", "-t", &Options::timestamps, nullptr}, {"--previous", "", &Options::previous, nullptr}, {"--interactive", "-i", &Options::interactive, nullptr}, {"--tty", "", &Options::tty, nullptr},
@@ -138,11 +141,11 @@ Result<Options> parse(int argc, char** argv) {
       o.interactive = o.tty = true;
       continue;
     }
-    if (name == "--tail" || name == "--last" || a == "-n") {
+    if (name == "--tail" || name == "--last" || a == "-n" || name == "--seconds" || (a == "-s" && command.starts_with("stats"))) {
       TRY(std::string text, value());
       auto n = parse_int(text);
       if (!n) return bad_request(a + ": not a number: " + text);
-      (name == "--tail" ? o.tail : o.last) = *n;
+      (name == "--tail" ? o.tail : a == "-n" || name == "--last" ? o.last : o.seconds) = *n;
       continue;
     }
     if (name == "--label") {

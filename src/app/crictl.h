@@ -11,11 +11,11 @@ namespace k8lite::app::crictl {
 
 struct Options {
   std::string data_dir = "/var/lib/k8lite", registries = "/etc/k8lite/registries.yaml";
-  std::string output, name, state, pod, namespace_, image, credentials, since;
+  std::string output, name, state, pod, namespace_, image, credentials, since, id;
   std::vector<std::string> labels, words;  // words[0] is the command
   bool quiet = false, all = false, no_trunc = false, digests = false, pinned = false, prune = false, verbose = false, latest = false;
   bool follow = false, timestamps = false, previous = false, interactive = false, tty = false;
-  long tail = -1, last = 0;
+  long tail = -1, last = 0, seconds = 1;  // seconds: between the two looks of stats
 };
 
 using Rows = std::vector<std::vector<std::string>>;
@@ -34,6 +34,9 @@ int inspect(const Options& o);
 int inspect_pod(const Options& o);
 int logs(const Options& o);         // crictl_logs.cpp
 int exec(const Options& o);         // crictl_exec.cpp
+int stats(const Options& o);        // crictl_stats.cpp
+int pod_stats(const Options& o);
+int image_file_system(const Options& o);
 
 
 }  // namespace k8lite::app::crictl

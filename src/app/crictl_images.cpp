@@ -82,7 +82,10 @@ int pull(const Options& o) {
   if (o.words.size() != 2) return fail("pull: one image is wanted");
   auto store = open_image_store(o.data_dir);
   if (!store.ok()) return fail(store.status().message());
-  auto image = pull_image(**store, o.registries, o.words[1], o.credentials);
+  TransferOptions transfer;
+  transfer.registries_file = o.registries;
+  transfer.credentials = o.credentials;
+  auto image = pull_image(**store, o.words[1], transfer);
   if (!image.ok()) return fail("pulling image: " + image.status().message());
   std::printf("Image is up to date for %s\n", (image->digests.empty() ? image->id : image->digests[0]).c_str());
   return 0;

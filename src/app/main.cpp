@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "app/server.h"
+#include "image/unpacker.h"
 #include "kubectl/kubectl.h"
 
 namespace {
@@ -27,12 +28,13 @@ constexpr Face kFaces[] = {
     {"crictl", "look at this node's images, pods and containers", k8lite::app::run_crictl},
     {"token", "print the token with which nodes join", k8lite::app::run_token},
     {"killall", "end every pod of this machine and remove what the node made", k8lite::app::run_killall},
+    {k8lite::image::kUnpackCommand, "", k8lite::image::run_unpacker},  // a child of ours
 };
 
 void usage(FILE* out) {
   std::fputs("usage: k8lite COMMAND [flags]\n\nCommands:\n", out);
   for (const Face& f : kFaces)
-    std::fprintf(out, "  %-10.*s %.*s%s\n", static_cast<int>(f.name.size()), f.name.data(), static_cast<int>(f.summary.size()),
+    if (!f.summary.empty()) std::fprintf(out, "  %-10.*s %.*s%s\n", static_cast<int>(f.name.size()), f.name.data(), static_cast<int>(f.summary.size()),
                  f.summary.data(), f.run ? "" : " (not in this build)");
 }
 

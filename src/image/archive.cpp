@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <zlib.h>
 
 #include <algorithm>
 #include <atomic>
@@ -12,7 +11,7 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "image/manifest.h"
-#include "image/split.h"
+#include "image/pack.h"
 #include "image/store.h"
 
 namespace k8lite::image {
@@ -32,16 +31,6 @@ std::string clean(std::string_view path) {
     else if (!out.empty()) out.pop_back();
   }
   return join(out, "/");
-}
-
-Result<> write_all(int fd, std::string_view data) {
-  while (!data.empty()) {
-    ssize_t n = ::write(fd, data.data(), data.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return Status::from_errno("write", errno);
-    data.remove_prefix(static_cast<size_t>(n));
-  }
-  return {};
 }
 
 std::vector<std::string> texts(const Node& list) {
@@ -75,6 +64,7 @@ class Importer {
     if (e.type == '2') links_[name] = clean(name.substr(0, name.find('/') == name.npos ? 0 : name.rfind('/') + 1) + e.link);
     if (e.type == '1') links_[name] = clean(e.link);
     if (e.type != '0') return {};
+    if (e.sparse) return bad_request(name + ": a sparse file, which has no place in an archive of images");
     std::string to = folder_ + "/" + std::to_string(files_.size());
     os::Fd fd(::open(to.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
     if (!fd) return Status::from_errno("create " + to, errno);
@@ -165,9 +155,7 @@ class Importer {
       struct stat st {};
       if (::stat(path.c_str(), &st) == 0) size += st.st_size;
       TRY(auto raw, file_source(path));
-      HashingSource counted(*raw);
-      TRY(auto tar, decompressed(std::make_unique<BorrowedSource>(counted)));
-      TRY_OK(store_.add_layer(ids[i], *tar, {{}, [&counted] { return counted.bytes(); }}).within("layer " + ids[i]));
+      TRY_OK(store_.add_layer(ids[i], *raw).within("layer " + ids[i]));
     }
     for (const auto& name : names) {
       TRY(Reference reference, parse_reference(name));
@@ -246,56 +234,6 @@ void ImageStore::import_folder(const std::string& folder) {
 
 namespace {
 
-// A layer, compressed to a temporary file so that its size and digest are known before the archive's header.
-struct PackedLayer {
-  std::string path, digest;
-  uint64_t size = 0;
-};
-
-class Gzip {
- public:
-  explicit Gzip(int fd) : fd_(fd) { deflateInit2(&z_, Z_DEFAULT_COMPRESSION, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY); }
-  ~Gzip() { deflateEnd(&z_); }
-  Result<> write(std::string_view data, bool end = false) {
-    z_.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(data.data()));
-    z_.avail_in = static_cast<uInt>(data.size());
-    do {
-      z_.next_out = reinterpret_cast<Bytef*>(out_.data());
-      z_.avail_out = static_cast<uInt>(out_.size());
-      deflate(&z_, end ? Z_FINISH : Z_NO_FLUSH);
-      std::string_view piece(out_.data(), out_.size() - z_.avail_out);
-      digester_.update(piece);
-      size_ += piece.size();
-      TRY_OK(write_all(fd_, piece));
-    } while (z_.avail_out == 0);
-    return {};
-  }
-  std::string digest() { return digester_.finish(); }
-  uint64_t size() const { return size_; }
-
- private:
-  const int fd_;
-  z_stream z_{};
-  std::vector<char> out_ = std::vector<char>(128 * 1024);
-  Digester digester_;
-  uint64_t size_ = 0;
-};
-
-Result<PackedLayer> pack_layer(const std::string& layer, const std::string& path) {
-  os::Fd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-  if (!fd) return Status::from_errno("create " + path, errno);
-  Gzip gzip(fd.get());
-  Digester plain;
-  if (!os::exists(layer + ".split")) return bad_request("layer " + layer.substr(layer.rfind('/') + 1) + " was stored without the record of its tar: pull or import the image again to export it");
-  TRY_OK(rebuild_tar(layer + ".split", layer, [&](std::string_view piece) -> Result<> {
-    plain.update(piece);
-    return gzip.write(piece);
-  }));
-  TRY_OK(gzip.write({}, true));
-  if (hex_of(plain.finish()) != layer.substr(layer.rfind('/') + 1)) return bad_request("layer " + layer.substr(layer.rfind('/') + 1) + " cannot be written out again: its tar held a name twice, or its folder was changed");
-  return PackedLayer{path, gzip.digest(), gzip.size()};
-}
-
 class Exporter {
  public:
   Exporter(std::string layers, std::string folder, int fd) : layers_(std::move(layers)), folder_(std::move(folder)), fd_(fd) {}
@@ -310,16 +248,16 @@ class Exporter {
       }
       const PackedLayer& p = packed_[layer];
       blobs_[p.digest] = p;
-      layers.append(descriptor("application/vnd.oci.image.layer.v1.tar+gzip", p.digest, p.size));
+      layers.append(descriptor_of(kLayerType, p.digest, p.size));
       paths.append("blobs/sha256/" + hex_of(p.digest));
     }
     texts_[image.id] = config_text;
-    std::string manifest = Node::obj({{"schemaVersion", 2}, {"mediaType", "application/vnd.oci.image.manifest.v1+json"}, {"config", descriptor("application/vnd.oci.image.config.v1+json", image.id, config_text.size())}, {"layers", layers}}).dump();
+    std::string manifest = manifest_text(image.id, config_text.size(), layers);
     std::string digest = digest_of(manifest);
     texts_[digest] = manifest;
     Node tags = Node::array();
     for (const auto& name : names) {
-      Node d = descriptor("application/vnd.oci.image.manifest.v1+json", digest, manifest.size());
+      Node d = descriptor_of(kManifestType, digest, manifest.size());
       d["annotations"] = Node::obj({{"io.containerd.image.name", name}, {"org.opencontainers.image.ref.name", name}});
       manifests_.append(std::move(d));
       tags.append(name);
@@ -348,9 +286,6 @@ class Exporter {
   }
 
  private:
-  static Node descriptor(const char* type, const std::string& digest, uint64_t size) {
-    return Node::obj({{"mediaType", type}, {"digest", digest}, {"size", static_cast<int64_t>(size)}});
-  }
   Result<> small(const std::string& name, const std::string& text) { return write_all(fd_, tar_header(name, text.size()) + text + tar_padding(text.size())); }
 
   const std::string layers_, folder_;

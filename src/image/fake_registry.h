@@ -61,6 +61,7 @@ class FakeRegistry {
   struct Asked {
     std::string method, path;
     net::Headers headers;
+    std::string body;
   };
   // First refusal; nothing: the usual answer.
   std::function<std::optional<Reply>(const Asked&)> intercept;
@@ -115,6 +116,14 @@ class FakeRegistry {
       }
       Asked asked = parse(data.substr(0, end));
       data.erase(0, end + 4);
+      size_t length = static_cast<size_t>(parse_int(asked.headers.get("Content-Length")).value_or(0));
+      while (data.size() < length) {
+        auto n = co_await stream->read_some({buffer, sizeof buffer});
+        if (!n.ok() || *n == 0) co_return stream->close();
+        data.append(buffer, *n);
+      }
+      asked.body = data.substr(0, length);
+      data.erase(0, length);
       Reply reply = self->answer(asked);
       reply.headers.set("Content-Length", std::to_string(reply.body.size()));
       std::string out = "HTTP/1.1 " + std::to_string(reply.status) + " X\r\n";
@@ -144,6 +153,7 @@ class FakeRegistry {
     std::string path = asked.path.substr(0, asked.path.find('?'));
     std::string last = path.substr(path.rfind('/') + 1);
     bool manifest = path.find("/manifests/") != path.npos;
+    if (asked.method == "POST" || asked.method == "PATCH" || asked.method == "PUT") return take(asked, path, last, manifest);
     const auto& from = manifest ? manifests : blobs;
     auto it = from.find(last);
     if (it == from.end()) return {404, {}, R"({"errors":[{"code":"MANIFEST_UNKNOWN","message":"unknown"}]})"};
@@ -159,7 +169,26 @@ class FakeRegistry {
     return r;
   }
 
+  // Uploads, one after the other.
+  Reply take(const Asked& asked, const std::string& path, const std::string& last, bool manifest) {
+    Reply accepted{202, {}, ""};
+    accepted.headers.set("Location", asked.method == "POST" ? path + "1?_state=x" : asked.path);
+    if (asked.method == "POST") upload_.clear();
+    else if (asked.method == "PATCH") upload_ += asked.body;
+    if (asked.method != "PUT") return accepted;
+    if (manifest) {
+      manifests[last] = manifests[digest_of(asked.body)] = asked.body;
+      return {201, {}, ""};
+    }
+    upload_ += asked.body;
+    std::string digest = url_decode(asked.path.substr(asked.path.find("digest=") + 7));
+    if (digest_of(upload_) != digest) return {400, {}, R"({"errors":[{"code":"DIGEST_INVALID","message":"not that"}]})"};
+    blobs[digest] = upload_;
+    return {201, {}, ""};
+  }
+
   async::Loop& loop_;
+  std::string upload_;
   std::unique_ptr<net::Listener> listener_;
   mutable std::mutex mutex_;
   std::vector<Asked> asked_;

@@ -8,7 +8,7 @@
 namespace k8lite::image {
 
 inline constexpr size_t kMaxManifest = 4 << 20;  // as registries limit it
-inline constexpr size_t kMaxLayers = 512;        // overlayfs stacks at most 500 lower folders
+inline constexpr size_t kMaxLayers = 256;        // their names fit into the page of options that mount(2) takes; docker ends at 127
 
 struct Descriptor {
   std::string digest, media_type;

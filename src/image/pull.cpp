@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/strings.h"
+#include "image/partial.h"
 
 namespace k8lite::image {
 namespace {
@@ -21,6 +22,21 @@ Result<std::string> checked_text(Remote& remote, const std::string& path, const 
   if (std::string got = digest_of(text); got != digest) return bad_request("unexpected digest of " + path + ": " + got + ", expected " + digest);
   return text;
 }
+
+class WatchedSource : public Source {
+ public:
+  WatchedSource(Source& inner, std::function<void(int64_t)> told) : inner_(inner), told_(std::move(told)) {}
+  Result<size_t> read(char* buffer, size_t size) override {
+    TRY(size_t n, inner_.read(buffer, size));
+    told_(done_ += static_cast<int64_t>(n));
+    return n;
+  }
+
+ private:
+  Source& inner_;
+  const std::function<void(int64_t)> told_;
+  int64_t done_ = 0;
+};
 
 }  // namespace
 
@@ -70,7 +86,9 @@ Result<Pulled> Puller::pull(const Reference& reference, const std::vector<Regist
   Turn turn(*this, "image " + reference.text());
   std::string before;  // what mirrors said
   Status last = unavailable("no endpoint");
-  for (const auto& endpoint : endpoints_for(reference, registries)) {
+  for (auto& endpoint : endpoints_for(reference, registries)) {
+    if (options_.plain_http && endpoint.mirror_of.empty() && endpoint.url.starts_with("https://")) endpoint.url.replace(0, 5, "http");
+    endpoint.config.insecure_skip_verify |= options_.skip_verify;
     if (stopping_) return unavailable("the node is stopping");
     auto r = pull_from(endpoint, reference, auth);
     if (r.ok()) return r;
@@ -100,21 +118,28 @@ Result<Pulled> Puller::pull_manifest(Remote& remote, const Reference& reference)
     if (!digest.ok()) return unresolved(digest.status());
     if (*digest == known->digest) return record(remote, reference, "", known->digest, 0);
   }
+  tell(reference.text(), "resolving");
   auto text = remote.text(path, kAccept, kMaxManifest);
   if (!text.ok()) return unresolved(text.status());
+  tell(reference.text(), "resolved");
   std::string digest = digest_of(*text);
   if (!reference.digest.empty() && digest != reference.digest) return unresolved(bad_request("unexpected digest of the manifest: " + digest + ", expected " + reference.digest));
   TRY(Node document, Node::parse(*text));
+  std::string manifest_digest = digest;
   for (int depth = 0; is_index(document); ++depth) {
+    tell("index-" + manifest_digest, "done");
     if (depth == 2) return bad_request("an index of indexes of indexes");
     auto chosen = choose_platform(document, this_platform());
     if (!chosen.ok()) return std::move(chosen).status().within(this_platform().text());
     TRY(std::string inner, checked_text(remote, "/manifests/" + chosen->digest, kAccept, chosen->digest));
     TRY(document, Node::parse(inner));
+    manifest_digest = chosen->digest;
   }
+  tell("manifest-" + manifest_digest, "done");
   TRY(Manifest manifest, parse_manifest(document));
   TRY(std::string config_text, checked_text(remote, "/blobs/" + manifest.config.digest, "", manifest.config.digest));
   TRY(Node config, Node::parse(config_text));
+  tell("config-" + manifest.config.digest, "done", static_cast<int64_t>(config_text.size()), static_cast<int64_t>(config_text.size()));
   TRY(auto ids, layer_ids(config, manifest, this_platform()));
   TRY(os::Fd lease, store_.lease());
   TRY_OK(pull_layers(remote, manifest, ids));
@@ -177,31 +202,74 @@ Result<> Puller::pull_layers(Remote& remote, const Manifest& manifest, const std
   return {};
 }
 
+// What was kept from an earlier time may be broken (a power cut): then once more from the beginning.
 Result<> Puller::pull_layer(Remote& remote, const Descriptor& layer, const std::string& diff_id, const std::atomic<bool>& give_up) {
-  if (store_.has_layer(diff_id)) return {};
-  Slot slot(*this);
-  Turn turn(*this, "layer " + diff_id);
-  if (store_.has_layer(diff_id)) return {};
-  if (give_up || stopping_) return unavailable("given up");
-  auto body = remote.blob("/blobs/" + layer.digest, layer, give_up);
-  HashingSource hash(*body);
-  auto tar = decompressed(std::make_unique<BorrowedSource>(hash));
+  std::string name = "layer-" + layer.digest;
+  if (!store_.has_layer(diff_id)) {
+    tell(name, "waiting", 0, layer.size);
+    Slot slot(*this);
+    Turn turn(*this, "layer " + diff_id);
+    if (!store_.has_layer(diff_id)) {
+      if (give_up || stopping_) return unavailable("given up");
+      bool resumed = false;
+      auto r = fetch_layer(remote, layer, diff_id, give_up, resumed);
+      if (!r.ok() && resumed && r.status().is(Reason::BadRequest)) r = fetch_layer(remote, layer, diff_id, give_up, resumed);
+      if (r.ok()) tell(name, "done", layer.size, layer.size);
+      return r;
+    }
+  }
+  tell(name, "exists", layer.size, layer.size);
+  return {};
+}
+
+Result<> Puller::fetch_layer(Remote& remote, const Descriptor& layer, const std::string& diff_id, const std::atomic<bool>& give_up, bool& resumed) {
+  auto partial = PartialBlob::open(store_.partial_folder(), layer, store_.limits());
+  resumed = partial && partial->have() > 0;
+  auto body = remote.blob("/blobs/" + layer.digest, layer, give_up, partial ? partial->have() : 0);
+  if (partial) partial->follow(*body);
+  WatchedSource watched(partial ? static_cast<Source&>(*partial) : *body, [this, &layer](int64_t done) { tell("layer-" + layer.digest, done == layer.size ? "extracting" : "downloading", done, layer.size); });
+  HashingSource hash(watched);
   bool drained = false;
   auto verify = [&]() -> Result<> {
     TRY_OK(hash.drain());
     drained = true;
+    if (partial) partial->drop();
     std::string got = hash.digest();
     if (got == layer.digest) return {};
     return bad_request("failed commit on ref \"layer-" + layer.digest + "\": unexpected commit digest " + got + ", expected " + layer.digest + ": failed precondition");
   };
-  Result<> added = tar.ok() ? store_.add_layer(diff_id, **tar, {verify, [&hash] { return hash.bytes(); }}) : Result<>(tar.status());
+  Result<> added = store_.add_layer(diff_id, hash, verify);
   if (added.ok()) return added;
   // Damage on the way shows as a broken stream first: the digest says whether the registry's layer itself is broken.
   bool network = added.status().is(Reason::ServiceUnavailable) || added.status().is(Reason::Timeout);
   if (!network && !drained && layer.size >= 0 && !give_up && added.status().is(Reason::BadRequest) && added.status().message().find("limit") == std::string::npos)
     if (auto r = verify(); !r.ok() && drained) return r;
   if (network) return added;
+  if (partial) partial->drop();
   return std::move(added).status().within("failed to extract layer " + diff_id);
+}
+
+void Puller::tell(const std::string& name, const char* state, int64_t done, int64_t total) const {
+  if (options_.progress) options_.progress->set(name, state, done, total);
+}
+
+void PullProgress::set(const std::string& name, const std::string& state, int64_t done, int64_t total) {
+  std::lock_guard lock(mutex_);
+  for (Row& r : rows_)
+    if (r.name == name) {
+      r.state = state, r.done = done, r.total = total;
+      return;
+    }
+  rows_.push_back({name, state, done, total});
+}
+std::vector<PullProgress::Row> PullProgress::rows() const {
+  std::lock_guard lock(mutex_);
+  return rows_;
+}
+int64_t PullProgress::fetched() const {
+  int64_t sum = 0;
+  for (const Row& r : rows()) sum += r.state == "exists" ? 0 : r.done;
+  return sum;
 }
 
 }  // namespace k8lite::image

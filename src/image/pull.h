@@ -13,10 +13,28 @@
 
 namespace k8lite::image {
 
+// How far a pull is, for whoever shows it. Thread-safe.
+class PullProgress {
+ public:
+  struct Row {
+    std::string name, state;       // "layer-sha256:…"; waiting, downloading, extracting, done, exists
+    int64_t done = 0, total = -1;  // bytes; -1: not known
+  };
+  void set(const std::string& name, const std::string& state, int64_t done = 0, int64_t total = -1);
+  std::vector<Row> rows() const;   // in the order they appeared
+  int64_t fetched() const;         // bytes that came over the wire
+
+ private:
+  mutable std::mutex mutex_;
+  std::vector<Row> rows_;
+};
+
 struct PullerOptions {
   int parallel_layers = 4;  // of all pulls together
   bool guard = true;        // an image that needed the caller's credentials is for those who have them
   RemoteOptions remote;
+  bool plain_http = false, skip_verify = false;  // of the registry itself, whatever registries.yaml says
+  PullProgress* progress = nullptr;              // outlives the puller
 };
 
 struct Pulled {
@@ -38,6 +56,8 @@ class Puller {
   Result<Pulled> pull_from(const Endpoint& endpoint, const Reference& reference, const std::vector<RegistryAuth>& auth);
   Result<Pulled> pull_manifest(Remote& remote, const Reference& reference);
   Result<> pull_layers(Remote& remote, const Manifest& manifest, const std::vector<std::string>& ids);
+  Result<> fetch_layer(Remote& remote, const Descriptor& layer, const std::string& diff_id, const std::atomic<bool>& give_up, bool& resumed);
+  void tell(const std::string& name, const char* state, int64_t done = 0, int64_t total = -1) const;
   Result<> pull_layer(Remote& remote, const Descriptor& layer, const std::string& diff_id, const std::atomic<bool>& give_up);
   Result<Pulled> record(Remote& remote, const Reference& reference, const std::string& config_text, const std::string& digest, int64_t size);
   // One at a time of each key (an image, a layer); a few layers at a time.

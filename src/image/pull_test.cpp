@@ -26,7 +26,7 @@ struct Place {
     char name[] = "/tmp/k8lite-pull-XXXXXX";
     path = mkdtemp(name);
     loop.start();
-    store = ImageStore::open(path + "/store").value();
+    store = open_store();
     registry = std::make_unique<FakeRegistry>(loop);
     PullerOptions options;
     options.remote.pause = milliseconds(1);
@@ -39,6 +39,21 @@ struct Place {
     store = nullptr;
     fs::remove_all(path);
   }
+  std::unique_ptr<ImageStore> open_store() const {
+    StoreOptions options;
+    options.confined = true;
+    return ImageStore::open(path + "/store", options).value();
+  }
+  // As a process that was killed and started again.
+  void restart() {
+    PullerOptions options;
+    options.remote.pause = milliseconds(1);
+    options.progress = &progress;
+    puller = nullptr;
+    store = open_store();
+    puller = std::make_unique<Puller>(loop, *store, path + "/registries.yaml", Environment{}, options);
+  }
+  PullProgress progress;
   Result<Pulled> pull(const std::string& repository, const std::vector<RegistryAuth>& auth = {}) { return puller->pull(parse_reference(registry->host() + "/" + repository).value(), auth); }
   void settings(const std::string& yaml) { std::ofstream(path + "/registries.yaml") << yaml; }
   std::vector<std::string> leftovers() const {
@@ -139,6 +154,82 @@ TEST_CASE("pull: a connection that breaks is taken up where it broke", "[root]")
   INFO(why(r));
   REQUIRE(r.ok());
   CHECK(os::read_file(r->image.layers[0] + "/hello").value() == noise(900'000));
+}
+
+TEST_CASE("pull: what came before the process ended is not fetched again", "[root]") {
+  Place p;
+  std::string tar = entry("hello", '0', noise(3'000'000)) + tar_end();
+  p.registry->add_image("big", {tar});
+  std::string digest = digest_of(gzip(tar)), partial = p.path + "/store/partial/" + hex_of(digest);
+  size_t size = p.registry->blobs[digest].size();
+  p.registry->intercept = [&](const FakeRegistry::Asked& a) -> std::optional<FakeRegistry::Reply> {
+    if (a.path.find("/blobs/" + digest) == a.path.npos) return {};
+    if (a.headers.has("Range")) return FakeRegistry::Reply{503, {}, ""};
+    return FakeRegistry::Reply{200, {}, p.registry->blobs[digest], 2'000'000};
+  };
+  CHECK_THAT(why(p.pull("a:big")), Contains("got 2000000 of"));
+  REQUIRE(fs::file_size(partial) == 2'000'000);
+  std::vector<std::string> ranges;
+  std::mutex mutex;
+  p.registry->intercept = [&](const FakeRegistry::Asked& a) -> std::optional<FakeRegistry::Reply> {
+    std::lock_guard lock(mutex);
+    if (a.path.find("/blobs/" + digest) != a.path.npos) ranges.emplace_back(a.headers.get("Range"));
+    return {};
+  };
+  SECTION("whole") {
+    p.restart();
+    auto r = p.pull("a:big");
+    INFO(why(r));
+    REQUIRE(r.ok());
+    CHECK(ranges == std::vector<std::string>{"bytes=2000000-"});
+    CHECK(os::read_file(r->image.layers[0] + "/hello").value() == noise(3'000'000));
+    auto rows = p.progress.rows();
+    REQUIRE(rows.size() == 4);
+    CHECK(rows[3].name == "layer-" + digest);
+    CHECK(rows[3].state == "done");
+    CHECK(rows[3].done == static_cast<int64_t>(size));
+  }
+  SECTION("all of it was there") {
+    std::ofstream(partial, std::ios::binary) << p.registry->blobs[digest];
+    p.restart();
+    REQUIRE(p.pull("a:big").ok());
+    CHECK(ranges.empty());
+  }
+  SECTION("what was kept is broken: once more from the beginning") {
+    std::ofstream(partial, std::ios::binary) << std::string(2'000'000, '\0');
+    p.restart();
+    auto r = p.pull("a:big");
+    INFO(why(r));
+    REQUIRE(r.ok());
+    CHECK(ranges.back() == "");
+  }
+  SECTION("more was kept than there is") {
+    std::ofstream(partial, std::ios::binary) << std::string(size + 1, 'x');
+    p.restart();
+    REQUIRE(p.pull("a:big").ok());
+    CHECK(ranges == std::vector<std::string>{""});
+  }
+  SECTION("a registry without ranges") {
+    p.registry->intercept = [&](const FakeRegistry::Asked& a) -> std::optional<FakeRegistry::Reply> {
+      if (a.path.find("/blobs/" + digest) == a.path.npos) return {};
+      return FakeRegistry::Reply{200, {}, p.registry->blobs[digest]};
+    };
+    p.restart();
+    REQUIRE(p.pull("a:big").ok());
+  }
+  CHECK(!os::exists(partial));
+  CHECK(p.leftovers().empty());
+}
+
+TEST_CASE("pull: what was kept of abandoned downloads goes after a day", "[root]") {
+  Place p;
+  fs::create_directories(p.store->partial_folder());
+  std::string old = p.store->partial_folder() + "/" + std::string(64, 'a'), fresh = p.store->partial_folder() + "/" + std::string(64, 'b');
+  for (const auto& path : {old, fresh}) std::ofstream(path) << "x";
+  fs::last_write_time(old, fs::file_time_type::clock::now() - std::chrono::hours(25));
+  p.restart();
+  CHECK(!os::exists(old));
+  CHECK(os::exists(fresh));
 }
 
 TEST_CASE("pull: truncated, damaged and wrong layers leave nothing behind", "[root]") {

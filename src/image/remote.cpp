@@ -253,12 +253,12 @@ Result<std::string> Remote::answer(const std::vector<std::string>& challenges, c
 }
 
 // Sends with what worked last; a 401 is answered with each of the credentials in turn.
-Result<Remote::ResponsePtr> Remote::authorized(const std::string& method, const std::string& url, net::Headers headers) {
+Result<Remote::ResponsePtr> Remote::authorized(const std::string& method, const std::string& url, net::Headers headers, const std::string& body) {
   {
     std::lock_guard lock(mutex_);
     if (!authorization_.empty()) headers.set("Authorization", authorization_);
   }
-  TRY(ResponsePtr response, send(method, url, headers, ""));
+  TRY(ResponsePtr response, send(method, url, headers, body));
   if (response->status != 401) return response;
   std::vector<std::string> challenges;
   for (auto c : response->headers.all("WWW-Authenticate")) challenges.emplace_back(c);
@@ -272,7 +272,7 @@ Result<Remote::ResponsePtr> Remote::authorized(const std::string& method, const 
       continue;
     }
     headers.set("Authorization", *header);
-    TRY(response, send(method, url, headers, ""));
+    TRY(response, send(method, url, headers, body));
     refused = response->status == 401 || response->status == 403;
     if (refused) continue;
     std::lock_guard lock(mutex_);
@@ -293,7 +293,7 @@ Status Remote::refusal(const std::string& method, const std::string& url, const 
   int code = response->status;
   if (code == 404) return not_found("not found");
   if (code == 401 || code == 403)
-    return Status(code == 401 ? Reason::Unauthorized : Reason::Forbidden, "pull access denied, repository does not exist or may require authorization: server message: " + (message.empty() ? "insufficient_scope: authorization failed" : message));
+    return Status(code == 401 ? Reason::Unauthorized : Reason::Forbidden, (method == "GET" || method == "HEAD" ? "pull" : "push") + std::string(" access denied, repository does not exist or may require authorization: server message: ") + (message.empty() ? "insufficient_scope: authorization failed" : message));
   std::string what = "unexpected status from " + method + " request to " + url + ": " + std::to_string(code) + std::string(status_text(code)) + (message.empty() ? "" : ": " + message);
   return code == 429 ? Status(Reason::TooManyRequests, what) : unavailable(what);
 }
@@ -315,6 +315,24 @@ Result<Remote::ResponsePtr> Remote::ask(const std::string& method, const std::st
   }
 }
 
+Result<Remote::ResponsePtr> Remote::ask_with(const std::string& method, const std::string& where, const net::Headers& headers, const std::string& body) {
+  std::string url = where.starts_with("/") ? endpoint_.url + "/" + endpoint_.repository + where : where;
+  Duration pause = options_.pause;
+  for (int attempt = 1;; ++attempt) {
+    TRY(ResponsePtr response, authorized(method, url, headers, body));
+    if (response->status < 300 || response->status == 404) return response;
+    if (!is_busy(response->status) || attempt >= options_.attempts) return refusal(method, url, response);
+    if (!sleep(pause, stop_)) return unavailable("stopped");
+    pause *= 2;
+  }
+}
+
+std::string Remote::url_of(const ResponsePtr& response) const {
+  std::string to(response->headers.get("Location"));
+  size_t path = endpoint_.url.find('/', endpoint_.url.find("//") + 2);
+  return to.starts_with("/") ? endpoint_.url.substr(0, path) + to : to;
+}
+
 Result<Remote::ResponsePtr> Remote::get(const std::string& path, const std::string& accept, uint64_t from) { return ask("GET", path, accept, from); }
 
 Result<std::string> Remote::text(const std::string& path, const std::string& accept, size_t limit) {
@@ -333,7 +351,8 @@ namespace {
 
 class BlobSource : public Source {
  public:
-  BlobSource(Remote& remote, std::string path, Descriptor layer, const std::atomic<bool>& give_up) : remote_(remote), path_(std::move(path)), layer_(std::move(layer)), give_up_(give_up) {}
+  BlobSource(Remote& remote, std::string path, Descriptor layer, const std::atomic<bool>& give_up, uint64_t from)
+      : remote_(remote), path_(std::move(path)), layer_(std::move(layer)), give_up_(give_up), offset_(from), complete_(layer_.size >= 0 && from >= static_cast<uint64_t>(layer_.size)), first_(from) {}
 
   Result<size_t> read(char* buffer, size_t size) override {
     while (at_ >= piece_.size()) {
@@ -379,7 +398,7 @@ class BlobSource : public Source {
   Result<> open() {
     auto response = remote_.get(path_, "", offset_);
     if (!response.ok()) {
-      if (offset_ == 0 && failures_ == 0) return std::move(response).status();
+      if (offset_ == first_ && failures_ == 0) return std::move(response).status();
       if (!response.status().is(Reason::ServiceUnavailable) && !response.status().is(Reason::Timeout)) return truncated(response.status());
       TRY_OK(retry(response.status()));
       return open();
@@ -411,15 +430,16 @@ class BlobSource : public Source {
   Remote::ResponsePtr response_;
   std::string piece_;
   size_t at_ = 0;
-  uint64_t offset_ = 0, skip_ = 0;
+  uint64_t offset_, skip_ = 0;
+  bool complete_;
+  const uint64_t first_;
   int failures_ = 0;
-  bool complete_ = false;
 };
 
 }  // namespace
 
-std::unique_ptr<Source> Remote::blob(const std::string& path, const Descriptor& layer, const std::atomic<bool>& give_up) {
-  return std::make_unique<BlobSource>(*this, path, layer, give_up);
+std::unique_ptr<Source> Remote::blob(const std::string& path, const Descriptor& layer, const std::atomic<bool>& give_up, uint64_t from) {
+  return std::make_unique<BlobSource>(*this, path, layer, give_up, from);
 }
 
 }  // namespace k8lite::image

@@ -36,8 +36,8 @@ class Remote {
   Result<std::string> text(const std::string& path, const std::string& accept, size_t limit);
   // Docker-Content-Digest of a manifest; "" where the registry does not tell.
   Result<std::string> digest_of_tag(const std::string& path, const std::string& accept);
-  // Content of a blob, exactly layer.size bytes where that is known; `give_up` ends it early.
-  std::unique_ptr<Source> blob(const std::string& path, const Descriptor& layer, const std::atomic<bool>& give_up);
+  // Content of a blob from a byte on, up to exactly layer.size where that is known; `give_up` ends it early.
+  std::unique_ptr<Source> blob(const std::string& path, const Descriptor& layer, const std::atomic<bool>& give_up, uint64_t from = 0);
 
   // A piece of the body of at most some 100 kB, "" at the end. Fails after a stall.
   struct Piece {
@@ -48,6 +48,11 @@ class Remote {
 
   // Hash of the caller's credentials that were needed so far; "" for none or those of the node.
   std::string credential() const;
+
+  // For pushes: one request with whatever authentication it needs, to a path below the endpoint or a whole URL (an upload's location); a
+  // busy server is asked again. Answers below 300 and 404 come back, others are errors.
+  Result<ResponsePtr> ask_with(const std::string& method, const std::string& where, const net::Headers& headers, const std::string& body);
+  std::string url_of(const ResponsePtr& response) const;  // its Location, whole
   const Endpoint& endpoint() const { return endpoint_; }
   const RemoteOptions& options() const { return options_; }
   bool sleep(Duration d, const std::atomic<bool>& give_up) const;  // false: stop
@@ -56,7 +61,7 @@ class Remote {
   struct Server;  // a connection pool to one host
   Result<ResponsePtr> send(const std::string& method, std::string url, net::Headers headers, std::string body);
   Result<ResponsePtr> ask(const std::string& method, const std::string& path, const std::string& accept, uint64_t from);
-  Result<ResponsePtr> authorized(const std::string& method, const std::string& url, net::Headers headers);
+  Result<ResponsePtr> authorized(const std::string& method, const std::string& url, net::Headers headers, const std::string& body = {});
   Result<std::string> answer(const std::vector<std::string>& challenges, const RegistryAuth& auth);
   Result<std::string> bearer_token(const std::string& challenge, const RegistryAuth& auth);
   Result<std::shared_ptr<Server>> server_for(const net::Url& url);

@@ -126,6 +126,16 @@ class Unzstd : public Source {
 
 }  // namespace
 
+Result<> write_all(int fd, std::string_view data) {
+  while (!data.empty()) {
+    ssize_t n = ::write(fd, data.data(), data.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return Status::from_errno("write", errno);
+    data.remove_prefix(static_cast<size_t>(n));
+  }
+  return {};
+}
+
 Result<std::unique_ptr<Source>> file_source(const std::string& path) {
   os::Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) return Status::from_errno("open " + path, errno);

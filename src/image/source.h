@@ -18,6 +18,8 @@ Result<std::unique_ptr<Source>> file_source(const std::string& path);
 // Looks at the first bytes: gzip, zstd or plain. zstd windows beyond 128 MiB are refused, so memory stays bounded.
 Result<std::unique_ptr<Source>> decompressed(std::unique_ptr<Source> source);
 
+Result<> write_all(int fd, std::string_view data);
+
 // Text that outlives it.
 class TextSource : public Source {
  public:

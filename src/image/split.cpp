@@ -23,16 +23,6 @@ void put_number(std::string& out, uint64_t v, int bytes) {
   for (int i = 0; i < bytes; ++i) out += static_cast<char>(v >> (8 * i));
 }
 
-Result<> write_all(int fd, std::string_view data) {
-  while (!data.empty()) {
-    ssize_t n = ::write(fd, data.data(), data.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return Status::from_errno("write", errno);
-    data.remove_prefix(static_cast<size_t>(n));
-  }
-  return {};
-}
-
 }  // namespace
 
 struct SplitRecorder::Impl {
@@ -70,10 +60,8 @@ struct SplitRecorder::Impl {
 SplitRecorder::SplitRecorder(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 SplitRecorder::~SplitRecorder() = default;
 
-Result<std::unique_ptr<SplitRecorder>> SplitRecorder::create(Source& inner, const std::string& file) {
-  os::Fd fd(::open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-  if (!fd) return Status::from_errno("create " + file, errno);
-  return std::unique_ptr<SplitRecorder>(new SplitRecorder(std::make_unique<Impl>(inner, std::move(fd))));
+std::unique_ptr<SplitRecorder> SplitRecorder::create(Source& inner, os::Fd file) {
+  return std::unique_ptr<SplitRecorder>(new SplitRecorder(std::make_unique<Impl>(inner, std::move(file))));
 }
 
 Result<size_t> SplitRecorder::read(char* buffer, size_t size) {

@@ -6,13 +6,14 @@
 #include <string>
 
 #include "image/tar.h"
+#include "os/files.h"
 
 namespace k8lite::image {
 
 // Records what is read through it, but for the content of files.
 class SplitRecorder : public Source, public ContentMarker {
  public:
-  static Result<std::unique_ptr<SplitRecorder>> create(Source& inner, const std::string& file);
+  static std::unique_ptr<SplitRecorder> create(Source& inner, os::Fd file);
   ~SplitRecorder() override;
   Result<size_t> read(char* buffer, size_t size) override;
   void begin_content(const std::string& path, uint64_t size) override;

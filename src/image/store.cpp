@@ -14,7 +14,8 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "image/manifest.h"
-#include "image/split.h"
+#include "image/partial.h"
+#include "image/unpacker.h"
 
 namespace k8lite::embedded_echo {
 std::span<const k8lite::EmbeddedFile> files();
@@ -28,7 +29,6 @@ using json::Node;
 constexpr std::string_view kEchoName = "docker.io/k8lite/echoserver:1.0";
 constexpr size_t kMaxEcho = 16 << 20;
 constexpr size_t kLinkName = 12;  // hex digits of a layer's digest
-constexpr uint64_t kMaxTrailer = 64 << 20;  // bytes behind the end of a layer's tar: some tools pad
 
 std::string stamp_of(const std::string& path) {
   struct stat st {};
@@ -60,7 +60,8 @@ Result<std::unique_ptr<ImageStore>> ImageStore::open(const std::string& root, St
   TRY_OK(os::make_dirs(root + "/layers", 0711));
   TRY_OK(os::make_dirs(root + "/l", 0711));
   TRY_OK(os::make_dirs(root + "/images", 0700));
-  store->drop_leftovers();
+  store->check();
+  drop_partials(store->partial_folder(), kPartialAge);
   // A node whose disk is full still starts.
   if (auto r = store->add_echo_image(); !r.ok()) log_warn("the built-in image is not there", {{"error", r.status()}});
   store->load_new();
@@ -89,26 +90,8 @@ Result<os::Fd> ImageStore::lease() const {
   return fd;
 }
 
-namespace {
-os::Fd try_exclusive(const std::string& root) {
-  os::Fd fd(::open((root + "/lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  if (fd && flock(fd.get(), LOCK_EX | LOCK_NB) != 0) fd.reset();
-  return fd;
-}
-}  // namespace
-
-// What a process that ended in the middle of a pull or an import has left. Nothing while another process is at it.
-void ImageStore::drop_leftovers() {
-  os::Fd exclusive = try_exclusive(root_);
-  if (!exclusive) return;
-  for (const auto& name : os::list_dir(root_ + "/layers"))
-    if (name.starts_with("tmp-")) (void)os::remove_tree(root_ + "/layers/" + name);
-  for (const auto& name : os::list_dir(root_))
-    if (name.starts_with("import-")) (void)os::remove_tree(root_ + "/" + name);
-}
-
 Result<int64_t> ImageStore::sweep() {
-  os::Fd exclusive = try_exclusive(root_);
+  os::Fd exclusive = exclusive_hold(root_);
   if (!exclusive) return int64_t{0};
   load_new();
   std::set<std::string> needed;
@@ -138,34 +121,26 @@ Result<int64_t> ImageStore::sweep() {
 
 // ---- layers ----
 
-Result<> ImageStore::unpack_into(const std::string& folder, const std::string& diff_id, Source& tar, const LayerChecks& checks) {
+Result<> ImageStore::unpack_into(const std::string& folder, const std::string& diff_id, Source& packed, const LayerCheck& verify) {
   TRY_OK(os::make_dirs(folder));
-  HashingSource hash(tar);
-  TRY(auto recorder, SplitRecorder::create(hash, folder + ".split"));
-  UnpackOptions options{options_.limits, checks.compressed_bytes, recorder.get()};
-  TRY_OK(unpack_layer(*recorder, folder, std::move(options)));
-  uint64_t end = hash.bytes();
-  std::vector<char> buffer(64 * 1024);
-  for (;;) {
-    TRY(size_t n, recorder->read(buffer.data(), buffer.size()));
-    if (n == 0) break;
-    if (hash.bytes() - end > kMaxTrailer) return bad_request("more than " + std::to_string(kMaxTrailer) + " bytes behind the end of the tar archive");
-  }
-  TRY_OK(recorder->finish());
-  if (checks.verify) TRY_OK(checks.verify());
-  if (std::string got = hash.digest(); got != diff_id) return bad_request("wrong diff id calculated on extraction: the content's digest is " + got + ", the image's config names " + diff_id);
-  TRY_OK(os::write_file(folder + ".size", std::to_string(hash.bytes()), 0600, false));
+  std::string record = folder + ".split";
+  os::Fd split(::open(record.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+  if (!split) return Status::from_errno("create " + record, errno);
+  TRY(LayerFacts facts, options_.confined ? unpack_confined(packed, folder, std::move(split), options_.limits) : unpack_here(packed, folder, std::move(split), options_.limits));
+  if (verify) TRY_OK(verify());
+  if (facts.diff_id != diff_id) return bad_request("wrong diff id calculated on extraction: the content's digest is " + facts.diff_id + ", the image's config names " + diff_id);
+  TRY_OK(os::write_file(folder + ".size", std::to_string(facts.bytes), 0600, false));
   os::Fd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd || syncfs(fd.get()) != 0) return Status::from_errno("sync the layer", errno);
   return {};
 }
 
-Result<> ImageStore::add_layer(const std::string& diff_id, Source& tar, LayerChecks checks) {
+Result<> ImageStore::add_layer(const std::string& diff_id, Source& packed, const LayerCheck& verify) {
   if (!is_digest(diff_id)) return bad_request("layer digest \"" + diff_id + "\" is not a sha256 digest");
   if (has_layer(diff_id)) return {};
   static std::atomic<unsigned> counter{0};
   std::string folder = root_ + "/layers/tmp-" + std::to_string(getpid()) + "-" + std::to_string(counter++);
-  auto done = unpack_into(folder, diff_id, tar, checks);
+  auto done = unpack_into(folder, diff_id, packed, verify);
   if (done.ok()) {
     std::string target = layer_folder(diff_id);
     for (const char* end : {".size", ".split"})

@@ -1,7 +1,7 @@
 // The node's images: names, configs and unpacked layers shared by overlayfs. Everything appears whole or not at all (temporary folder,
 // sync, rename), so neither a crash nor a full disk leaves half an image. Compressed layers are not kept: beside each unpacked layer lies
 // what the tar held besides file content, from which export writes the same bytes again. Thread-safe; several processes may share a
-// store (a running node and `k8lite ctr`); calls block.
+// store (a running node and `k8lite ctr`); calls block. What is broken all the same is dropped when a store is opened, so that it comes anew.
 #pragma once
 #include <functional>
 #include <map>
@@ -55,6 +55,8 @@ struct StoreOptions {
   // Layers that containers stand on (the names of Image::layers' folders): kept even when no image needs them any more.
   std::function<std::set<std::string>()> layers_in_use;
   UnpackLimits limits;
+  // Layers are unpacked in a confined child process: for executables whose main() knows kUnpackCommand (image/unpacker.h).
+  bool confined = false;
 };
 
 class ImageStore {
@@ -78,17 +80,19 @@ class ImageStore {
   // One name; with an id, or `all_names`, all names of the image. What no image needs goes with the last name.
   Result<> remove(const std::string& reference, bool all_names = true);
   void mark_used(const std::string& id);
+  Result<> pin(const std::string& reference);  // never collected from now on, never asked for at a registry
+  // Reads an unpacked layer back and compares it with its digest: what a bad disk did shows here. Reads all of it.
+  Result<> verify_layer(const std::string& diff_id) const;
   // What is written down of one name, or of any name of that image.
   Result<ImageRecord> record_of(const std::string& reference) const;
 
-  // For pulls: is the layer there? Unpacks it from an (uncompressed) tar whose digest must be diff_id. `verify` has the last word
-  // before the layer appears. `compressed_bytes` tells how much of the compressed layer was read.
+  // For pulls: is the layer there? Unpacks it from a tar (gzip, zstd or plain) whose digest must be diff_id. `verify` has the last word
+  // before the layer appears.
   bool has_layer(const std::string& diff_id) const;
-  struct LayerChecks {
-    std::function<Result<>()> verify;
-    std::function<uint64_t()> compressed_bytes;
-  };
-  Result<> add_layer(const std::string& diff_id, Source& tar, LayerChecks checks = {});
+  using LayerCheck = std::function<Result<>()>;
+  Result<> add_layer(const std::string& diff_id, Source& packed, const LayerCheck& verify = {});
+  std::string partial_folder() const { return root_ + "/partial"; }  // see image/partial.h
+  const UnpackLimits& limits() const { return options_.limits; }
   // Registers an image whose layers are all there.
   Result<Image> add_image(const ImageRecord& record);
 
@@ -108,8 +112,9 @@ class ImageStore {
   std::string layer_link(const std::string& diff_id) const;  // makes it
   std::string record_file(const std::string& name) const;
   Image image_of(const ImageRecord& record) const;  // with all its names; the mutex is held
-  Result<> unpack_into(const std::string& folder, const std::string& diff_id, Source& tar, const LayerChecks& checks);
+  Result<> unpack_into(const std::string& folder, const std::string& diff_id, Source& packed, const LayerCheck& verify);
   void drop_leftovers();
+  void check();  // fsck: see repair.cpp
 
   struct Known {
     ImageRecord record;
@@ -123,6 +128,9 @@ class ImageStore {
   std::map<std::string, Known> by_file_;  // name of the record's file
   mutable std::map<std::string, std::string> complained_;  // broken records' stamps
 };
+
+// The store's lock for one process alone, where no other one holds a lease now.
+os::Fd exclusive_hold(const std::string& root);
 
 // "1000", "app", "app:grp", "0:0" against /etc/passwd and /etc/group of the layers. BadRequest when a name is not there.
 Result<User> resolve_user(const std::vector<std::string>& layers, const std::string& user);

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstring>
+#include <utility>
 
 #include "base/strings.h"
 
@@ -10,6 +11,9 @@ namespace {
 
 constexpr size_t kBlock = 512;
 constexpr uint64_t kMaxMeta = 4 << 20;  // of a long name or pax header
+constexpr size_t kMaxHeaders = 16;      // of these before one entry
+constexpr size_t kMaxGlobals = 1000;
+constexpr size_t kMaxPieces = 65536;    // of a sparse file
 
 struct Header {
   char name[100], mode[8], uid[8], gid[8], size[12], mtime[12], checksum[8], type, link[100], magic[6], version[2], user[32], group[32], major[8], minor[8], prefix[155], pad[12];
@@ -91,7 +95,14 @@ Result<> read_pax(std::string_view text, std::map<std::string, std::string>& out
     std::string_view record = text.substr(space + 1, static_cast<size_t>(*size) - space - 2);
     size_t equals = record.find('=');
     if (equals == record.npos) return bad_request("a pax header is malformed");
-    out[std::string(record.substr(0, equals))] = record.substr(equals + 1);
+    std::string key(record.substr(0, equals));
+    std::string_view value = record.substr(equals + 1);
+    if (key == "GNU.sparse.offset" || key == "GNU.sparse.numbytes") {  // the first form of sparse files: a pair of records a piece
+      std::string& map = out["GNU.sparse.map"];
+      map += (map.empty() ? "" : ",") + std::string(value);
+    } else {
+      out[std::move(key)] = value;
+    }
     text.remove_prefix(static_cast<size_t>(*size));
   }
   return {};
@@ -118,7 +129,7 @@ TarEntry entry_of(const Header& h) {
   e.name = text(h.name, sizeof h.name);
   if (std::memcmp(h.magic, "ustar\0", 6) == 0 && h.prefix[0]) e.name = text(h.prefix, sizeof h.prefix) + "/" + e.name;
   e.link = text(h.link, sizeof h.link);
-  e.type = h.type == '\0' || h.type == '7' ? '0' : h.type;
+  e.type = h.type == '\0' || h.type == '7' || h.type == 'S' ? '0' : h.type;
   e.mode = static_cast<uint32_t>(number(h.mode, sizeof h.mode)) & 07777;
   e.uid = number(h.uid, sizeof h.uid);
   e.gid = number(h.gid, sizeof h.gid);
@@ -127,6 +138,82 @@ TarEntry entry_of(const Header& h) {
   e.major = static_cast<uint32_t>(number(h.major, sizeof h.major));
   e.minor = static_cast<uint32_t>(number(h.minor, sizeof h.minor));
   return e;
+}
+
+// Pieces ascend, do not overlap, lie within the file and need exactly the stored bytes.
+Result<> check_sparse(const TarEntry& e) {
+  uint64_t end = 0, stored = 0;
+  for (auto [at, bytes] : e.sparse->pieces) {
+    if (at < end || at > e.sparse->size || bytes > e.sparse->size - at) return bad_request("the map of a sparse file is malformed");
+    end = at + bytes;
+    stored += bytes;
+  }
+  return stored == e.size ? Result<>() : bad_request("the map of a sparse file does not fit its content");
+}
+
+// GNU tar's own form: four pieces in the header, 21 in each block behind it.
+Result<> old_sparse(Source& source, const Header& h, TarEntry& e) {
+  const char* raw = reinterpret_cast<const char*>(&h);
+  e.sparse.emplace();
+  e.sparse->size = number(raw + 483, 12);
+  auto take = [&e](const char* at, int pieces) {
+    for (int i = 0; i < pieces; ++i, at += 24)
+      if (uint64_t bytes = number(at + 12, 12)) e.sparse->pieces.emplace_back(number(at, 12), bytes);
+  };
+  take(raw + 386, 4);
+  char block[kBlock];
+  for (bool more = raw[482]; more; more = block[504]) {
+    TRY(bool there, read_block(source, block));
+    if (!there) return bad_request("the archive is truncated");
+    take(block, 21);
+    if (e.sparse->pieces.size() > kMaxPieces) return bad_request("more than " + std::to_string(kMaxPieces) + " pieces of a sparse file, the limit");
+  }
+  return check_sparse(e);
+}
+
+// Form 1.0 keeps the map in front of the content: numbers, each with a newline, filled up to a block.
+Result<std::vector<uint64_t>> leading_map(Limited& data, TarEntry& e) {
+  std::vector<uint64_t> out;
+  uint64_t value = 0;
+  char block[kBlock];
+  for (size_t wanted = 1; out.size() < wanted;) {
+    for (size_t have = 0; have < kBlock;) {
+      TRY(size_t n, data.read(block + have, kBlock - have));
+      if (n == 0) return bad_request("the map of a sparse file is truncated");
+      have += n;
+    }
+    e.size -= kBlock;
+    for (size_t i = 0; i < kBlock && out.size() < wanted; ++i) {
+      if (block[i] >= '0' && block[i] <= '9') value = value * 10 + static_cast<uint64_t>(block[i] - '0');
+      else if (block[i] != '\n') return bad_request("the map of a sparse file is malformed");
+      else if (out.push_back(std::exchange(value, 0)); out.size() == 1) {
+        if (out[0] > kMaxPieces) return bad_request("more than " + std::to_string(kMaxPieces) + " pieces of a sparse file, the limit");
+        wanted = 1 + 2 * out[0];
+      }
+    }
+  }
+  out.erase(out.begin());
+  return out;
+}
+
+Result<> pax_sparse(Limited& data, const std::map<std::string, std::string>& pax, TarEntry& e) {
+  auto value = [&pax](const char* key) { return pax.count(key) ? pax.at(key) : std::string(); };
+  bool in_front = value("GNU.sparse.major") == "1", in_header = pax.count("GNU.sparse.map") > 0;
+  if (!in_front && !in_header) return {};
+  std::vector<uint64_t> numbers;
+  if (in_front) {
+    TRY(numbers, leading_map(data, e));
+  } else {
+    std::string map = value("GNU.sparse.map");
+    for (auto part : split(map, ',')) numbers.push_back(static_cast<uint64_t>(parse_int(part).value_or(-1)));
+    if (numbers.size() > 2 * kMaxPieces) return bad_request("more than " + std::to_string(kMaxPieces) + " pieces of a sparse file, the limit");
+  }
+  if (pax.count("GNU.sparse.name")) e.name = value("GNU.sparse.name");
+  e.sparse.emplace();
+  e.sparse->size = static_cast<uint64_t>(parse_int(value(pax.count("GNU.sparse.realsize") ? "GNU.sparse.realsize" : "GNU.sparse.size")).value_or(0));
+  for (size_t i = 0; i + 1 < numbers.size(); i += 2)
+    if (numbers[i + 1] > 0) e.sparse->pieces.emplace_back(numbers[i], numbers[i + 1]);
+  return check_sparse(e);
 }
 
 bool checksum_fits(const Header& h) {
@@ -167,6 +254,7 @@ std::string tar_header(const std::string& name, uint64_t size, uint32_t mode) {
 Result<> read_tar(Source& source, const TarFn& fn) {
   std::map<std::string, std::string> pax, global;
   std::string long_name, long_link;
+  size_t headers = 0;
   Header h;
   for (;;) {
     TRY(bool more, read_block(source, reinterpret_cast<char*>(&h)));
@@ -177,24 +265,28 @@ Result<> read_tar(Source& source, const TarFn& fn) {
     if (!checksum_fits(h)) return bad_request("this is no tar archive, or it is damaged (checksum)");
     TarEntry e = entry_of(h);
     if (h.type == 'x' || h.type == 'g' || h.type == 'L' || h.type == 'K') {
+      if (++headers > kMaxHeaders) return bad_request("more than " + std::to_string(kMaxHeaders) + " extended headers in a row, the limit");
       Limited data(source, e.size);
       TRY(std::string body, data.all());
       TRY_OK(data.skip());
       if (h.type == 'x') TRY_OK(read_pax(body, pax));
       else if (h.type == 'g') TRY_OK(read_pax(body, global));
       else (h.type == 'L' ? long_name : long_link) = body.substr(0, body.find('\0'));
+      if (global.size() > kMaxGlobals) return bad_request("more than " + std::to_string(kMaxGlobals) + " global attributes, the limit");
       continue;
     }
+    headers = 0;
     if (!long_name.empty()) e.name = std::move(long_name);
     if (!long_link.empty()) e.link = std::move(long_link);
     apply_pax(e, global);
     apply_pax(e, pax);
-    if (pax.count("GNU.sparse.major") || h.type == 'S') return bad_request(e.name + ": sparse files in archives are not supported");
+    bool has_data = e.type == '0';
+    if (h.type == 'S') TRY_OK(old_sparse(source, h, e).within(e.name));
+    Limited data(source, has_data ? e.size : 0);
+    if (has_data) TRY_OK(pax_sparse(data, pax, e).within(e.name));
     pax.clear();
     long_name.clear();
     long_link.clear();
-    bool has_data = e.type == '0';
-    Limited data(source, has_data ? e.size : 0);
     TRY_OK(fn(e, data));
     TRY_OK(data.skip());
     if (!has_data && e.size > 0 && e.type != '1') {

@@ -3,11 +3,19 @@
 #pragma once
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "image/source.h"
 
 namespace k8lite::image {
+
+// Where the stored bytes of a sparse file belong; the rest of its `size` bytes is holes.
+struct SparseMap {
+  uint64_t size = 0;
+  std::vector<std::pair<uint64_t, uint64_t>> pieces;  // offset, bytes: ascending
+};
 
 struct TarEntry {
   std::string name, link;
@@ -17,6 +25,7 @@ struct TarEntry {
   uint32_t mtime_nanos = 0;
   uint32_t major = 0, minor = 0;
   std::map<std::string, std::string> xattrs;
+  std::optional<SparseMap> sparse;  // `size` is that of the stored bytes then (old GNU, and pax 0.0, 0.1, 1.0)
 };
 
 // Calls fn for each entry; `data` reads its content (what is left of it is skipped). BadRequest for broken or truncated archives.
@@ -37,9 +46,10 @@ struct UnpackLimits {
   uint64_t ratio = 250;                       // content to compressed bytes, once there is more content than ratio_from
   uint64_t ratio_from = uint64_t{1} << 30;
   uint64_t free_bytes = uint64_t{64} << 20;   // left on the file system, or a twentieth of it where that is less
+  uint64_t free_inodes = 20'000;              // likewise
 };
 
-// Is there less left on the file system of this descriptor than layers must leave?
+// Is there less left (bytes, inodes) on the file system of this descriptor than layers must leave?
 bool is_full(int fd, const UnpackLimits& limits);
 
 // Told when the content of a file begins and ends, so that a recorder can leave it out.

@@ -23,6 +23,7 @@ namespace {
 
 constexpr std::string_view kWhiteout = ".wh.", kOpaque = ".wh..wh..opq", kAufsMeta = ".wh..wh.";
 constexpr uint64_t kFreeCheckEvery = 16 << 20;
+constexpr uint64_t kNoOwner = 0xffffffff;
 
 Result<os::Fd> open_confined(int root, const std::string& path, uint64_t flags) {
   open_how how{};
@@ -45,7 +46,7 @@ class Unpacker {
   Result<> entry(const TarEntry& e, Source& data) {
     const UnpackLimits& limits = options_.limits;
     if (++entries_ > limits.entries) return bad_request("the layer holds more than " + std::to_string(limits.entries) + " entries, the limit");
-    if (entries_ % 4096 == 0) TRY_OK(check_free());
+    if (entries_ % 1024 == 0) TRY_OK(check_free());
     auto r = place(e, data);
     return r.ok() ? r : std::move(r).status().within("entry " + json::quoted(e.name.substr(0, 200)));
   }
@@ -78,6 +79,8 @@ class Unpacker {
 
   Result<> place(const TarEntry& e, Source& data) {
     TRY(auto parts, clean_path(e.name));
+    // The kernel would take the largest one as "leave it": root's.
+    if (e.uid >= kNoOwner || e.gid >= kNoOwner) return bad_request("an owner beyond " + std::to_string(kNoOwner - 1) + ", the limit");
     if (parts.empty()) {
       if (e.type != '5') return bad_request("the root of a layer must be a folder");
       TRY_OK(attributes(root_.get(), e));
@@ -146,7 +149,7 @@ class Unpacker {
       if (e.type == '5' && S_ISDIR(st.st_mode)) return folder(e, parent, name);
       hides = is_whiteout(st);
       if (!S_ISDIR(st.st_mode)) unlinkat(parent_.get(), name.c_str(), 0);
-      else TRY_OK(os::remove_tree("/proc/self/fd/" + std::to_string(parent_.get()) + "/" + name));
+      else TRY_OK(os::remove_tree_at(parent_.get(), name));
     }
     int dir = parent_.get();
     switch (e.type) {
@@ -178,20 +181,36 @@ class Unpacker {
   Result<> file(const TarEntry& e, const std::string& path, const std::string& name, Source& data) {
     os::Fd fd(openat(parent_.get(), name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
     if (!fd) return Status::from_errno("create file", errno);
+    if (e.sparse) {
+      TRY_OK(sparse(fd.get(), e, data));
+      return attributes(fd.get(), e);
+    }
     if (options_.marker) options_.marker->begin_content(path, e.size);
     for (;;) {
       TRY(size_t n, data.read(buffer_.data(), buffer_.size()));
       if (n == 0) break;
       TRY_OK(account(n));
-      for (size_t at = 0; at < n;) {
-        ssize_t w = ::write(fd.get(), buffer_.data() + at, n - at);
-        if (w < 0 && errno == EINTR) continue;
-        if (w < 0) return Status::from_errno("write", errno);
-        at += static_cast<size_t>(w);
-      }
+      TRY_OK(write_all(fd.get(), {buffer_.data(), n}));
     }
     if (options_.marker) options_.marker->end_content();
     return attributes(fd.get(), e);
+  }
+
+  // Holes stay holes: they cost nothing, so only their end is limited.
+  Result<> sparse(int fd, const TarEntry& e, Source& data) {
+    if (e.sparse->size > options_.limits.bytes) return bad_request("a sparse file of more than " + std::to_string(options_.limits.bytes) + " bytes, the limit");
+    for (auto [at, left] : e.sparse->pieces) {
+      while (left > 0) {
+        TRY(size_t n, data.read(buffer_.data(), static_cast<size_t>(std::min<uint64_t>(left, buffer_.size()))));
+        if (n == 0) return bad_request("a sparse file is shorter than its map");
+        TRY_OK(account(n));
+        if (lseek(fd, static_cast<off_t>(at), SEEK_SET) < 0) return Status::from_errno("seek", errno);
+        TRY_OK(write_all(fd, {buffer_.data(), n}));
+        at += n, left -= n;
+      }
+    }
+    if (ftruncate(fd, static_cast<off_t>(e.sparse->size)) != 0) return Status::from_errno("set a file's size", errno);
+    return {};
   }
 
   Result<> account(size_t n) {
@@ -270,6 +289,8 @@ class Unpacker {
 bool is_full(int fd, const UnpackLimits& limits) {
   struct statvfs fs;
   if (fstatvfs(fd, &fs) != 0) return false;
+  // A layer of a million empty files takes no blocks, but inodes. (Some file systems count none.)
+  if (fs.f_files > 0 && fs.f_favail < std::min<uint64_t>(limits.free_inodes, fs.f_files / 20)) return true;
   return static_cast<uint64_t>(fs.f_bavail) * fs.f_frsize < std::min<uint64_t>(limits.free_bytes, static_cast<uint64_t>(fs.f_blocks) * fs.f_frsize / 20);
 }
 

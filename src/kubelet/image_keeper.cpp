@@ -9,9 +9,12 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "base/strings.h"
+#include "image/partial.h"
 
 namespace k8lite::kubelet {
 namespace {
+constexpr size_t kMaxList = 1 << 20;
 constexpr Duration kSettle = seconds(1);  // after the last change of the folder: archives often come in groups
 }  // namespace
 
@@ -23,9 +26,31 @@ DiskUse disk_use(const std::string& path) {
   return {used + available, available};
 }
 
+Result<ImageGcPolicy> image_gc_policy(const std::vector<std::string>& kubelet_args) {
+  ImageGcPolicy policy;
+  for (const auto& arg : kubelet_args) {
+    size_t equals = arg.find('=');
+    std::string name = arg.substr(0, equals), value = equals == arg.npos ? "" : arg.substr(equals + 1);
+    if (name.starts_with("--")) name.erase(0, 2);
+    if (name == "minimum-image-ttl-duration") {
+      auto d = parse_go_duration(value);
+      if (!d || *d < Duration{0}) return bad_request("--kubelet-arg " + arg + ": not a duration");
+      policy.min_age = *d;
+    }
+    bool high = name == "image-gc-high-threshold";
+    if (!high && name != "image-gc-low-threshold") continue;
+    auto percent = parse_int(value);
+    if (!percent || *percent < 0 || *percent > 100) return bad_request("--kubelet-arg " + arg + ": must be between 0 and 100, inclusive");
+    (high ? policy.high_percent : policy.low_percent) = static_cast<int>(*percent);
+  }
+  if (policy.low_percent >= policy.high_percent)
+    return bad_request("--kubelet-arg image-gc-low-threshold: " + std::to_string(policy.low_percent) + " must be less than image-gc-high-threshold, " + std::to_string(policy.high_percent));
+  return policy;
+}
+
 CollectionPlan plan_collection(const std::vector<image::Image>& images, const std::set<std::string>& in_use, const DiskUse& disk, const ImageGcPolicy& policy, Instant now) {
   CollectionPlan plan;
-  if (disk.percent() < policy.high_percent) return plan;
+  if (policy.high_percent >= 100 || disk.percent() < policy.high_percent) return plan;
   uint64_t wanted = disk.capacity / 100 * static_cast<uint64_t>(100 - policy.low_percent);
   plan.bytes = wanted > disk.available ? wanted - disk.available : 0;
   std::vector<const image::Image*> candidates;
@@ -47,7 +72,8 @@ void ImageKeeper::look() {
 
 void ImageKeeper::collect() {
   DiskUse disk = disk_use(store_.root());
-  if (disk.percent() < options_.policy.high_percent) return;
+  if (options_.policy.high_percent >= 100 || disk.percent() < options_.policy.high_percent) return;
+  image::drop_partials(store_.partial_folder(), seconds(60));
   (void)store_.sweep();
   disk = disk_use(store_.root());
   auto images = store_.list();
@@ -66,6 +92,27 @@ void ImageKeeper::collect() {
   log_info("images were collected", {{"removed", removed}, {"bytes", now > disk.available ? now - disk.available : 0}, {"disk_percent", disk_use(store_.root()).percent()}});
   if (plan.bytes > 0 && now < goal && options_.warn)
     options_.warn("FreeDiskSpaceFailed", "Failed to garbage collect required amount of images. Attempted to free " + std::to_string(plan.bytes) + " bytes, but only found " + std::to_string(now > disk.available ? now - disk.available : 0) + " bytes eligible to free.");
+}
+
+void ImageKeeper::pull_lists() {
+  if (!options_.pull) return;
+  for (const auto& file : os::list_dir(options_.folder)) {
+    if (!file.ends_with(".txt") || file[0] == '.') continue;
+    auto text = os::read_file(options_.folder + "/" + file, kMaxList);
+    if (!text.ok()) {
+      log_warn("a list of images is left out", {{"error", text.status()}});
+      continue;
+    }
+    for (auto line : split(*text, '\n')) {
+      std::string name(trim(line.substr(0, line.find('#'))));
+      if (name.empty()) continue;
+      bool there = store_.find(name).has_value();
+      auto r = there ? Result<>() : options_.pull(name);
+      if (r.ok()) r = store_.pin(name);
+      if (!r.ok()) log_warn("an image of a list is not there", {{"list", file}, {"image", name}, {"error", r.status()}});
+      else if (!there) log_info("an image of a list was pulled", {{"list", file}, {"image", name}});
+    }
+  }
 }
 
 void ImageKeeper::start() {
@@ -88,6 +135,7 @@ bool ImageKeeper::wait(Duration at_most, bool& changed) {
 
 void ImageKeeper::run() {
   store_.import_folder(options_.folder);
+  pull_lists();
   (void)store_.sweep();
   look();
   collect();
@@ -99,8 +147,10 @@ void ImageKeeper::run() {
         if (!wait(kSettle, changed)) return;
       } while (changed);
       store_.import_folder(options_.folder);
+      pull_lists();
     }
     if (clock_.mono() < next) continue;
+    pull_lists();
     look();
     collect();
     next = clock_.mono() + options_.policy.period;

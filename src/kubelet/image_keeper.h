@@ -1,5 +1,5 @@
-// Keeps the node's images: archives that appear in <data-dir>/agent/images are imported (and pinned), and when the disk fills up images
-// that nothing has used for longest go first. (Kubernetes documentation: "Garbage Collection", image lifecycle: 85 and 80 percent.)
+// Keeps the node's images: archives that appear in <data-dir>/agent/images are imported, images that lists there (*.txt, a name a line)
+// name are pulled, both are pinned; and when the disk fills up images that nothing has used for longest go first. (Kubernetes documentation: "Garbage Collection", image lifecycle: 85 and 80 percent.)
 #pragma once
 #include <functional>
 #include <map>
@@ -19,6 +19,9 @@ struct ImageGcPolicy {
   Duration min_age = seconds(120);    // younger ones stay, whatever the disk says
   Duration period = seconds(300);
 };
+// The kubelet's flags: image-gc-high-threshold, image-gc-low-threshold (percent), minimum-image-ttl-duration ("2m0s"); others are left
+// alone. BadRequest in the kubelet's words.
+Result<ImageGcPolicy> image_gc_policy(const std::vector<std::string>& kubelet_args);
 struct DiskUse {
   uint64_t capacity = 0, available = 0;
   int percent() const { return capacity ? static_cast<int>(100 - available * 100 / capacity) : 0; }
@@ -37,6 +40,7 @@ struct ImageKeeperOptions {
   std::function<std::set<std::string>()> images_in_use;
   std::function<void(const std::string& reason, const std::string& message)> warn;  // a node's event
   ImageGcPolicy policy;
+  std::function<Result<>(const std::string& name)> pull;  // for lists of images; none: they are not looked at
 };
 
 class ImageKeeper {
@@ -48,6 +52,8 @@ class ImageKeeper {
   void collect();
   // What containers stand on now counts as used now.
   void look();
+  // Pulls what the lists name and is not there yet. What fails is tried again at the next look.
+  void pull_lists();
 
  private:
   void run();

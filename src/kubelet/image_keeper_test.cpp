@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <fstream>
+#include <mutex>
 
 #include "image/fake_registry.h"
 #include "kubelet/container_record.h"
@@ -108,6 +109,56 @@ TEST_CASE("image keeper: an archive dropped into the folder is imported and pinn
   CHECK(comes("second:1"));
   CHECK(store->find("second:1")->pinned);
   keeper.stop();
+}
+
+TEST_CASE("image keeper: lists name images that are pulled, again until they come, and pinned", "[root]") {
+  Temp t;
+  fs::create_directories(t.path + "/in");
+  auto store = image::ImageStore::open(t.path + "/s").value();
+  std::ofstream(t.path + "/in/list.txt") << "# what this node needs\n\n one:1 \ntwo:2  # later\nabsent:1\n";
+  std::mutex mutex;
+  std::vector<std::string> asked;
+  bool two = false;
+  ImageKeeperOptions o;
+  o.folder = t.path + "/in";
+  o.pull = [&](const std::string& name) -> Result<> {
+    std::lock_guard lock(mutex);
+    asked.push_back(name);
+    if (name == "absent:1" || (name == "two:2" && !std::exchange(two, true))) return not_found(name + ": not found");
+    std::ofstream(t.path + "/x.tar", std::ios::binary) << archive(name, name);
+    auto r = store->import_archive(t.path + "/x.tar", false);
+    return r.ok() ? Result<>() : Result<>(r.status());
+  };
+  ImageKeeper keeper(*store, system_clock(), o);
+  keeper.pull_lists();
+  CHECK(asked == Ids{"one:1", "two:2", "absent:1"});
+  CHECK(store->find("one:1")->pinned);
+  CHECK(!store->find("two:2"));
+  keeper.pull_lists();
+  CHECK(asked == Ids{"one:1", "two:2", "absent:1", "two:2", "absent:1"});
+  CHECK(store->find("two:2")->pinned);
+  // A new list is read when it appears.
+  keeper.start();
+  std::ofstream(t.path + "/in/.more") << "three:3\n";
+  fs::rename(t.path + "/in/.more", t.path + "/in/more.txt");
+  for (int i = 0; i < 600 && !store->find("three:3"); ++i) usleep(50'000);
+  CHECK(store->find("three:3"));
+  keeper.stop();
+}
+
+TEST_CASE("image collection: the kubelet's flags set its marks") {
+  auto p = image_gc_policy({"image-gc-high-threshold=95", "--image-gc-low-threshold=90", "minimum-image-ttl-duration=5m", "max-pods=10"}).value();
+  CHECK(p.high_percent == 95);
+  CHECK(p.low_percent == 90);
+  CHECK(p.min_age == seconds(300));
+  CHECK(image_gc_policy({}).value().high_percent == 85);
+  CHECK(image_gc_policy({"image-gc-low-threshold=90"}).status().message() == "--kubelet-arg image-gc-low-threshold: 90 must be less than image-gc-high-threshold, 85");
+  CHECK(image_gc_policy({"image-gc-high-threshold=x"}).status().message() == "--kubelet-arg image-gc-high-threshold=x: must be between 0 and 100, inclusive");
+  CHECK(!image_gc_policy({"minimum-image-ttl-duration=soon"}).ok());
+  // 100 percent: never.
+  ImageGcPolicy never;
+  never.high_percent = 100;
+  CHECK(plan_collection({unused("old", 1)}, {}, {1000, 0}, never, Instant{1'000'000'000}).remove.empty());
 }
 
 TEST_CASE("container records: what is written is read, and tells what is in use") {

@@ -32,11 +32,18 @@ Result<> Kubelet::start() {
   std::string run_dir = options_.run_dir;
   image::StoreOptions store;
   store.layers_in_use = [run_dir] { return layers_in_use(run_dir); };
+  store.confined = true;
   TRY(images_, image::ImageStore::open(options_.data_dir + "/store", std::move(store)));
   puller_ = std::make_unique<image::Puller>(loop_, *images_, options_.registries_file, image::process_environment());
   ImageKeeperOptions keep;
   keep.folder = options_.data_dir + "/images";
   keep.images_in_use = [run_dir] { return images_in_use(run_dir); };
+  TRY(keep.policy, image_gc_policy(options_.kubelet_args));
+  keep.pull = [this](const std::string& name) -> Result<> {
+    TRY(auto reference, image::parse_reference(name));
+    auto pulled = puller_->pull(reference, {});
+    return pulled.ok() ? Result<>() : Result<>(pulled.status());
+  };
   keep.warn = [this](const std::string& reason, const std::string& message) {
     events_.record(json::Doc::from(json::Node::obj({{"apiVersion", "v1"}, {"kind", "Node"}, {"metadata", json::Node::obj({{"name", options_.node.name}, {"uid", options_.node.name}})}})).root(), "Warning", reason, message);
   };

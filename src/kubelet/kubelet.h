@@ -20,6 +20,7 @@ struct KubeletOptions {
   std::string cluster_cidr, service_cidr, cluster_dns, cluster_domain, flannel_backend = "vxlan", flannel_iface, resolv_conf = "/etc/resolv.conf";
   bool serves_dns = true;    // cluster_dns is an address of this node
   std::string registries_file;
+  std::vector<std::string> kubelet_args;  // "image-gc-high-threshold=90"
   std::string listen_address = "::";
   net::TlsServerConfig tls;
   // The rest is called on the node agent's thread. Once, when the pod network stands:

@@ -129,4 +129,10 @@ Result<> remove_tree(const std::string& path) {
   return remove_at(AT_FDCWD, path.c_str(), path, st.st_dev);
 }
 
+Result<> remove_tree_at(int folder, const std::string& name) {
+  struct stat st;
+  if (::fstatat(folder, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) return {};
+  return remove_at(folder, name.c_str(), name, st.st_dev);
+}
+
 }  // namespace k8lite::os

@@ -39,5 +39,6 @@ Result<> make_dirs(const std::string& path, mode_t mode = 0755);
 bool exists(const std::string& path);
 std::vector<std::string> list_dir(const std::string& path);  // sorted names without . and ..; empty when it cannot be read
 Result<> remove_tree(const std::string& path);               // does not follow links, stays on one file system; absent is fine
+Result<> remove_tree_at(int folder, const std::string& name);  // the same below an open folder
 
 }  // namespace k8lite::os

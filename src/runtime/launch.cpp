@@ -20,6 +20,7 @@ constexpr std::string_view kCapabilities[] = {
     "SYS_BOOT", "SYS_NICE", "SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD", "LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP", "MAC_OVERRIDE",
     "MAC_ADMIN", "SYSLOG", "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF", "CHECKPOINT_RESTORE"};
 constexpr std::string_view kDefault[] = {"CHOWN", "DAC_OVERRIDE", "FSETID", "FOWNER", "MKNOD", "NET_RAW", "SETGID", "SETUID", "SETFCAP", "SETPCAP", "NET_BIND_SERVICE", "SYS_CHROOT", "KILL", "AUDIT_WRITE"};
+constexpr size_t kMountOptions = 4000;  // a page, but for the words around the folders
 constexpr uint64_t kAll = (uint64_t{1} << std::size(kCapabilities)) - 1;
 
 constexpr std::string_view kMasked[] = {"/proc/asound", "/proc/acpi", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware", "/sys/devices/virtual/powercap"};
@@ -51,8 +52,19 @@ struct Steps {
 };
 
 void root_file_system(const ContainerSpec& s, Steps& steps) {
-  std::string lower;
-  for (const auto& layer : s.layers) lower += (lower.empty() ? "" : ":") + layer;
+  std::string lower, relative;
+  // mount(2) takes a page of options, a hundred of the store's links: of more layers than that only the names are given.
+  std::string parent = s.layers.empty() ? "" : s.layers[0].substr(0, s.layers[0].rfind('/') + 1);
+  bool together = !parent.empty();
+  for (const auto& layer : s.layers) {
+    lower += (lower.empty() ? "" : ":") + layer;
+    together = together && layer.starts_with(parent) && layer.rfind('/') + 1 == parent.size();
+    if (together) relative += (relative.empty() ? "" : ":") + layer.substr(parent.size());
+  }
+  if (together && lower.size() + 2 * s.folder.size() > kMountOptions) {
+    steps.add(Step::Enter).text(parent);
+    lower = relative;
+  }
   for (const char* name : {"", "/rootfs", "/upper", "/work"}) steps.add(Step::MakeDir).text(s.folder + name).number(0755);
   std::string data = "lowerdir=" + lower + ",upperdir=" + s.folder + "/upper,workdir=" + s.folder + "/work";
   steps.add(Step::Mount).text("overlay").text(s.folder + "/rootfs").text("overlay").number(0).text(data);

@@ -160,6 +160,36 @@ TEST_CASE("runtime: what cannot start says why", "[root]") {
   CHECK(r.status().message().find("mount overlay") == 0);
 }
 
+TEST_CASE("runtime: an image of more layers than a page of mount options names", "[root]") {
+  Node n;
+  REQUIRE(n.runtime->start_pod({"pod1", "h", false, false, false, {}}).ok());
+  for (size_t layers : {127, 150, 256}) {
+    CAPTURE(layers);
+    std::string id = "c" + std::to_string(layers);
+    ContainerSpec spec = n.spec(id, "cat /first /last; ls /each >&2");
+    // Linked as the image store does it: twelve digits in a folder of links.
+    fs::create_directories(n.dir + "/" + std::string(60, 'd') + "/l");
+    std::string links = n.dir + "/" + std::string(60, 'd') + "/l/" + std::to_string(100'000'000'000 + layers * 1000).substr(0, 8), own = links + "0000";
+    fs::create_directory_symlink(n.dir + "/image", own);
+    spec.layers = {own};
+    for (size_t i = 1; i < layers; ++i) {
+      std::string layer = n.dir + "/layer" + std::to_string(i), link = links + std::to_string(10'000 + i).substr(1);
+      fs::create_directories(layer + "/each");
+      REQUIRE(os::write_file(layer + "/each/" + std::to_string(i), "", 0644, false).ok());
+      REQUIRE(os::write_file(layer + (i == 1 ? "/last" : "/first"), std::to_string(i) + "\n", 0644, false).ok());
+      if (i + 1 == layers) REQUIRE(os::write_file(layer + "/last", "hidden\n", 0644, false).ok());
+      fs::create_directory_symlink(layer, link);
+      spec.layers.push_back(link);
+    }
+    auto r = n.runtime->start("pod1", id, plan_container(spec));
+    INFO((r.ok() ? std::string() : r.status().message()));
+    REQUIRE(r.ok());
+    CHECK(n.wait(id).exit_code == 0);
+    CHECK(n.log(id).find(" stdout F 1\n") != std::string::npos);
+    CHECK(n.log(id).find(" stderr F " + std::to_string(layers - 1) + "\n") != std::string::npos);
+  }
+}
+
 TEST_CASE("runtime: pods outlive the runtime and are adopted with their exits", "[root]") {
   Node n;
   REQUIRE(n.runtime->start_pod({"pod1", "h", false, false, false, {}}).ok());

@@ -40,6 +40,7 @@ enum class Step : uint8_t {
   Link,        // path inside of the rootfs, target text
   Mask,        // path inside of the rootfs: hidden by /dev/null or an empty read-only tmpfs; absent is fine
   ReadOnly,    // path inside of the rootfs: made read-only; absent is fine
+  Enter,       // host path: where relative paths of the next mount's options begin
 };
 
 struct Writer {

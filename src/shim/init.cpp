@@ -184,6 +184,11 @@ void run_step(Reader& r, int& root, const std::string& rootfs) {
     }
     case Step::Mask: return mask(root_fd(), r.text());
     case Step::ReadOnly: return make_read_only(root_fd(), r.text());
+    case Step::Enter: {
+      std::string path = r.text();
+      if (chdir(path.c_str()) != 0) fail("enter " + path);
+      return;
+    }
   }
   fail("unknown step in the plan", 0);
 }

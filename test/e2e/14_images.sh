@@ -165,8 +165,8 @@ same "with the same config" "$(sha256sum <"$E2E_DIR/img-oci/config.json")" "$(sk
 expect "tag" ctr images tag registry.test/apps/app:oci mine:1
 expect "remove" ctr images rm mine:1
 expect "pull" ctr images --private-registry "$E2E_DIR/n1/registries.yaml" pull -u me:secret 192.0.2.1:5001/team/app:big
-refuse "push" ctr images push mine:1
-says "does not push"
+expect "push" ctr images push --plain-http 192.0.2.1:5000/pushed/app:1 registry.test/apps/app:oci
+says "pushed 192.0.2.1:5000/pushed/app:1 sha256:"
 refuse "garbage" ctr images import "$E2E_BINARY"
 says "no tar archive"
 expect "remove an image in use" crictl rmi registry.test/apps/app:oci

@@ -243,14 +243,20 @@ RegistryOptions Rest::options_for(const Target& t, const WriteParams& p, bool cr
   RegistryOptions options;
   options.dry_run = p.dry_run;
   auto held = std::make_shared<ServiceAddresses::Reservation>();  // lives as long as the attempt to write
-  options.finish = [this, t, p, create, held](Node& object, const json::Doc* old, const Node* before) -> Result<> {
+  options.finish = [this, &t, &p, create, held](Node& object, const json::Doc* old, const Node* before) -> Result<> {
     AdmissionRequest request{t.type, t.ns, t.name, t.subresource, create, p.caller.user, &object, old, p.warnings, &p.caller};
     // A namespace's own finalizers change through /finalize alone, so that no update removes it before it is empty.
     if (old && t.type->row->plural == "namespaces" && t.subresource != "finalize" && old->path("spec.finalizers")) object["spec"].set("finalizers", old->path("spec.finalizers").to_node());
     if (before) api::forget_what_no_longer_applies(*t.type->row, object, *before);
     if (t.subresource != "status") api::apply_defaults(*t.type->row, object);
-    // What admission adds is nobody's.
-    if (!p.applies && t.type->row->type && (before || is_tracked_from_the_start(t, object))) api::apply::track_update(before ? *before : Node(), object, *t.type->row->type, writer_of(t, p, clock_.now()));
+    // What admission adds is nobody's, nor the status that an object begins with.
+    if (!p.applies && t.type->row->type && (before || is_tracked_from_the_start(t, object))) {
+      Node* begun = create && t.type->object.has_status ? object.find("status") : nullptr;
+      Node status = begun ? std::move(*begun) : Node();
+      if (begun) object.erase("status");
+      api::apply::track_update(before ? *before : Node(), object, *t.type->row->type, writer_of(t, p, clock_.now()));
+      if (begun) object.set("status", std::move(status));
+    }
     TRY_OK(admission_.admit(request));
     if (t.type->row->rules.settle) t.type->row->rules.settle(object);
     if (t.type->row->rules.warn && p.warnings) t.type->row->rules.warn(object, *p.warnings);
@@ -266,7 +272,7 @@ RegistryOptions Rest::options_for(const Target& t, const WriteParams& p, bool cr
     TRY_OK(check_escalation(t, object, old, p));
     return admission_.validate(request);
   };
-  options.beside = [this, t, p, create](Node& object, const json::Doc* old) -> Result<std::vector<store::Write>> {
+  options.beside = [this, &t, &p, create](Node& object, const json::Doc* old) -> Result<std::vector<store::Write>> {
     AdmissionRequest request{t.type, t.ns, t.name, t.subresource, create, p.caller.user, &object, old, nullptr, &p.caller};
     return admission_.charge(request);
   };
@@ -346,8 +352,7 @@ bool answers_with_deleted(const api::KindRow& row) {
 }  // namespace
 
 async::Task<Result<Answer>> Rest::update_or_create(Target t, Node body, WriteParams p) {
-  auto wanted = std::make_shared<const Node>(body);
-  auto updated = co_await change(t, p, [wanted](Node) -> Result<Node> { return *wanted; }, writes_pod_part(t.subresource));
+  auto updated = co_await change(t, p, [&body](Node) -> Result<Node> { return body; }, writes_pod_part(t.subresource));
   if (updated.ok() || !updated.status().is(Reason::NotFound) || !may_put_create(*t.type->row) || !t.subresource.empty()) co_return std::move(updated);
   const auto& row = *t.type->row;
   if (const std::string& uid = body.path("metadata.uid").str(); !uid.empty()) co_return conflict_object(row.group, row.plural, t.name, "Precondition failed: UID in precondition: " + uid + ", UID in object meta: ");
@@ -359,7 +364,7 @@ async::Task<Result<Answer>> Rest::update_or_create(Target t, Node body, WritePar
 
 async::Task<Result<Answer>> Rest::change(Target t, WriteParams p, std::function<Result<Node>(Node current)> make, bool from_current) {
   RegistryOptions options = options_for(t, p, false);
-  Registry::Change change = [t, make = std::move(make), from_current](const store::Object& current) -> Result<Node> {
+  Registry::Change change = [&t, make = std::move(make), from_current](const store::Object& current) -> Result<Node> {
     if (!from_current) return make({});
     Node node = Node::obj({{"kind", t.type->row->kind}, {"apiVersion", api_version(t.type->object)}}), stored = current.doc.to_node();
     for (auto& m : stored.members()) node.members().push_back(std::move(m));
@@ -389,7 +394,7 @@ void Rest::settle_service(const Target& t, const std::string& name) {
 async::Task<Result<Answer>> Rest::update(Target t, Node body, WriteParams p) {
   CO_TRY_OK(check_field_manager("UpdateOptions", p, false));
   if (t.subresource == "scale") {
-    auto r = co_await change(t, p, [this, t, body](Node current) -> Result<Node> {
+    auto r = co_await change(t, p, [this, &t, &body](Node current) -> Result<Node> {
       TRY_OK(apply_scale(t, current, body));
       current["metadata"].erase("resourceVersion");
       return current;
@@ -399,7 +404,7 @@ async::Task<Result<Answer>> Rest::update(Target t, Node body, WriteParams p) {
   }
   CO_TRY_OK(decode(t, body, p, t.type->row->type));
   if (t.subresource == "finalize") {
-    co_return co_await change(t, p, [body](Node current) -> Result<Node> {
+    co_return co_await change(t, p, [&body](Node current) -> Result<Node> {
       current["spec"].set("finalizers", body.get("spec").get("finalizers").exists() ? body.get("spec").get("finalizers") : Node::array());
       if (current.get("spec").get("finalizers").empty()) current["spec"].erase("finalizers");
       current["metadata"].erase("resourceVersion");
@@ -418,7 +423,7 @@ async::Task<Result<Answer>> Rest::patch(Target t, machinery::PatchType type, Nod
     co_return Status(Reason::UnsupportedMediaType, "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml");
   if (p.force_given) co_return field_manager_error("PatchOptions", {"FieldValueForbidden", "Forbidden: may not be specified for non-apply patch", "force"});
   bool scale = t.subresource == "scale";
-  auto r = co_await change(t, p, [this, t, type, patch, p, scale](Node current) -> Result<Node> {
+  auto r = co_await change(t, p, [this, &t, type, &patch, &p, scale](Node current) -> Result<Node> {
     Node whole = scale ? current : Node();
     std::string shown = current.path("metadata.resourceVersion").str();
     if (scale) {

@@ -39,7 +39,7 @@ class Front {
   struct Call {
     net::Request& request;
     net::ResponseWriter& response;
-    RequestInfo info;
+    const RequestInfo& info;
     authn::Identity identity;
     audit::Record* record;  // null: not logged
     void note_request(const json::Node& object) const {

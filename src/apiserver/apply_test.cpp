@@ -163,6 +163,18 @@ TEST_CASE("managed fields: every writer is known by its field manager or its use
   CHECK_FALSE(w.patches(w.at("", "configmaps", "m"), "r", R"({"data":{"a":"3"}})")->path("metadata.managedFields").exists());
 }
 
+TEST_CASE("managed fields: the status that an object begins with is nobody's") {
+  World w;
+  auto made = w.done(async::block_on(w.loop, w.rest.create(w.at("apps", "deployments", ""), World::body(kDeployment), w.params)));
+  REQUIRE(made.ok());
+  CHECK(made->get("status").dump() == "{}");
+  for (const auto& owner : w.owners(*made)) CHECK(owner.find("f:status") == owner.npos);
+  REQUIRE(w.patches(w.at("apps", "deployments", "d", "a", "status"), "c", R"({"status":{"replicas":1}})").ok());
+  auto updated = w.patches(w.at("apps", "deployments", "d"), "agent", R"({"spec":{"replicas":2}})");
+  REQUIRE(updated.ok());
+  CHECK(updated->path("status.replicas").int_or(0) == 1);
+}
+
 TEST_CASE("managed fields: events and leases are tracked from their first apply on") {
   World w;
   Target lease = w.at("coordination.k8s.io", "leases", "l");

@@ -108,14 +108,20 @@ RegistryOptions Rest::options_for(const Target& t, const WriteParams& p, bool cr
   RegistryOptions options;
   options.dry_run = p.dry_run;
   auto held = std::make_shared<ServiceAddresses::Reservation>();  // lives as long as the attempt to write
-  options.finish = [this, t, p, create, held](Node& object, const json::Doc* old, const Node* before) -> Result<> {
+  options.finish = [this, &t, &p, create, held](Node& object, const json::Doc* old, const Node* before) -> Result<> {
     AdmissionRequest request{t.type, t.ns, t.name, t.subresource, create, p.caller.user, &object, old, p.warnings, &p.caller};
     // A namespace's own finalizers change through /finalize alone, so that no update removes it before it is empty.
     if (old && t.type->row->plural == "namespaces" && t.subresource != "finalize" && old->path("spec.finalizers")) object["spec"].set("finalizers", old->path("spec.finalizers").to_node());
     if (before) api::forget_what_no_longer_applies(*t.type->row, object, *before);
     if (t.subresource != "status") api::apply_defaults(*t.type->row, object);
-    // What admission adds is nobody's.
-    if (!p.applies && t.type->row->type && (before || is_tracked_from_the_start(t, object))) api::apply::track_update(before ? *before : Node(), object, *t.type->row->type, writer_of(t, p, clock_.now()));
+    // What admission adds is nobody's, nor the status that an object begins with.
+    if (!p.applies && t.type->row->type && (before || is_tracked_from_the_start(t, object))) {
+      Node* begun = create && t.type->object.has_status ? object.find("status") : nullptr;
+      Node status = begun ? std::move(*begun) : Node();
+      if (begun) object.erase("status");
+      api::apply::track_update(before ? *before : Node(), object, *t.type->row->type, writer_of(t, p, clock_.now()));
+      if (begun) object.set("status", std::move(status));
+    }
     TRY_OK(admission_.admit(request));
     if (t.type->row->rules.settle) t.type->row->rules.settle(object);
     if (t.type->row->rules.warn && p.warnings) t.type->row->rules.warn(object, *p.warnings);
@@ -131,7 +137,7 @@ RegistryOptions Rest::options_for(const Target& t, const WriteParams& p, bool cr
     if (!status) TRY_OK(check_escalation(t, object, old, p));
     return admission_.validate(request);
   };
-  options.beside = [this, t, p, create](Node& object, const json::Doc* old) -> Result<std::vector<store::Write>> {
+  options.beside = [this, &t, &p, create](Node& object, const json::Doc* old) -> Result<std::vector<store::Write>> {
     AdmissionRequest request{t.type, t.ns, t.name, t.subresource, create, p.caller.user, &object, old, nullptr, &p.caller};
     return admission_.charge(request);
   };
@@ -250,12 +256,11 @@ bool answers_with_deleted(const api::KindRow& row) {
 async::Task<Result<Answer>> Rest::update_or_create(Target t, Node body, WriteParams p) {
   Node object = body;
   if (t.type->object.conversion) t.type->object.conversion->to_stored(object);
-  auto wanted = std::make_shared<const Node>(std::move(object));
   const std::string& version = body.path("metadata.resourceVersion").str();
   bool lacks_version = version == "0" || (version.empty() && needs_version(*t.type->row));
-  auto updated = answer_as(t.type, co_await change(stored_form(t), p, [wanted, t, lacks_version](Node) -> Result<Node> {
+  auto updated = answer_as(t.type, co_await change(stored_form(t), p, [&object, &t, lacks_version](Node) -> Result<Node> {
     if (lacks_version) return invalid_object(t, t.name, {{"FieldValueInvalid", "Invalid value: 0: must be specified for an update", "metadata.resourceVersion"}}, t.type->row->plural);
-    return *wanted;
+    return object;
   }, writes_pod_part(t.subresource)));
   if (updated.ok() || !updated.status().is(Reason::NotFound) || !may_put_create(*t.type->row) || !t.subresource.empty()) co_return std::move(updated);
   const auto& row = *t.type->row;
@@ -268,7 +273,7 @@ async::Task<Result<Answer>> Rest::update_or_create(Target t, Node body, WritePar
 
 async::Task<Result<Answer>> Rest::change(Target t, WriteParams p, std::function<Result<Node>(Node current)> make, bool from_current) {
   RegistryOptions options = options_for(t, p, false);
-  Registry::Change change = [t, make = std::move(make), from_current](const store::Object& current) -> Result<Node> {
+  Registry::Change change = [&t, make = std::move(make), from_current](const store::Object& current) -> Result<Node> {
     if (!from_current) return make({});
     Node node = Node::obj({{"kind", t.type->row->kind}, {"apiVersion", api_version(t.type->object)}}), stored = current.doc.to_node();
     for (auto& m : stored.members()) node.members().push_back(std::move(m));
@@ -298,7 +303,7 @@ void Rest::settle_service(const Target& t, const std::string& name) {
 async::Task<Result<Answer>> Rest::update(Target t, Node body, WriteParams p) {
   CO_TRY_OK(check_field_manager("UpdateOptions", p, false));
   if (t.subresource == "scale") {
-    auto r = co_await change(t, p, [this, t, body](Node current) -> Result<Node> {
+    auto r = co_await change(t, p, [this, &t, &body](Node current) -> Result<Node> {
       TRY_OK(apply_scale(t, current, body));
       current["metadata"].erase("resourceVersion");
       return current;
@@ -308,7 +313,7 @@ async::Task<Result<Answer>> Rest::update(Target t, Node body, WriteParams p) {
   }
   CO_TRY_OK(decode(t, body, p, t.type->row->type));
   if (t.subresource == "finalize") {
-    co_return co_await change(t, p, [body](Node current) -> Result<Node> {
+    co_return co_await change(t, p, [&body](Node current) -> Result<Node> {
       current["spec"].set("finalizers", body.get("spec").get("finalizers").exists() ? body.get("spec").get("finalizers") : Node::array());
       if (current.get("spec").get("finalizers").empty()) current["spec"].erase("finalizers");
       current["metadata"].erase("resourceVersion");
@@ -328,7 +333,7 @@ async::Task<Result<Answer>> Rest::patch(Target t, machinery::PatchType type, Nod
   if (p.force_given) co_return field_manager_error("PatchOptions", {"FieldValueForbidden", "Forbidden: may not be specified for non-apply patch", "force"});
   bool scale = t.subresource == "scale";
   const api::Conversion* conversion = t.type->object.conversion;
-  auto r = answer_as(t.type, co_await change(stored_form(t), p, [this, t, type, patch, p, scale, conversion](Node current) -> Result<Node> {
+  auto r = answer_as(t.type, co_await change(stored_form(t), p, [this, &t, type, &patch, &p, scale, conversion](Node current) -> Result<Node> {
     if (conversion) {
       conversion->from_stored(current);
       current.set("apiVersion", api_version(t.type->object));

@@ -1,5 +1,6 @@
 #include "base/status.h"
 
+#include <atomic>
 #include <cstring>
 
 namespace k8lite {
@@ -78,22 +79,62 @@ Reason reason_from_http(int code) {
   return Reason::Unknown;
 }
 
+struct Status::Data {
+  Reason reason;
+  int sys_errno;
+  std::string message;
+  StatusDetails details;
+  std::atomic<int> holders{1};
+};
+
+Status::Status(Reason reason, std::string message, int sys_errno) {
+  if (reason != Reason::Ok) data_ = new Data{reason, sys_errno, std::move(message), {}};
+}
+
+void Status::hold() const { data_->holders.fetch_add(1, std::memory_order_relaxed); }
+
+void Status::let_go() {
+  if (data_->holders.fetch_sub(1, std::memory_order_acq_rel) == 1) delete data_;
+}
+
+Status::Data& Status::own() {
+  if (data_->holders.load(std::memory_order_acquire) != 1) {
+    auto* copy = new Data{data_->reason, data_->sys_errno, data_->message, data_->details};
+    let_go();
+    data_ = copy;
+  }
+  return *data_;
+}
+
+Reason Status::reason() const { return data_ ? data_->reason : Reason::Ok; }
+int Status::sys_errno() const { return data_ ? data_->sys_errno : 0; }
+
+const std::string& Status::message() const {
+  static const std::string none;
+  return data_ ? data_->message : none;
+}
+
+const StatusDetails& Status::details() const {
+  static const StatusDetails none;
+  return data_ ? data_->details : none;
+}
+
+Status& Status::set_details(StatusDetails d) {
+  if (data_) own().details = std::move(d);
+  return *this;
+}
+
 Status Status::from_errno(std::string what, int err) {
   what.append(": ").append(strerror(err));
   return Status(Reason::InternalError, std::move(what), err);
 }
 
 Status Status::within(std::string_view context) && {
-  if (!ok()) message_ = std::string(context).append(": ").append(message_);
+  if (data_) own().message.insert(0, std::string(context).append(": "));
   return std::move(*this);
 }
 
 Status Status::within(std::string_view context) const& { return Status(*this).within(context); }
-
-const StatusDetails& Status::details() const {
-  static const StatusDetails none;
-  return details_ ? *details_ : none;
-}
 
 Status bad_request(std::string message) { return {Reason::BadRequest, std::move(message)}; }
 Status not_found(std::string message) { return {Reason::NotFound, std::move(message)}; }

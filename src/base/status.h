@@ -1,9 +1,9 @@
 // The one error type: a Kubernetes metav1.Status reason, a message in small letters that names the thing, and the errno where a
 // system call failed. Reasons are 1:1 with metav1.StatusReason, so an error crosses from the store to kubectl unchanged.
 #pragma once
-#include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace k8lite {
@@ -33,36 +33,46 @@ struct StatusDetails {
   int retry_after_seconds = 0;
 };
 
+// One pointer: none for Ok, else shared by the copies.
 class [[nodiscard]] Status {
  public:
   Status() = default;  // Ok
-  Status(Reason reason, std::string message, int sys_errno = 0)
-      : reason_(reason), errno_(sys_errno), message_(std::move(message)) {}
+  Status(Reason reason, std::string message, int sys_errno = 0);
+  Status(const Status& o) noexcept : data_(o.data_) {
+    if (data_) hold();
+  }
+  Status(Status&& o) noexcept : data_(std::exchange(o.data_, nullptr)) {}
+  Status& operator=(Status o) noexcept {
+    std::swap(data_, o.data_);
+    return *this;
+  }
+  ~Status() {
+    if (data_) let_go();
+  }
 
   // An error from a failed system call: "open /x: permission denied". Reason is InternalError.
   static Status from_errno(std::string what, int err);
 
-  bool ok() const { return reason_ == Reason::Ok; }
-  Reason reason() const { return reason_; }
-  int sys_errno() const { return errno_; }
-  const std::string& message() const { return message_; }
-  bool is(Reason r) const { return reason_ == r; }
+  bool ok() const { return !data_; }
+  Reason reason() const;
+  int sys_errno() const;
+  const std::string& message() const;
+  bool is(Reason r) const { return reason() == r; }
 
   // Adds context in front: "mount /proc: operation not permitted".
   Status within(std::string_view context) &&;
   Status within(std::string_view context) const&;
 
   const StatusDetails& details() const;
-  Status& set_details(StatusDetails d) {
-    details_ = std::make_shared<const StatusDetails>(std::move(d));
-    return *this;
-  }
+  Status& set_details(StatusDetails d);  // of an error; Ok has none
 
  private:
-  Reason reason_ = Reason::Ok;
-  int errno_ = 0;
-  std::string message_;
-  std::shared_ptr<const StatusDetails> details_;
+  struct Data;
+  Data& own();  // not shared with anybody
+  void hold() const;
+  void let_go();
+
+  Data* data_ = nullptr;
 };
 
 inline Status ok_status() { return {}; }

@@ -349,6 +349,22 @@ void keep_service(Node& now, const Node& before) {
 
 namespace k8lite::api {
 
+namespace {
+
+// What typed clients count on finding: a status, with the numbers that always stand in it.
+void fill_status(json::Node& object, const schema::Field& field) {
+  json::Node& status = object["status"];
+  if (status.is_null()) status = json::Node::object();
+  if (!status.is_object() || !field.type) return;
+  for (const schema::Field& f : field.type->fields) {
+    bool number = f.shape == schema::Shape::Single && (f.base == schema::Base::Int32 || f.base == schema::Base::Int64);
+    if (f.required && number) rules::preset(status, f.name, 0);
+    else if (f.name == "loadBalancer") rules::preset(status, f.name, json::Node::object());
+  }
+}
+
+}  // namespace
+
 Rules rules_of(std::string_view group, std::string_view) {
   return group == "apiextensions.k8s.io" ? custom::definition_rules() : Rules{};
 }
@@ -361,6 +377,7 @@ void apply_defaults(const KindRow& kind, json::Node& object) {
     if (kind.custom->stored != kind.custom->schema) custom::fill_defaults(object, *kind.custom->stored);
   } else if (kind.type) {
     schema::apply_defaults(object, *kind.type);
+    if (const schema::Field* status = kind.status ? kind.type->find("status") : nullptr) fill_status(object, *status);
   }
 }
 

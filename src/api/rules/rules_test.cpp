@@ -500,6 +500,9 @@ TEST_CASE("defaults: each kind is filled as upstream fills it") {
            {"ValidatingWebhookConfiguration", "{}", "webhooks.0.clientConfig.service.port", "443"},
            {"ResourceClaim", "{}", "spec.devices.requests.0.exactly.count", "1"},
            {"PersistentVolume", "{}", "status.phase", "\"Pending\""},
+           {"Deployment", "{}", "status", "{}"},
+           {"ReplicaSet", "{}", "status", "{\"replicas\":0}"},
+           {"Service", "{}", "status", "{\"loadBalancer\":{}}"},
        }) {
     CAPTURE(row.kind, row.patch, row.path);
     auto kind = kind_named(row.kind);

@@ -39,7 +39,7 @@ class Front {
   struct Call {
     net::Request& request;
     net::ResponseWriter& response;
-    RequestInfo info;
+    const RequestInfo& info;
     authn::Identity identity;
     audit::Record* record;  // null: not logged
     bool pretty = false;    // the answer will be indented, which packed ones are not

@@ -68,11 +68,11 @@ Task<void> Front::serve_resource(Call& call) {
   if (auto can = check_verb(i, *type, call.request.method); !can.ok()) co_return co_await send_error(call.request, call.response, can.status());
   if (type->row->namespaced && target.ns.empty() && (!i.name.empty() || i.verb == "create") && i.verb != "list" && i.verb != "watch" && i.verb != "deletecollection" && type->row->group != "authorization.k8s.io")
     co_return co_await send_error(call.request, call.response, bad_request("an empty namespace may not be set when a resource name is provided"));
-  for (const char* into : {"exec", "attach", "portforward"}) {
+  if (i.verb == "get" && (i.subresource == "exec" || i.subresource == "attach" || i.subresource == "portforward")) {
     // WebSockets begin with a GET, and are no reading all the same (Kubernetes 1.35, AuthorizePodWebsocketUpgradeCreatePermission).
     RequestInfo create = i;
     create.verb = "create";
-    if (i.subresource == into && i.verb == "get" && !authorizer_.allows(call.identity.user, create)) co_return co_await send_status(call.response, forbidden(create, call.identity.user));
+    if (!authorizer_.allows(call.identity.user, create)) co_return co_await send_status(call.response, forbidden(create, call.identity.user));
   }
   for (const char* streaming : {"log", "exec", "attach", "portforward"})
     if (i.subresource == streaming) co_return co_await proxy_to_node(loop_, rest_, options_.kubelet_tls, target, call.request, call.response);
@@ -152,7 +152,7 @@ Task<Result<Answer>> Front::write(Call& call, Target target, std::vector<std::st
   CO_TRY_OK(check_answer(call.request));
   CO_TRY(std::string body, co_await call.request.read_body(kMaxBody));
   WriteParams p;
-  p.caller = call.identity;
+  p.caller = std::move(call.identity);  // nobody asks again
   p.warnings = &warnings;
   p.user_agent = call.request.headers.get("User-Agent");
   std::string_view type = call.request.headers.get("Content-Type");
@@ -166,7 +166,7 @@ Task<Result<Answer>> Front::write(Call& call, Target target, std::vector<std::st
       call.note_request(o);
     }
     CO_TRY(DeleteRequest r, read_delete_options(body.empty() ? nullptr : &o, q, p));
-    if (verb == "delete") co_return co_await rest_.remove(target, r, p);
+    if (verb == "delete") co_return co_await rest_.remove(std::move(target), std::move(r), std::move(p));
     CO_TRY(ListParams params, read_list_options(q, false));
     co_return co_await rest_.remove_collection(target, params, r, p);
   }
@@ -179,17 +179,17 @@ Task<Result<Answer>> Front::write(Call& call, Target target, std::vector<std::st
     CO_TRY(Node patch, std::move(read));
     call.note_request(patch);
     p.patch_text = std::move(body);
-    co_return co_await rest_.patch(target, patch_type, std::move(patch), p);
+    co_return co_await rest_.patch(std::move(target), patch_type, std::move(patch), std::move(p));
   }
   CO_TRY(Node object, read_object_body(type, body, &p.duplicates));
   call.note_request(object);
-  if (verb == "create") co_return co_await rest_.create(target, std::move(object), p);
-  co_return co_await rest_.update(target, std::move(object), p);
+  if (verb == "create") co_return co_await rest_.create(std::move(target), std::move(object), std::move(p));
+  co_return co_await rest_.update(std::move(target), std::move(object), std::move(p));
 }
 
 Task<void> Front::serve_write(Call& call, Target target) {
   std::vector<std::string> warnings;
-  auto r = co_await write(call, target, warnings);
+  auto r = co_await write(call, std::move(target), warnings);
   if (!r.ok()) co_return co_await send_error(call.request, call.response, r.status());
   co_await answer(call, *r, warnings);
 }

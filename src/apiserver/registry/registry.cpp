@@ -84,7 +84,7 @@ async::Task<Result<ObjectPtr>> Registry::write(Write write, std::vector<Write> b
   co_return std::move(results.at(0));
 }
 
-async::Task<Result<ObjectPtr>> Registry::create(ObjectKind kind, std::string ns, json::Node object, RegistryOptions options) {
+async::Task<Result<ObjectPtr>> Registry::create(const ObjectKind& kind, std::string ns, json::Node object, RegistryOptions options) {
   CreateContext context{ns, clock_.now(), new_uuid(random_), random_suffix(random_)};
   CO_TRY_OK(prepare_create(object, kind, context));
   if (options.finish) CO_TRY_OK(options.finish(object, nullptr, nullptr));
@@ -142,7 +142,7 @@ Result<RegistryList> Registry::list(const ObjectKind& kind, const RegistryListOp
   return out;
 }
 
-async::Task<Result<ObjectPtr>> Registry::update(ObjectKind kind, std::string ns, std::string name, std::string subresource, Change change,
+async::Task<Result<ObjectPtr>> Registry::update(const ObjectKind& kind, std::string ns, std::string name, std::string subresource, Change change,
                                                 RegistryOptions options) {
   std::string key = storage_key(kind, ns, name);
   for (int attempt = 1, shared_attempts = 0;; ++attempt) {
@@ -183,7 +183,7 @@ async::Task<Result<ObjectPtr>> Registry::update(ObjectKind kind, std::string ns,
   }
 }
 
-async::Task<Result<Registry::Deleted>> Registry::remove(ObjectKind kind, std::string ns, std::string name, DeleteRequest request,
+async::Task<Result<Registry::Deleted>> Registry::remove(const ObjectKind& kind, std::string ns, std::string name, DeleteRequest request,
                                                         int64_t default_grace, RegistryOptions options) {
   std::string key = storage_key(kind, ns, name);
   for (int attempt = 1;; ++attempt) {

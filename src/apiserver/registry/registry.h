@@ -37,7 +37,8 @@ class Registry {
  public:
   Registry(store::Store& store, const Clock& clock, Random& random) : store_(store), clock_(clock), random_(random) {}
 
-  async::Task<Result<store::ObjectPtr>> create(ObjectKind kind, std::string ns, json::Node object, RegistryOptions options);
+  // The kind must live until the task is done.
+  async::Task<Result<store::ObjectPtr>> create(const ObjectKind& kind, std::string ns, json::Node object, RegistryOptions options);
   Result<store::ObjectPtr> get(const ObjectKind& kind, const std::string& ns, const std::string& name) const;
   Result<RegistryList> list(const ObjectKind& kind, const RegistryListOptions& options) const;
 
@@ -45,14 +46,14 @@ class Registry {
   // first, unless the result itself names a resourceVersion. A result equal to the stored object, the times of managedFields apart,
   // writes nothing.
   using Change = std::function<Result<json::Node>(const store::Object& current)>;
-  async::Task<Result<store::ObjectPtr>> update(ObjectKind kind, std::string ns, std::string name, std::string subresource, Change change,
+  async::Task<Result<store::ObjectPtr>> update(const ObjectKind& kind, std::string ns, std::string name, std::string subresource, Change change,
                                                RegistryOptions options);
   // The object as it was removed, or as it now waits for its grace period or finalizers.
   struct Deleted {
     store::ObjectPtr object;
     bool removed = false;
   };
-  async::Task<Result<Deleted>> remove(ObjectKind kind, std::string ns, std::string name, DeleteRequest request, int64_t default_grace,
+  async::Task<Result<Deleted>> remove(const ObjectKind& kind, std::string ns, std::string name, DeleteRequest request, int64_t default_grace,
                                       RegistryOptions options);
 
  private:

@@ -302,6 +302,10 @@ void Rest::settle_service(const Target& t, const std::string& name) {
 
 async::Task<Result<Answer>> Rest::update(Target t, Node body, WriteParams p) {
   CO_TRY_OK(check_field_manager("UpdateOptions", p, false));
+  if (!body.is_object()) co_return bad_request("the body is not a JSON object");
+  if (t.subresource != "scale") CO_TRY_OK(decode(t, body, p, t.type->row->type));
+  if (body.path("metadata.name").str().empty()) co_return bad_request("the name of the object (" + t.name + " based on URL) was undeterminable: name must be provided");
+  if (body.path("metadata.name").str() != t.name) co_return bad_request("the name of the object (" + body.path("metadata.name").str() + ") does not match the name on the URL (" + t.name + ")");
   if (t.subresource == "scale") {
     auto r = co_await change(t, p, [this, &t, &body](Node current) -> Result<Node> {
       TRY_OK(apply_scale(t, current, body));
@@ -311,7 +315,6 @@ async::Task<Result<Answer>> Rest::update(Target t, Node body, WriteParams p) {
     if (!r.ok()) co_return std::move(r).status();
     co_return Answer{t.type, nullptr, scale_of(t, *r->object)};
   }
-  CO_TRY_OK(decode(t, body, p, t.type->row->type));
   if (t.subresource == "finalize") {
     co_return co_await change(t, p, [&body](Node current) -> Result<Node> {
       current["spec"].set("finalizers", body.get("spec").get("finalizers").exists() ? body.get("spec").get("finalizers") : Node::array());
@@ -320,8 +323,6 @@ async::Task<Result<Answer>> Rest::update(Target t, Node body, WriteParams p) {
       return current;
     });
   }
-  if (body.path("metadata.name").str().empty()) co_return bad_request("the name of the object (" + t.name + " based on URL) was undeterminable: name must be provided");
-  if (body.path("metadata.name").str() != t.name) co_return bad_request("the name of the object (" + body.path("metadata.name").str() + ") does not match the name on the URL (" + t.name + ")");
   co_return co_await update_or_create(std::move(t), std::move(body), std::move(p));
 }
 
@@ -369,7 +370,7 @@ async::Task<Result<Answer>> Rest::remove(Target t, DeleteRequest request, WriteP
   auto current = registry_.get(t.type->object, t.ns, t.name);
   if (!current.ok()) co_return current.status();
   if (t.type->row->plural == "namespaces" && (t.name == "default" || t.name == "kube-system" || t.name == "kube-public"))
-    co_return Status(Reason::Forbidden, "namespaces " + json::quoted(t.name) + " is forbidden: this namespace may not be deleted");
+    co_return Status(Reason::Forbidden, "namespaces " + json::quoted(t.name) + " is forbidden: this namespace may not be deleted").set_details({.name = t.name, .kind = "namespaces"});
   if (std::string finalizer = t.type->row->rules.finalizer; !finalizer.empty() && !p.dry_run && !(*current)->doc.path("metadata.deletionTimestamp")) {
     WriteParams own = p;
     own.applies = true;  // nobody's

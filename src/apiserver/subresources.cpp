@@ -126,7 +126,16 @@ json::Doc Rest::scale_of(const Target& t, const store::Object& object) const {
 Result<> Rest::apply_scale(const Target& t, Node& object, const Node& scale) const {
   const Node& replicas = scale.get("spec").get("replicas");
   if (replicas.exists() && !replicas.is_integer()) return bad_request("Scale: spec.replicas: an integer is wanted");
-  if (replicas.int_or(0) < 0) return Status(Reason::Invalid, "Scale.autoscaling \"" + t.name + "\" is invalid: spec.replicas: Invalid value: " + replicas.dump() + ": must be greater than or equal to 0");
+  if (replicas.int_or(0) < 0) {
+    Cause cause{"FieldValueInvalid", "Invalid value: " + replicas.dump() + ": must be greater than or equal to 0", "spec.replicas"};
+    Status s(Reason::Invalid, "Scale.autoscaling " + json::quoted(t.name) + " is invalid: " + cause.field + ": " + cause.message);
+    StatusDetails d;
+    d.name = t.name;
+    d.group = "autoscaling";
+    d.kind = "Scale";
+    d.causes.push_back(std::move(cause));
+    return s.set_details(std::move(d));
+  }
   std::string version = scale.path("metadata.resourceVersion").str();
   if (!version.empty() && version != object.path("metadata.resourceVersion").str()) return conflict_object(t.type->row->group, t.type->row->plural, t.name);
   const auto& custom = t.type->row->custom;

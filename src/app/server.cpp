@@ -6,6 +6,7 @@
 
 #include <cstdio>
 #include <map>
+#include <mutex>
 
 #include "apiserver/api_server.h"
 #include "apiserver/arguments.h"
@@ -173,24 +174,54 @@ class Server {
     options.serves_usage = std::find(config_.disable.begin(), config_.disable.end(), "metrics-server") == config_.disable.end();
     TRY(options.kubelet_tls, net::make_tls_client({.ca_pem = identity_.ca.certificate_pem, .certificate_pem = kubelet_client.certificate_pem, .key_pem = kubelet_client.key_pem, .server_name = {}}));
     TRY(api_, apiserver::ApiServer::create(loop_, *store_, clock_, random_, options));
-    return open_front(config_.node_ip, now);
+    TRY_OK(open_front(config_.node_ip, now));
+    keep_certificate_young();
+    return {};
   }
 
-  Result<> open_front(const std::string& node_ip, Instant now) {
+  ServingNames serving_names(const std::string& node_ip) const {
     ServingNames names;
     names.dns = {"kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc." + config_.cluster_domain, "localhost", config_.node_name};
     names.addresses = {"127.0.0.1", "::1", config_.advertise_address, node_ip};
     if (auto services = cni::Cidr::parse(config_.service_cidr)) names.addresses.push_back(cni::Ipv4{services->base.value + 1}.text());
     for (const auto& san : config_.tls_san) (san.find_first_not_of("0123456789.") == san.npos || san.find(':') != san.npos ? names.addresses : names.dns).push_back(san);
-    TRY(auto serving, serving_certificate(identity_.ca, names, now));
+    return names;
+  }
+
+  Result<net::TlsServerConfig> new_certificate(const std::string& node_ip, Instant now) const {
+    TRY(auto serving, serving_certificate(identity_.ca, serving_names(node_ip), now));
+    return net::TlsServerConfig{serving.certificate_pem, serving.key_pem, identity_.ca.certificate_pem, true};
+  }
+
+  Result<> open_front(const std::string& node_ip, Instant now) {
+    TRY(auto certificate, new_certificate(node_ip, now));
     net::HttpServerOptions http;
     if (!config_.bind_address.empty()) http.listen.address = config_.bind_address;
     http.listen.port = config_.https_listen_port;
     http.listen.max_connections = std::min<size_t>(4096, os::raise_descriptor_limit() / 2);  // the other half is for the store, the pods and their logs
-    TRY(http.listen.tls, net::make_tls_server({serving.certificate_pem, serving.key_pem, identity_.ca.certificate_pem, true}));
+    TRY(http.listen.tls, net::make_tls_server(certificate));
     TRY(http_, net::serve_http(loop_, http, api_->handler()));
+    std::lock_guard lock(front_mutex_);
     front_ip_ = node_ip;
+    tls_ = http.listen.tls;
+    certificate_since_ = now;
     return {};
+  }
+
+  // A certificate holds a year, and a server may run for longer: looked at once a day, it is made anew for connections to come when less
+  // than a third of its life is left. On the loop.
+  void keep_certificate_young() {
+    static constexpr Duration kLook = seconds(24 * 3600), kOld = seconds(240LL * 24 * 3600);
+    loop_.after(kLook, [this] {
+      std::lock_guard lock(front_mutex_);
+      if (Instant now = clock_.now(); now - certificate_since_ > kOld) {
+        auto certificate = new_certificate(front_ip_, now);
+        Result<> r = certificate.ok() ? net::replace_certificates(*tls_, *certificate) : Result<>(certificate.status());
+        if (r.ok()) certificate_since_ = now, log_info("the server's certificate was made anew");
+        else log_warn("the server's certificate was not made anew", {{"error", r.status().message()}});
+      }
+      keep_certificate_young();
+    });
   }
 
   Result<> write_admin_kubeconfig(Instant now) {
@@ -209,7 +240,10 @@ class Server {
 
   config::Config config_;
   bool follow_address_ = false, follow_advertised_ = false;  // found, not configured
-  std::string front_ip_;  // the node's address that the API server's certificate names
+  std::mutex front_mutex_;  // of the next three
+  std::string front_ip_;    // the node's address that the API server's certificate names
+  std::shared_ptr<net::TlsServerContext> tls_;
+  Instant certificate_since_{0};
   os::Fd lock_;
   Clock& clock_ = system_clock();
   Random& random_ = system_random();

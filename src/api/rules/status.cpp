@@ -36,7 +36,7 @@ void check_counts(Check& c, const StatusRow& row, const Node& status) {
     if (rule.empty()) continue;
     size_t than = rule.find('<'), words = rule.find(':');
     std::string_view low = rule.substr(0, than), high = rule.substr(than + 1, words - than - 1);
-    if (status.get(low).int_or(0) > status.get(high).int_or(0)) c.invalid(low, status.get(low), "cannot be greater than " + std::string(rule.substr(words + 1)));
+    if (status.get(low).int_or(0) > status.get(high).int_or(0)) c.invalid(low, Node(status.get(low).int_or(0)), "cannot be greater than " + std::string(rule.substr(words + 1)));
   }
 }
 

@@ -121,6 +121,7 @@ Node status_object(const Status& status) {
 
 std::string partial_metadata(const ResourceType&, const store::Object& object) {
   std::string metadata(object.doc["metadata"].raw());
+  if (object.revision == 0) return "{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/v1\",\"metadata\":" + metadata + "}";
   std::string inside = "{\"resourceVersion\":\"" + std::to_string(object.revision) + "\"";
   metadata = metadata.size() > 2 ? inside + "," + metadata.substr(1) : inside + "}";
   return "{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/v1\",\"metadata\":" + metadata + "}";

@@ -38,7 +38,7 @@ const api::schema::Type& meta_type(const char* name) { return *api::schema::find
 
 Node with_revision(const store::Object& o) {
   Node n = o.doc.to_node();
-  n["metadata"].set("resourceVersion", std::to_string(o.revision));
+  if (o.revision) n["metadata"].set("resourceVersion", std::to_string(o.revision));
   return n;
 }
 

@@ -67,7 +67,7 @@ Task<void> Front::serve_resource(Call& call) {
   if (!type->row->namespaced) target.ns.clear();
   if (auto can = check_verb(i, *type, call.request.method); !can.ok()) co_return co_await send_error(call.request, call.response, can.status());
   if (type->row->namespaced && target.ns.empty() && (!i.name.empty() || i.verb == "create") && i.verb != "list" && i.verb != "watch" && i.verb != "deletecollection" && type->row->group != "authorization.k8s.io")
-    co_return co_await send_error(call.request, call.response, bad_request("an empty namespace may not be set when a resource name is provided"));
+    co_return co_await send_error(call.request, call.response, i.verb == "create" ? not_allowed() : no_such_resource());  // there is no such route
   if (i.verb == "get" && (i.subresource == "exec" || i.subresource == "attach" || i.subresource == "portforward")) {
     // WebSockets begin with a GET, and are no reading all the same (Kubernetes 1.35, AuthorizePodWebsocketUpgradeCreatePermission).
     RequestInfo create = i;

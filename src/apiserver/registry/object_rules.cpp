@@ -237,6 +237,10 @@ void append_served(std::string& out, const json::Doc& stored, int64_t revision, 
     return;
   }
   size_t inside = static_cast<size_t>(metadata.data() - bytes.data()) + 1;
+  if (revision == 0) {  // of a dry run: it has none
+    out.append(",").append(bytes.substr(1));
+    return;
+  }
   char number[24];
   size_t digits = static_cast<size_t>(std::to_chars(number, number + sizeof number, revision).ptr - number);
   out.append(",").append(bytes.substr(1, inside - 1)).append("\"resourceVersion\":\"").append(number, digits).append("\"");

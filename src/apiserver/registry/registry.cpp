@@ -170,7 +170,9 @@ async::Task<Result<ObjectPtr>> Registry::update(const ObjectKind& kind, std::str
     }
     if (options.dry_run) co_return std::make_shared<const store::Object>(store::Object{key, w.doc, old->revision});
     bool shared = !beside.empty();
+    const store::ObjectPtr last = w.op == Write::Op::Remove ? std::make_shared<const store::Object>(store::Object{key, w.doc, old->revision}) : nullptr;
     auto r = co_await write(std::move(w), std::move(beside));
+    if (r.ok() && last) co_return last;  // as it was wanted: without the finalizers that held it
     if (r.ok()) co_return std::move(r);
     if (shared && r.status().is(Reason::Conflict) && ++shared_attempts < kMaxBesideAttempts) {
       auto now = store_.get(key);

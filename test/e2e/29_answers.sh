@@ -29,15 +29,15 @@ same "lines of a list" 6 "$(ask $url/api/v1/namespaces/default/configmaps | grep
 
 say "an autoscaler in two versions"
 expect "made as v1" k create -f - <<<'{"apiVersion":"autoscaling/v1","kind":"HorizontalPodAutoscaler","metadata":{"name":"web"},"spec":{"maxReplicas":3,"targetCPUUtilizationPercentage":60,"scaleTargetRef":{"apiVersion":"apps/v1","kind":"Deployment","name":"web"}}}'
-expect "read as v2" k get hpa.v2.autoscaling web -o 'jsonpath={.spec.metrics[0].resource.target.averageUtilization}'
+expect "read as v2" k get horizontalpodautoscalers.v2.autoscaling web -o 'jsonpath={.spec.metrics[0].resource.target.averageUtilization}'
 says 60
-expect "printed" k get hpa.v1.autoscaling web
+expect "printed" k get horizontalpodautoscalers.v1.autoscaling web
 says 'Deployment/web' '/60%'
-expect "patched as v2" k patch hpa.v2.autoscaling web --type=merge -p '{"spec":{"maxReplicas":5}}'
-expect "read as v1" k get hpa.v1.autoscaling web -o 'jsonpath={.spec.maxReplicas}'
+expect "patched as v2" k patch horizontalpodautoscalers.v2.autoscaling web --type=merge -p '{"spec":{"maxReplicas":5}}'
+expect "read as v1" k get horizontalpodautoscalers.v1.autoscaling web -o 'jsonpath={.spec.maxReplicas}'
 says 5
-expect "deleted as v1" k delete hpa.v1.autoscaling web
-refuse "is gone as v2" k get hpa.v2.autoscaling web
+expect "deleted as v1" k delete horizontalpodautoscalers.v1.autoscaling web
+refuse "is gone as v2" k get horizontalpodautoscalers.v2.autoscaling web
 
 say "events in two groups"
 expect "made" k create -f - <<<'{"apiVersion":"v1","kind":"Event","metadata":{"name":"said"},"involvedObject":{"kind":"Pod","name":"p","namespace":"default"},"message":"hello","reason":"Said","type":"Normal"}'

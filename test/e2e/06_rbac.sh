@@ -10,7 +10,7 @@ sed -n 's/.*certificate-authority-data: //p' "$KUBECONFIG" | base64 -d >"$E2E_DI
 # api TOKEN METHOD PATH [BODY]: prints the status code.
 api() {
   local token=$1
-  "$curl" -s --max-time 5 -o "$E2E_DIR/answer" -w '%{http_code}' --cacert "$E2E_DIR/ca.pem" ${token:+-H "Authorization: Bearer $token"} -X "$2" ${4:+-H 'Content-Type: application/json' -d "$4"} "$url$3"
+  "$curl" -A test -s --max-time 5 -o "$E2E_DIR/answer" -w '%{http_code}' --cacert "$E2E_DIR/ca.pem" ${token:+-H "Authorization: Bearer $token"} -X "$2" ${4:+-H 'Content-Type: application/json' -d "$4"} "$url$3"
 }
 answer() { out=$(cat "$E2E_DIR/answer"); }
 

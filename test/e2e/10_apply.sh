@@ -87,7 +87,7 @@ expect "a dry run" ssa --field-manager=one --dry-run=server -f - <<<"$(map '"d":
 same "changes nothing" '{"u":"1"}' "$(field configmap/m .data)"
 
 say "what is refused"
-raw() { on n1 curl -sk --cert "$E2E_DIR/cert" --key "$E2E_DIR/key" -X PATCH -H "Content-Type: $1" -d "$3" "https://127.0.0.1:6443/api/v1/namespaces/default/configmaps/m$2"; }
+raw() { on n1 curl -A test -sk --cert "$E2E_DIR/cert" --key "$E2E_DIR/key" -X PATCH -H "Content-Type: $1" -d "$3" "https://127.0.0.1:6443/api/v1/namespaces/default/configmaps/m$2"; }
 sed -n 's/.*client-certificate-data: *//p' "$KUBECONFIG" | base64 -d >"$E2E_DIR/cert"
 sed -n 's/.*client-key-data: *//p' "$KUBECONFIG" | base64 -d >"$E2E_DIR/key"
 refuse "an unknown field" ssa --validate=false -f - <<<'{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"m"},"date":{}}'

@@ -32,7 +32,7 @@ sed -n 's/.*certificate-authority-data: //p' "$KUBECONFIG" | base64 -d >"$E2E_DI
 # api TOKEN METHOD PATH [BODY]: prints the status code; the answer is in $E2E_DIR/answer, its head in $E2E_DIR/head.
 api() {
   local token=$1
-  "$curl" -s --max-time 5 -o "$E2E_DIR/answer" -D "$E2E_DIR/head" -w '%{http_code}' --cacert "$E2E_DIR/ca.pem" ${token:+-H "Authorization: Bearer $token"} -X "$2" ${4:+-H 'Content-Type: application/json' -d "$4"} "$url$3"
+  "$curl" -A test -s --max-time 5 -o "$E2E_DIR/answer" -D "$E2E_DIR/head" -w '%{http_code}' --cacert "$E2E_DIR/ca.pem" ${token:+-H "Authorization: Bearer $token"} -X "$2" ${4:+-H 'Content-Type: application/json' -d "$4"} "$url$3"
 }
 answer() { out=$(cat "$E2E_DIR/answer"); }
 whoami() { api "$1" POST /apis/authentication.k8s.io/v1/selfsubjectreviews '{"apiVersion":"authentication.k8s.io/v1","kind":"SelfSubjectReview"}'; }

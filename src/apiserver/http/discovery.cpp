@@ -46,7 +46,11 @@ Node resource_list(const ResourceTypes& types, std::string_view group, std::stri
     Node r = Node::obj({{"name", row.plural}, {"singularName", row.singular}, {"namespaced", row.namespaced}, {"kind", row.kind}, {"verbs", list_of(row.verbs)}});
     if (!row.short_names.empty()) r.set("shortNames", list_of(row.short_names));
     if (!row.categories.empty()) r.set("categories", list_of(row.categories));
-    r.set("storageVersionHash", base64_encode(pki::sha256(row.group + "/" + row.version + "/" + row.kind).substr(0, 8)));
+    if (std::find(row.verbs.begin(), row.verbs.end(), "watch") != row.verbs.end()) {  // what is only asked is not stored
+      const api::Conversion* c = row.custom ? nullptr : api::conversion_of(row.group, row.version, row.plural);
+      std::string stored = c ? std::string(c->stored_group) + "/" + std::string(c->stored_version) : row.group + "/" + row.version;
+      r.set("storageVersionHash", base64_encode(pki::sha256(stored + "/" + row.kind).substr(0, 8)));
+    }
     resources.append(std::move(r));
     for (const auto& sub : row.subresources) {
       Node s = Node::obj({{"name", row.plural + "/" + sub.name}, {"singularName", ""}, {"namespaced", row.namespaced}});

@@ -74,6 +74,22 @@ std::string masked_text(std::string text, const Node& last) {
   return text;
 }
 
+// The same of a text that is shown as it came: YAML, and JSON for people.
+std::string masked_lines(std::string_view text) {
+  std::string out, line;
+  std::istringstream lines{std::string(text)};
+  while (std::getline(lines, line)) {
+    for (std::string key : {"uid", "resourceVersion", "continue", "token"}) {
+      std::string_view bare = trim(std::string_view(line));
+      if (!bare.starts_with(key + ": ") && !bare.starts_with("\"" + key + "\": ")) continue;
+      bool comma = line.ends_with(",");
+      line = line.substr(0, line.find(": ")) + ": <" + key + ">" + (comma ? "," : "");
+    }
+    out += line + "\n";
+  }
+  return std::string(trim(std::string_view(out)));
+}
+
 std::string text_of(const HttpAnswer& a) {
   std::string out = "< " + std::to_string(a.status) + "\n";
   for (const char* name : {"Content-Type", "Retry-After", "WWW-Authenticate", "Location"})
@@ -92,7 +108,7 @@ std::string text_of(const HttpAnswer& a) {
   if (stream) return std::string(trim(out));
   auto n = Node::parse(a.body);
   // A body that came pretty has more lines than one.
-  if (!n.ok() || a.body.find("\n ") != std::string::npos) return out + std::string(trim(a.body));
+  if (!n.ok() || a.body.find("\n ") != std::string::npos) return out + masked_lines(trim(a.body));
   Node last = *n;
   mask(*n);
   return out + masked_text(n->dump_pretty(2), last);

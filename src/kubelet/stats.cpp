@@ -58,13 +58,35 @@ const Machine& StatsSampler::machine() const {
   return *machine_;
 }
 
-DiskUsage StatsSampler::disk_usage(const std::string& folder) {
-  Known& known = disk_[folder];
-  if (known.at == Duration{0} || clock_.mono() - known.at > kDiskFresh) known = {clock_.mono(), read_disk_usage(folder)};
-  return known.usage;
+void StatsSampler::look_at_disk(const std::vector<PodTarget>& pods) {
+  Duration now = clock_.mono();
+  std::vector<std::string> folders;
+  {
+    std::lock_guard lock(disk_mutex_);
+    std::erase_if(disk_, [now](const auto& known) { return now - known.second.at > kDiskFresh; });
+    auto want = [&](const std::string& folder) {
+      if (disk_.emplace(folder, Known{now, {}}).second) folders.push_back(folder);  // whoever asks meanwhile does not look too
+    };
+    for (const PodTarget& p : pods) {
+      want(p.folder);
+      for (const ContainerTarget& c : p.containers) want(c.folder);
+    }
+  }
+  for (const std::string& folder : folders) {
+    Known known{now, read_disk_usage(folder)};
+    std::lock_guard lock(disk_mutex_);
+    disk_[folder] = known;
+  }
+}
+
+DiskUsage StatsSampler::disk_usage(const std::string& folder) const {
+  std::lock_guard lock(disk_mutex_);
+  auto it = disk_.find(folder);
+  return it == disk_.end() ? DiskUsage{} : it->second.usage;
 }
 
 SnapshotPtr StatsSampler::take(const std::vector<PodTarget>& pods, Detail detail) {
+  if (detail == Detail::Disk) look_at_disk(pods);
   std::lock_guard lock(mutex_);
   // A look that came before the second one has no rates, however fresh it is.
   if (last_ && last_->detail >= detail && clock_.mono() - last_->mono < kFresh && last_->cpu) return last_;
@@ -110,7 +132,6 @@ SnapshotPtr StatsSampler::take(const std::vector<PodTarget>& pods, Detail detail
 
 void StatsSampler::remember(const Snapshot& snapshot, CpuLook look) {
   if (looks_.empty() || snapshot.mono - looks_.back().mono >= kLookSpacing) looks_.push_back(std::move(look));
-  for (auto it = disk_.begin(); it != disk_.end();) it = snapshot.mono - it->second.at > 2 * kDiskFresh ? disk_.erase(it) : std::next(it);
 }
 
 }  // namespace k8lite::kubelet

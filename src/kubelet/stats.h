@@ -92,7 +92,8 @@ class StatsSampler {
   const Machine& machine() const;  // read once
 
  private:
-  DiskUsage disk_usage(const std::string& folder);
+  void look_at_disk(const std::vector<PodTarget>& pods);
+  DiskUsage disk_usage(const std::string& folder) const;
   void remember(const Snapshot& snapshot, CpuLook look);
   const Clock& clock_;
   const StatsOptions options_;
@@ -103,6 +104,7 @@ class StatsSampler {
     Duration at{0};
     DiskUsage usage;
   };
+  mutable std::mutex disk_mutex_;  // a walk over many files keeps nobody from the rest
   std::map<std::string, Known> disk_;
   mutable std::optional<Machine> machine_;
 };

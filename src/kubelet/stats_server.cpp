@@ -48,6 +48,7 @@ Task<bool> serve_stats(StatsCorePtr core, net::Request& request, net::ResponseWr
     (void)co_await response.send(405, {{"Content-Type", kText}}, "method not allowed\n");
     co_return true;
   }
+  if (core->base->stopping) co_return false;  // its pods may be gone
   std::string body;
   if (agent) {
     body = agent_metrics(core->base->pods.stat_targets(), core->sampler.options().node, core->sampler.options().proc);

@@ -14,6 +14,7 @@ using machinery::Path;
 
 namespace {
 
+constexpr Duration kQuiet = seconds(120);  // a status that is nearly the same waits so long: each write reaches the disk
 constexpr Duration kPeriod = seconds(15);  // upstream's --horizontal-pod-autoscaler-sync-period
 
 // "apps/v1": the group; false for what is no group and version.
@@ -22,6 +23,14 @@ bool split_api_version(const std::string& text, std::string& group) {
   if (text.empty() || text.find('/', slash == text.npos ? 0 : slash + 1) != text.npos) return text.empty();
   group = slash == text.npos ? "" : text.substr(0, slash);
   return true;
+}
+
+// Where a percentage tells how much is used, the amount behind it changes with every look and nothing follows from it.
+Node without_averages(Node status) {
+  for (Node& m : status["currentMetrics"].items())
+    for (auto& [member, source] : m.members())
+      if (source.is_object() && source.path("current.averageUtilization").exists()) source["current"].erase("averageValue");
+  return status;
 }
 
 }  // namespace
@@ -66,8 +75,11 @@ Result<> AutoscalerController::write_scale(const Path& path, const Doc& scale, i
   return {};
 }
 
-Result<> AutoscalerController::write_status(const Doc& hpa, const Node& status) {
-  if (status == hpa["status"].to_node()) return {};
+Result<> AutoscalerController::write_status(const Doc& hpa, const Node& status, Instant& told) {
+  Node old = hpa["status"].to_node();
+  Instant now = context_.clock.now();
+  if (status == old || (now - told < kQuiet && without_averages(status) == without_averages(old))) return {};
+  told = now;
   Node next = hpa.to_node();
   next.set("status", status);
   auto r = context_.client.update({"autoscaling", "v2", "horizontalpodautoscalers", namespace_of(hpa), name_of(hpa), "status"}, Doc::from(next), as_manager());
@@ -82,7 +94,7 @@ Result<Action> AutoscalerController::reconcile(const std::string& key) {
     return Action::wait_for_change();
   }
   Known& known = known_[key];
-  if (known.uid != uid_of(hpa)) known = {uid_of(hpa), "", {}};
+  if (known.uid != uid_of(hpa)) known = {uid_of(hpa), "", {}, {}};
   auto path = target_of(hpa);
   Result<Doc> scale = path.ok() ? context_.client.get(*path) : Result<Doc>(path.status());
   Result<TargetScale> target = TargetScale{};
@@ -106,7 +118,7 @@ Result<Action> AutoscalerController::reconcile(const std::string& key) {
   known.memory = plan.memory;
   for (const AutoscalerEvent& e : plan.events) context_.events.record(hpa.root(), e.warning ? "Warning" : "Normal", e.reason, e.message);
   // A conflict is another's write: the next look sees it.
-  if (auto r = write_status(hpa, plan.status); !r.ok() && !r.status().is(Reason::Conflict)) return r.status();
+  if (auto r = write_status(hpa, plan.status, known.told); !r.ok() && !r.status().is(Reason::Conflict)) return r.status();
   return Action::after(kPeriod);
 }
 

@@ -210,6 +210,7 @@ class Planner {
       statuses.append(std::move(p->status));
       if (name.empty() || p->replicas > wanted) wanted = p->replicas, name = p->name;
     }
+    if (count == 0) return finish(current_, current_, {});  // defaulting puts one in; none asks for nothing
     std::string all = "invalid metrics (" + std::to_string(invalid) + " invalid out of " + std::to_string(count) + "), first error is: " + first_error;
     // Without all of them nobody knows that fewer would do.
     if (invalid > 0 && (invalid >= count || wanted < current_)) {

@@ -277,6 +277,70 @@ TEST_CASE("autoscaler controller: it scales a deployment up by its metrics, says
   CHECK(w.cluster.calls("list pods") > before);
 }
 
+TEST_CASE("autoscaler: one container's use, and amounts instead of percentages, are told as they were asked for") {
+  Doc hpa = parse(hpa_text(R"(,"metrics":[{"type":"ContainerResource","containerResource":{"name":"cpu","container":"c","target":{"type":"Utilization","averageUtilization":50}}},{"type":"Resource","resource":{"name":"memory","target":{"type":"AverageValue","averageValue":"50Mi"}}}])"));
+  auto p = plan(hpa, 2, {{"a"}, {"b"}}, 40);
+  CHECK(*p.rescale == 4);
+  CHECK(p.reason == "memory resource above target");
+  CHECK(p.status["currentMetrics"].dump() ==
+        R"([{"type":"ContainerResource","containerResource":{"name":"cpu","container":"c","current":{"averageValue":"40m","averageUtilization":40}}},{"type":"Resource","resource":{"name":"memory","current":{"averageValue":"104857600"}}}])");
+  Doc other = parse(hpa_text(R"(,"metrics":[{"type":"ContainerResource","containerResource":{"name":"cpu","container":"sidecar","target":{"type":"Utilization","averageUtilization":50}}}])"));
+  CHECK(condition(plan(other, 2, {{"a"}}, 40).status, "ScalingActive") ==
+        "False FailedGetContainerResourceMetric: the HPA was unable to compute the replica count: failed to get cpu utilization: unable to get metrics for resource cpu: container sidecar not present in metrics for pod default/a");
+}
+
+TEST_CASE("autoscaler: a tolerance of its own holds for its direction") {
+  Node n = parse(hpa_text(kCpu50)).to_node();
+  n["spec"].set("behavior", Node::obj({{"scaleUp", Node::obj({{"tolerance", "0"}})}, {"scaleDown", Node::obj({{"tolerance", "500m"}, {"stabilizationWindowSeconds", 0}})}}));
+  Doc hpa = Doc::from(n);
+  CHECK(*plan(hpa, 4, {{"a"}, {"b"}, {"c"}, {"d"}}, 52).rescale == 5);
+  CHECK(!plan(hpa, 4, {{"a"}, {"b"}, {"c"}, {"d"}}, 26).rescale);
+  CHECK(*plan(hpa, 4, {{"a"}, {"b"}, {"c"}, {"d"}}, 20).rescale == 2);
+}
+
+TEST_CASE("autoscaler controller: a custom resource with a scale is a target too, and a scale that cannot be written is told") {
+  ControllerWorld w;
+  w.run<AutoscalerController>();
+  w.cluster.put({"apiextensions.k8s.io", "v1", "customresourcedefinitions", "", "", ""}, parse(R"({"metadata":{"name":"shops.shop.example"},"spec":{"group":"shop.example","scope":"Namespaced","names":{"plural":"shops","kind":"Shop"},"versions":[{"name":"v1beta1","served":true,"storage":true}]},
+      "status":{"acceptedNames":{"plural":"shops","kind":"Shop"},"storedVersions":["v1beta1"],"conditions":[{"type":"NamesAccepted","status":"True"},{"type":"Established","status":"True"}]}})").to_node());
+  w.cluster.put({"shop.example", "v1beta1", "shops", "default", "", ""}, parse(R"({"metadata":{"name":"x"},"spec":{"replicas":12},"status":{"replicas":12,"selector":"app=web"}})").to_node());
+  Node n = parse(hpa_text(kCpu50)).to_node();
+  n["spec"]["scaleTargetRef"] = Node::obj({{"apiVersion", "shop.example/v1beta1"}, {"kind", "Shop"}, {"name", "x"}});
+  w.cluster.fail_next("update shops/scale", Status(Reason::Forbidden, "not today"));
+  w.cluster.put({"autoscaling", "v2", "horizontalpodautoscalers", "default", "", ""}, n);
+  w.settle();
+  auto told = [&w] { return condition(w.cluster.at({"autoscaling", "v2", "horizontalpodautoscalers", "default", "web", ""})["status"].to_node(), "AbleToScale"); };
+  CHECK(told() == "False FailedUpdateScale: the HPA controller was unable to update the target scale: not today");
+  w.pass(seconds(16));
+  CHECK(w.cluster.at({"shop.example", "v1beta1", "shops", "default", "x", ""}).path("spec.replicas").int_or(0) == 10);
+  CHECK(told().starts_with("True SucceededRescale"));
+}
+
+TEST_CASE("autoscaler controller: a status in which only an amount behind a percentage moved is not written each time") {
+  ControllerWorld w;
+  w.run<AutoscalerController>();
+  w.cluster.put(ControllerWorld::path("apps", "deployments"), parse(R"({"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"web"},"spec":{"replicas":1},"status":{"replicas":1,"selector":"app=web"}})").to_node());
+  w.cluster.put(ControllerWorld::pods(), pod({"a", 1000}).to_node());
+  auto put_metric = [&w](int64_t milli) {
+    Node m = metric("a", milli).to_node();
+    m["metadata"].set("labels", Node::obj({{"app", "web"}}));
+    w.cluster.put({"metrics.k8s.io", "v1beta1", "pods", "default", "", ""}, std::move(m));
+  };
+  put_metric(500);
+  w.cluster.put({"autoscaling", "v2", "horizontalpodautoscalers", "default", "", ""}, parse(hpa_text(kCpu50)).to_node());
+  w.settle();
+  auto average = [&w] { return w.cluster.at({"autoscaling", "v2", "horizontalpodautoscalers", "default", "web", ""})["status"]["currentMetrics"].at(0).path("resource.current.averageValue").str(); };
+  CHECK(average() == "500m");
+  put_metric(502);
+  w.pass(seconds(16));
+  CHECK(average() == "500m");
+  w.pass(seconds(120));
+  CHECK(average() == "502m");
+  put_metric(512);
+  w.pass(seconds(16));
+  CHECK(average() == "512m");
+}
+
 TEST_CASE("autoscaler controller: a target of an unknown kind, or one that is not there, is told") {
   ControllerWorld w;
   w.run<AutoscalerController>();

@@ -43,11 +43,11 @@ class Kubelet {
  private:
   void run();
   void tell_missing_cgroups();
-  void make_server();
   bool open_network();       // false: stopped meanwhile
   void follow_network();     // until stop()
   void follow_address();
   bool sync_peers();
+  void make_server();
   bool wait(Duration d);     // true: stopped
   async::Loop& loop_;
   machinery::Client& client_;

@@ -40,7 +40,8 @@ std::optional<CpuRate> cpu_rate(const std::deque<CpuLook>& earlier, const std::s
     window = w;
   }
   if (!from) {
-    if (started_ago < kLeastWindow || earlier.empty()) return {};
+    // Who was there before the looks began and is in none of them was not looked at.
+    if (started_ago < kLeastWindow || earlier.empty() || started_ago > mono - earlier.front().mono) return {};
     return CpuRate{static_cast<int64_t>(static_cast<double>(cpu_ns) * 1e6 / static_cast<double>(started_ago.count())), started_ago};
   }
   return CpuRate{static_cast<int64_t>(static_cast<double>(cpu_ns - *from) * 1e6 / static_cast<double>(window.count())), window};
@@ -57,20 +58,43 @@ const Machine& StatsSampler::machine() const {
   return *machine_;
 }
 
-DiskUsage StatsSampler::disk_usage(const std::string& folder) {
-  Known& known = disk_[folder];
-  if (known.at == Duration{0} || clock_.mono() - known.at > kDiskFresh) known = {clock_.mono(), read_disk_usage(folder)};
-  return known.usage;
+void StatsSampler::look_at_disk(const std::vector<PodTarget>& pods) {
+  Duration now = clock_.mono();
+  std::vector<std::string> folders;
+  {
+    std::lock_guard lock(disk_mutex_);
+    std::erase_if(disk_, [now](const auto& known) { return now - known.second.at > kDiskFresh; });
+    auto want = [&](const std::string& folder) {
+      if (disk_.emplace(folder, Known{now, {}}).second) folders.push_back(folder);  // whoever asks meanwhile does not look too
+    };
+    for (const PodTarget& p : pods) {
+      want(p.folder);
+      for (const ContainerTarget& c : p.containers) want(c.folder);
+    }
+  }
+  for (const std::string& folder : folders) {
+    Known known{now, read_disk_usage(folder)};
+    std::lock_guard lock(disk_mutex_);
+    disk_[folder] = known;
+  }
 }
 
-SnapshotPtr StatsSampler::take(const std::vector<PodTarget>& pods, bool disk) {
+DiskUsage StatsSampler::disk_usage(const std::string& folder) const {
+  std::lock_guard lock(disk_mutex_);
+  auto it = disk_.find(folder);
+  return it == disk_.end() ? DiskUsage{} : it->second.usage;
+}
+
+SnapshotPtr StatsSampler::take(const std::vector<PodTarget>& pods, Detail detail) {
+  if (detail == Detail::Disk) look_at_disk(pods);
   std::lock_guard lock(mutex_);
   // A look that came before the second one has no rates, however fresh it is.
-  if (last_ && (last_->disk || !disk) && clock_.mono() - last_->mono < kFresh && last_->cpu) return last_;
+  if (last_ && last_->detail >= detail && clock_.mono() - last_->mono < kFresh && last_->cpu) return last_;
   auto out = std::make_shared<Snapshot>();
   out->time = clock_.now();
   out->mono = clock_.mono();
-  out->disk = disk;
+  out->detail = detail;
+  bool brief = detail == Detail::Usage;
   while (!looks_.empty() && out->mono - looks_.front().mono >= kRemember) looks_.pop_front();
   CpuLook look{out->mono, {}};
   auto rate = [&](const std::string& key, const CgroupFigures& figures, int64_t started_us) {
@@ -80,21 +104,23 @@ SnapshotPtr StatsSampler::take(const std::vector<PodTarget>& pods, bool disk) {
   out->machine = read_machine_figures(options_.proc);
   out->boot_us = boot_time_us(options_.proc);
   out->cpu = rate("", out->machine, 0);
-  out->interfaces = parse_interfaces(os::read_file(options_.proc + "/self/net/dev").value_or(""));
-  out->disk_of_node = read_file_system(options_.data_dir);
+  if (!brief) {
+    out->interfaces = parse_interfaces(os::read_file(options_.proc + "/self/net/dev").value_or(""));
+    out->disk_of_node = read_file_system(options_.data_dir);
+  }
   for (const PodTarget& target : pods) {
     PodStats& pod = out->pods.emplace_back();
     pod.target = target;
-    pod.figures = read_cgroup(options_.cgroups, target.cgroup, options_.v2);
+    pod.figures = read_cgroup(options_.cgroups, target.cgroup, options_.v2, brief);
     pod.cpu = rate(key_of(target), pod.figures, target.started_us);
-    if (target.pid > 0) pod.interfaces = parse_interfaces(os::read_file(options_.proc + "/" + std::to_string(target.pid) + "/net/dev").value_or(""));
-    if (disk) pod.files = disk_usage(target.folder);
+    if (!brief && target.pid > 0) pod.interfaces = parse_interfaces(os::read_file(options_.proc + "/" + std::to_string(target.pid) + "/net/dev").value_or(""));
+    if (detail == Detail::Disk) pod.files = disk_usage(target.folder);
     for (const ContainerTarget& c : target.containers) {
       ContainerStats& s = pod.containers.emplace_back();
       s.target = c;
-      s.figures = read_cgroup(options_.cgroups, c.cgroup, options_.v2);
+      s.figures = read_cgroup(options_.cgroups, c.cgroup, options_.v2, brief);
       s.cpu = rate(key_of(c), s.figures, c.started_us);
-      if (!disk) continue;
+      if (detail != Detail::Disk) continue;
       s.layer = disk_usage(c.folder);
       s.logs.bytes = log_bytes(c.log_path);
     }
@@ -106,7 +132,6 @@ SnapshotPtr StatsSampler::take(const std::vector<PodTarget>& pods, bool disk) {
 
 void StatsSampler::remember(const Snapshot& snapshot, CpuLook look) {
   if (looks_.empty() || snapshot.mono - looks_.back().mono >= kLookSpacing) looks_.push_back(std::move(look));
-  for (auto it = disk_.begin(); it != disk_.end();) it = snapshot.mono - it->second.at > 2 * kDiskFresh ? disk_.erase(it) : std::next(it);
 }
 
 }  // namespace k8lite::kubelet

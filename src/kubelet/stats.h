@@ -38,7 +38,7 @@ struct ContainerStats {
   ContainerTarget target;
   CgroupFigures figures;
   std::optional<CpuRate> cpu;
-  DiskUsage layer, logs;  // with StatsOptions::disk only
+  DiskUsage layer, logs;  // with Detail::Disk
 };
 struct PodStats {
   PodTarget target;
@@ -48,10 +48,14 @@ struct PodStats {
   DiskUsage files;  // of its volumes that live on the node's disk
   std::vector<ContainerStats> containers;
 };
+// How much is read: what metrics.k8s.io needs (CPU and memory of containers and the machine), everything of the kernel's, or what lies on the
+// disk too.
+enum class Detail : unsigned char { Usage, Kernel, Disk };
+
 struct Snapshot {
   Instant time;
   Duration mono{0};
-  bool disk = false;
+  Detail detail = Detail::Usage;
   CgroupFigures machine;
   std::optional<CpuRate> cpu;
   std::vector<Interface> interfaces;
@@ -80,15 +84,16 @@ class StatsSampler {
  public:
   static constexpr Duration kFresh = milliseconds(900), kFirstWindow = milliseconds(500), kGoodWindow = seconds(10), kRemember = seconds(120), kDiskFresh = seconds(60);
   StatsSampler(const Clock& clock, StatsOptions options) : clock_(clock), options_(std::move(options)) {}
-  // Blocks on reading files. `disk`: how much lies in writable layers, logs and volumes too, at most kDiskFresh old.
-  SnapshotPtr take(const std::vector<PodTarget>& pods, bool disk);
+  // Blocks on reading files. What lies in writable layers and volumes is at most kDiskFresh old.
+  SnapshotPtr take(const std::vector<PodTarget>& pods, Detail detail);
   // There is an earlier look for rates; else take() again after kFirstWindow.
   bool has_window() const;
   const StatsOptions& options() const { return options_; }
   const Machine& machine() const;  // read once
 
  private:
-  DiskUsage disk_usage(const std::string& folder);
+  void look_at_disk(const std::vector<PodTarget>& pods);
+  DiskUsage disk_usage(const std::string& folder) const;
   void remember(const Snapshot& snapshot, CpuLook look);
   const Clock& clock_;
   const StatsOptions options_;
@@ -99,6 +104,7 @@ class StatsSampler {
     Duration at{0};
     DiskUsage usage;
   };
+  mutable std::mutex disk_mutex_;  // a walk over many files keeps nobody from the rest
   std::map<std::string, Known> disk_;
   mutable std::optional<Machine> machine_;
 };

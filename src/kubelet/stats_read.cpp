@@ -56,18 +56,19 @@ int64_t lines_in(const std::string& path) {
   return std::count(text.begin(), text.end(), '\n');
 }
 
-CgroupFigures read_v1(const std::string& root, const std::string& path) {
+CgroupFigures read_v1(const std::string& root, const std::string& path, bool brief) {
   CgroupFigures out;
   std::string memory = root + "/memory/" + path + "/", account = root + "/cpuacct/" + path + "/", pids = root + "/pids/" + path + "/";
   std::string usage = text_in(account + "cpuacct.usage"), stat = text_in(memory + "memory.stat");
   out.there = !usage.empty() || !stat.empty();
   if (!out.there) return out;
   out.cpu_ns = parse_int(trim(usage)).value_or(0);
+  out.memory = number_in(memory + "memory.usage_in_bytes");
+  out.working_set = std::max<int64_t>(0, out.memory - value_of(stat, "total_inactive_file"));
+  if (brief) return out;
   read_fields(out, text_in(account + "cpuacct.stat"), kTimesV1);
   read_fields(out, text_in(root + "/cpu/" + path + "/cpu.stat"), kCpuV1);
   read_fields(out, stat, kMemoryV1);
-  out.memory = number_in(memory + "memory.usage_in_bytes");
-  out.working_set = std::max<int64_t>(0, out.memory - value_of(stat, "total_inactive_file"));
   out.most_memory = number_in(memory + "memory.max_usage_in_bytes");
   out.failures = number_in(memory + "memory.failcnt");
   out.memory_limit = number_in(memory + "memory.limit_in_bytes");
@@ -76,7 +77,7 @@ CgroupFigures read_v1(const std::string& root, const std::string& path) {
   return out;
 }
 
-CgroupFigures read_v2(const std::string& folder) {
+CgroupFigures read_v2(const std::string& folder, bool brief) {
   CgroupFigures out;
   std::string cpu = text_in(folder + "cpu.stat"), stat = text_in(folder + "memory.stat");
   out.there = !cpu.empty() || !stat.empty();
@@ -85,6 +86,7 @@ CgroupFigures read_v2(const std::string& folder) {
   read_fields(out, stat, kMemoryV2);
   out.memory = number_in(folder + "memory.current");
   out.working_set = std::max<int64_t>(0, out.memory - value_of(stat, "inactive_file"));
+  if (brief) return out;
   out.most_memory = number_in(folder + "memory.peak");
   out.swap = number_in(folder + "memory.swap.current");
   out.failures = value_of(text_in(folder + "memory.events"), "max");
@@ -124,8 +126,8 @@ void walk(Walk& w, int parent, const char* name, int depth) {
 
 }  // namespace
 
-CgroupFigures read_cgroup(const std::string& root, const std::string& path, bool v2) {
-  CgroupFigures out = v2 ? read_v2(root + "/" + path + "/") : read_v1(root, path);
+CgroupFigures read_cgroup(const std::string& root, const std::string& path, bool v2, bool brief) {
+  CgroupFigures out = v2 ? read_v2(root + "/" + path + "/", brief) : read_v1(root, path, brief);
   if (out.memory_limit >= kNoLimit) out.memory_limit = 0;
   return out;
 }

@@ -41,8 +41,8 @@ struct Machine {
   int64_t cores = 0, memory = 0, swap = 0;
 };
 
-// `root` is /sys/fs/cgroup, `path` as pod_cgroup() tells it.
-CgroupFigures read_cgroup(const std::string& root, const std::string& path, bool v2);
+// `root` is /sys/fs/cgroup, `path` as pod_cgroup() tells it. `brief`: no more than CPU time and memory in use, for three files each.
+CgroupFigures read_cgroup(const std::string& root, const std::string& path, bool v2, bool brief = false);
 CgroupFigures read_machine_figures(const std::string& proc);  // of /proc
 Machine read_machine(const std::string& proc, const std::string& etc = "/etc", const std::string& sys = "/sys");
 // The text of /proc/<pid>/net/dev, without the loopback.

@@ -11,18 +11,18 @@ using metrics::Type;
 constexpr const char* kText = "text/plain; version=0.0.4; charset=utf-8";
 constexpr const char* kJson = "application/json";
 
-Task<SnapshotPtr> take(StatsCorePtr core, bool disk) {
-  std::function<SnapshotPtr()> look = [core, disk]() -> SnapshotPtr { return core->base->stopping ? nullptr : core->sampler.take(core->base->pods.stat_targets(), disk); };
+Task<SnapshotPtr> take(StatsCorePtr core, Detail detail) {
+  std::function<SnapshotPtr()> look = [core, detail]() -> SnapshotPtr { return core->base->stopping ? nullptr : core->sampler.take(core->base->pods.stat_targets(), detail); };
   co_return co_await async::offload<SnapshotPtr>(core->base->pool, look);
 }
 
 // With rates: where nobody has looked for long, a first look comes before.
-Task<SnapshotPtr> take_with_rates(StatsCorePtr core, bool disk) {
+Task<SnapshotPtr> take_with_rates(StatsCorePtr core, Detail detail) {
   if (!core->sampler.has_window()) {
-    (void)co_await take(core, false);
+    (void)co_await take(core, detail == Detail::Usage ? detail : Detail::Kernel);
     (void)co_await async::sleep_for(core->base->loop, StatsSampler::kFirstWindow);
   }
-  co_return co_await take(core, disk);
+  co_return co_await take(core, detail);
 }
 
 }  // namespace
@@ -48,14 +48,15 @@ Task<bool> serve_stats(StatsCorePtr core, net::Request& request, net::ResponseWr
     (void)co_await response.send(405, {{"Content-Type", kText}}, "method not allowed\n");
     co_return true;
   }
+  if (core->base->stopping) co_return false;  // its pods may be gone
   std::string body;
   if (agent) {
     body = agent_metrics(core->base->pods.stat_targets(), core->sampler.options().node, core->sampler.options().proc);
   } else if (!probes) {
     bool brief = request.query.get("only_cpu_and_memory") == "true";
     SnapshotPtr s;
-    if (summary || usage) s = co_await take_with_rates(core, summary && !brief);
-    else s = co_await take(core, containers);
+    if (summary || usage) s = co_await take_with_rates(core, usage ? Detail::Usage : brief ? Detail::Kernel : Detail::Disk);
+    else s = co_await take(core, containers ? Detail::Disk : Detail::Kernel);
     if (!s) {
       (void)co_await response.send(503, {{"Content-Type", kText}}, "the node agent is stopping\n");
       co_return true;

@@ -151,6 +151,7 @@ TEST_CASE("stats: a rate stands on the newest look that lies far enough back, or
   // One that began after every look counts from its start; without any look there is nothing to say.
   CHECK(cpu_rate(looks, "b", 1'000'000'000, seconds(116), seconds(2))->nano_cores == 500'000'000);
   CHECK(!cpu_rate(looks, "b", 1'000'000'000, seconds(116), Duration{0}));
+  CHECK(!cpu_rate(looks, "b", 1'000'000'000, seconds(116), seconds(500)));
   CHECK(!cpu_rate({}, "a", 1, seconds(116), seconds(50)));
   // A counter that went back is of another run.
   CHECK(!cpu_rate({look(100, 7)}, "a", 5, seconds(116), Duration{0}));
@@ -164,21 +165,21 @@ TEST_CASE("stats: the second look has rates, is shared while it is fresh, and lo
   ManualClock clock;
   StatsSampler sampler(clock, options_of(t));
   CHECK(!sampler.has_window());
-  auto first = sampler.take({pod_target()}, false);
+  auto first = sampler.take({pod_target()}, Detail::Usage);
   CHECK(!first->cpu);
   CHECK(usage_report(*first, sampler.options())["pods"].size() == 0);
   clock.advance(milliseconds(500));
   CHECK(sampler.has_window());
   put_v1(t, kPod, 1'250'000'000, 3 << 20);
   put_v1(t, std::string(kPod) + "/web", 1'250'000'000, 3 << 20);
-  auto second = sampler.take({pod_target()}, false);
+  auto second = sampler.take({pod_target()}, Detail::Usage);
   REQUIRE(second->pods.size() == 1);
   REQUIRE(second->pods[0].containers[0].cpu);
   CHECK(second->pods[0].containers[0].cpu->nano_cores == 500'000'000);
-  CHECK(sampler.take({pod_target()}, false) == second);
+  CHECK(sampler.take({pod_target()}, Detail::Usage) == second);
   clock.advance(seconds(200));
   CHECK(!sampler.has_window());
-  CHECK(!sampler.take({pod_target()}, false)->cpu);
+  CHECK(!sampler.take({pod_target()}, Detail::Usage)->cpu);
 }
 
 TEST_CASE("stats: the summary, the usage report and both metrics pages tell the same figures") {
@@ -188,11 +189,11 @@ TEST_CASE("stats: the summary, the usage report and both metrics pages tell the 
   put_v1(t, std::string(kPod) + "/web", 1'000'000'000, 3 << 20);
   ManualClock clock;
   StatsSampler sampler(clock, options_of(t));
-  (void)sampler.take({pod_target()}, false);
+  (void)sampler.take({pod_target()}, Detail::Kernel);
   clock.advance(seconds(10));
   put_v1(t, kPod, 2'500'000'000, 3 << 20);
   put_v1(t, std::string(kPod) + "/web", 2'500'000'000, 3 << 20);
-  auto s = sampler.take({pod_target()}, true);
+  auto s = sampler.take({pod_target()}, Detail::Disk);
 
   json::Node summary = stats_summary(*s, sampler.options(), false);
   CHECK(summary.path("node.nodeName").str() == "n1");

@@ -17,7 +17,8 @@ struct Gathering {
 
 namespace {
 
-constexpr Duration kFresh = seconds(1);            // several questions in a row are one to the nodes
+constexpr Duration kFresh = seconds(1);   // several questions in a row are one to the nodes
+constexpr Duration kSilent = seconds(5);  // so long a node that did not answer is not asked again: everybody would wait for it
 constexpr Duration kConnectTimeout = seconds(2), kAnswerTimeout = seconds(5);
 constexpr size_t kMaxReport = size_t{8} << 20;
 constexpr size_t kMostConnections = 512;
@@ -85,22 +86,20 @@ Result<UsageApi::Agent> UsageApi::agent_of(const std::string& node) const {
 
 Task<void> UsageApi::fetch_one(UsageApi* self, Agent agent, std::shared_ptr<Gathering> into) {
   auto report = co_await self->fetch_(agent);
-  if (report.ok()) {
-    auto shared = std::make_shared<const Node>(std::move(report).value());
-    into->reports[agent.node] = shared;
-    self->known_[agent.node] = {self->clock_.mono(), shared};
-  }
+  auto shared = report.ok() ? std::make_shared<const Node>(std::move(report).value()) : nullptr;
+  self->known_[agent.node] = {self->clock_.mono() + (shared ? kFresh : kSilent), shared};
+  if (shared) into->reports[agent.node] = shared;
   if (--into->left == 0) into->done.notify();
 }
 
 Task<std::map<std::string, UsageApi::Report>> UsageApi::reports(std::vector<std::string> nodes) {
   auto gathering = std::make_shared<Gathering>();
   Duration now = clock_.mono();
-  std::erase_if(known_, [now](const auto& k) { return now - k.second.at > kFresh; });
+  std::erase_if(known_, [now](const auto& k) { return now > k.second.until; });
   std::vector<Agent> asked;
   for (const std::string& node : nodes) {
     if (auto it = known_.find(node); it != known_.end()) {
-      gathering->reports[node] = it->second.report;
+      if (it->second.report) gathering->reports[node] = it->second.report;
       continue;
     }
     if (auto agent = agent_of(node); agent.ok()) asked.push_back(std::move(agent).value());

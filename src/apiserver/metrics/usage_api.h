@@ -41,8 +41,8 @@ class UsageApi {
   const Clock& clock_;
   const Fetch fetch_;
   struct Known {
-    Duration at{0};
-    Report report;
+    Duration until{0};
+    Report report;  // null: it did not answer
   };
   std::map<std::string, Known> known_;  // the loop's thread only
 };

@@ -87,6 +87,10 @@ TEST_CASE("metrics API: what has no figures is not found, and a node that fails 
   w.clock.advance(seconds(5));
   g_reports.erase("n2");
   CHECK(names(w.ask("GET", "/apis/metrics.k8s.io/v1beta1/nodes")) == Names{"n1"});
+  int asked = g_asked;
+  w.clock.advance(seconds(3));
+  CHECK(names(w.ask("GET", "/apis/metrics.k8s.io/v1beta1/nodes")) == Names{"n1"});
+  CHECK(g_asked == asked + 1);  // the silent one is left in peace for a while
   CHECK(w.ask("DELETE", "/apis/metrics.k8s.io/v1beta1/nodes/n1").status == 405);
   CHECK(w.ask("GET", "/apis/metrics.k8s.io/v1beta1/nodes?watch=1").status == 405);
 }

@@ -45,7 +45,7 @@ void sort_lines(std::vector<Line>& lines, const std::string& by) {
 
 // Checks what both forms have in common; the one name, or "".
 Result<std::string> begin(Session& s) {
-  if (s.flags.args.size() > 1) return usage("unexpected arguments: [" + join({s.flags.args.begin() + 1, s.flags.args.end()}, " ") + "]\nSee '" + s.command_path + " -h' for help and examples");
+  if (s.flags.args.size() > 1) return usage(s.command_path.substr(s.command_path.rfind(' ') + 1) + " [NAME | -l label]\nSee '" + s.command_path + " -h' for help and examples");
   if (!s.flags.args.empty() && (s.flags.changed("selector") || s.flags.changed("field-selector"))) return usage("error: only one of NAME or selector can be provided\nSee '" + s.command_path + " -h' for help and examples");
   std::string by = s.flags.text("sort-by");
   if (!by.empty() && by != "cpu" && by != "memory") return usage("--sort-by accepts only cpu or memory");

@@ -56,6 +56,25 @@ TEST_CASE("describe: a pod shows its containers, conditions and events in order 
         "  Warning  BackOff    60s (x3 over 10m)  kubelet            spec.containers{c}: late\n");
 }
 
+TEST_CASE("describe: an autoscaler shows every kind of metric and how fast it may go") {
+  auto s = subject(R"({"metadata":{"name":"web","namespace":"d","creationTimestamp":"2026-11-21T08:00:00Z"},"spec":{"scaleTargetRef":{"kind":"Deployment","name":"web"},"minReplicas":1,"maxReplicas":3,"metrics":[
+    {"type":"Resource","resource":{"name":"cpu","target":{"type":"Utilization","averageUtilization":60}}},{"type":"ContainerResource","containerResource":{"name":"memory","container":"c","target":{"type":"AverageValue","averageValue":"10Mi"}}},
+    {"type":"Pods","pods":{"metric":{"name":"rps"},"target":{"type":"AverageValue","averageValue":"5"}}},{"type":"Object","object":{"metric":{"name":"rps"},"describedObject":{"kind":"Service","name":"s"},"target":{"type":"Value","value":"5"}}},
+    {"type":"External","external":{"metric":{"name":"q"},"target":{"type":"AverageValue","averageValue":"5"}}}],
+    "behavior":{"scaleUp":{"selectPolicy":"Disabled"},"scaleDown":{"stabilizationWindowSeconds":7,"selectPolicy":"Max","policies":[{"type":"Pods","value":4,"periodSeconds":60}]}}},
+    "status":{"currentReplicas":1,"desiredReplicas":2,"currentMetrics":[{"type":"Resource","resource":{"name":"cpu","current":{"averageUtilization":20,"averageValue":"10m"}}},{"type":""}],
+    "conditions":[{"type":"AbleToScale","status":"True","reason":"ReadyForNewScale","message":"recommended size matches current size"}]}})");
+  ::setenv("TZ", "UTC", 1);
+  CHECK(described(s, "autoscaling", "HorizontalPodAutoscaler") ==
+        "Name:                                                  web\nNamespace:                                             d\nLabels:                                                <none>\n"
+        "Annotations:                                           <none>\nCreationTimestamp:                                     Sat, 21 Nov 2026 08:00:00 +0000\nReference:                                             Deployment/web\n"
+        "Metrics:                                               ( current / target )\n  resource cpu on pods  (as a percentage of request):  20% (10m) / 60%\n  resource memory of container \"c\" on pods:            <unknown> / 10Mi\n"
+        "  \"rps\" on pods:                                       <unknown> / 5\n  \"rps\" on Service/s (target value):                   <unknown> / 5\n  \"q\" (target average value):                          <unknown> / 5\n"
+        "Min replicas:                                          1\nMax replicas:                                          3\nBehavior:\n  Scale Up:\n  Scale Down:\n    Stabilization Window: 7 seconds\n    Select Policy: Max\n    Policies:\n"
+        "      - Type: Pods  Value: 4  Period: 60 seconds\nDeployment pods:  1 current / 2 desired\nConditions:\n  Type         Status  Reason            Message\n  ----         ------  ------            -------\n"
+        "  AbleToScale  True    ReadyForNewScale  recommended size matches current size\nEvents:        <none>\n");
+}
+
 TEST_CASE("describe: a service names the first three endpoints of each port and counts the rest") {
   auto s = subject(R"({"metadata":{"name":"web","namespace":"d"},"spec":{"type":"ClusterIP","clusterIP":"10.43.0.9","clusterIPs":["10.43.0.9"],"sessionAffinity":"None","ports":[{"port":80,"targetPort":8080,"protocol":"TCP"}]}})");
   s.related["endpointslices"].push_back(*json::Node::parse(

@@ -66,6 +66,7 @@ enum class Qos { Guaranteed, Burstable, BestEffort };
 Qos qos_of(json::Value pod);
 std::string_view qos_name(Qos qos);
 std::string pod_cgroup(json::Value pod);  // kubepods/burstable/pod<uid>
+runtime::Resources pod_limits(json::Value pod);  // of the cgroup around its containers
 runtime::Resources container_resources(json::Value container);
 int64_t oom_score_adj(json::Value pod, json::Value container, int64_t node_memory);
 

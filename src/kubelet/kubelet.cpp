@@ -75,6 +75,9 @@ Result<> Kubelet::start() {
   facts.cpu_milli = options_.node.cpu_milli;
   facts.memory = options_.node.memory;
   facts.map_ports = options_.map_ports;
+  NodeConfig node = node_config();
+  facts.allocatable_cpu_milli = node.cpu_milli - node.reserved_cpu_milli;
+  facts.allocatable_memory = node.memory - node.reserved_memory;
   facts.eviction = args_->eviction;
   facts.pod_pids_limit = args_->pod_pids_limit;
   facts.on_pressure = [this](const Pressure& pressure) { return reporter_.report_pressure(pressure); };

@@ -22,6 +22,7 @@ namespace {
 constexpr int kLostExitCode = 137;            // of a container whose end nobody saw
 const std::string kStaticKey = "static pods";    // in the queue, where pods have "<namespace>/<name>"
 const std::string kPressureKey = "node pressure";
+constexpr auto kResizeAgain = seconds(10);
 constexpr size_t kMaxCommandOutput = 10 * 1024;  // of a probe or hook, for its message
 }
 
@@ -161,7 +162,7 @@ PodManager::LocalPtr PodManager::ensure(const Doc& pod) {
     slot->key = machinery::object_key(pod.root());
     restore(*slot, pod);
   }
-  slot->pod = pod;
+  take_pod(*slot, pod);
   return slot;
 }
 
@@ -171,6 +172,7 @@ void PodManager::take_known(const LocalPod& local, const runtime::shim::State& s
   Value container = find_container(local.pod.root(), name);
   run.started = !container["startupProbe"];
   run.ready = !container["readinessProbe"];
+  if (auto it = local.allocated.find(name); it != local.allocated.end()) run.resources = it->second;
   if (auto image = images_.find(container["image"].str())) name_image(*image, container, run.image, run.image_id);
   for (const char* list : {"containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"})
     for (Value c : local.pod["status"][list].items()) {
@@ -180,12 +182,7 @@ void PodManager::take_known(const LocalPod& local, const runtime::shim::State& s
       run.image = c["image"].str();
       run.image_id = c["imageID"].str();
     }
-  if (!s.running) run.ready = run.started = false, run.termination_message = termination_message(local.uid, name);
-}
-
-std::string PodManager::termination_message(const std::string& uid, const std::string& container) const {
-  constexpr size_t kLongest = 4096;  // as Kubernetes documents it
-  return os::read_file(pod_dir(uid) + "/containers/" + container + "/termination-log").value_or("").substr(0, kLongest);
+  if (!s.running) run.ready = run.started = false, run.termination_message = termination_message(local, name, s);
 }
 
 void PodManager::adopt() {
@@ -328,6 +325,8 @@ Result<Action> PodManager::sync(const LocalPtr& local) {
     (void)send_status(local);
     return Action::after(seconds(5));
   }
+  bool resize = tend_resize(local);
+  pod = local->pod.root();
   TRY(bool over_again, start_over(local));
   if (over_again) return Action::after(kill_overdue(local));
   PodActions actions;
@@ -346,6 +345,7 @@ Result<Action> PodManager::sync(const LocalPtr& local) {
   if (actions.finished) return terminate(local, grace_of(local));
   TRY_OK(send_status(local));
   Duration again = actions.wake_after;
+  if (resize && (again == Duration{0} || again > kResizeAgain)) again = kResizeAgain;
   if (Duration left = kill_overdue(local); left > Duration{0} && (again == Duration{0} || left < again)) again = left;
   if (has_changing_volumes(pod) && (again == Duration{0} || again > seconds(60))) again = seconds(60);
   if (int64_t limit = pod.path("spec.activeDeadlineSeconds").int_or(0); limit > 0 && (again == Duration{0} || again > seconds(limit))) again = seconds(limit);
@@ -473,7 +473,8 @@ void PodManager::on_exit(const std::string& uid, const runtime::shim::State& sta
     run.current = state;
     run.ready = run.started = run.hooking = false;
     if (!counted) pause(run);
-    run.termination_message = termination_message(uid, name);
+    if (run.owed) run.not_before = Duration{0};
+    run.termination_message = termination_message(*local, name, run.current);
     Value pod = local->pod.root();
     if (!local->terminating && run.not_before > clock_.mono() && restarts(pod, find_container(pod, name), is_init(pod, name), run)) waits = name;
   }
@@ -556,7 +557,7 @@ Result<> PodManager::send_status(const LocalPtr& local) {
   json::Node status;
   {
     std::lock_guard lock(mutex_);
-    StatusInput in{node_ip_, local->ip, clock_.now(), local->sandbox, local->reason, local->message, local->disruption};
+    StatusInput in{node_ip_, local->ip, clock_.now(), local->sandbox, local->reason, local->message, local->disruption, local->resize, local->resizing, local->resize_error};
     status = pod_status(local->pod.root(), local->runs, in);
   }
   std::string text = status.dump();

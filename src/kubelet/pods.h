@@ -16,6 +16,7 @@
 #include "kubelet/image_pulls.h"
 #include "kubelet/pod_plan.h"
 #include "kubelet/prober.h"
+#include "kubelet/resize.h"
 #include "kubelet/static_pods.h"
 #include "kubelet/volumes.h"
 #include "machinery/controller.h"
@@ -42,6 +43,7 @@ struct NodeFacts {
   std::string resolv_conf = "/etc/resolv.conf";
   std::string manifest_dir;  // of static pods; "": there are none
   int64_t cpu_milli = 0, memory = 0;
+  int64_t allocatable_cpu_milli = 0, allocatable_memory = 0;
   int64_t pod_pids_limit = 0;  // 0: none
   EvictionSettings eviction;   // without thresholds nobody looks
   // For the node under pressure; each may block.
@@ -54,13 +56,18 @@ struct NodeFacts {
 
 struct LocalPod {
   std::string key, uid;
-  json::Doc pod;
+  json::Doc pod;  // with the resources it was given, see resize.h
   // Guarded by the manager's mutex.
   Runs runs;
   std::string ip, reason, message;
   bool sandbox = false, terminating = false, removed = false;
   bool disruption = false;    // the node ends it for reasons of its own
   bool admitted = false;      // it was asked once whether there is room for it
+  json::Doc wanted;           // as the API has it
+  Allocation allocated;
+  ResizeVerdict resize;       // what is in the way of giving what is wanted
+  bool resizing = false;      // a container has not what it was given yet
+  std::string resize_error;
   int64_t end_grace = -1;     // seconds, when `reason` ends it; -1: the pod's own
   bool ports_mapped = false;  // its host ports are in the rules
   // Containers on their way out, by run: when patience ends (mono), and whether their preStop hook runs.
@@ -121,7 +128,7 @@ class PodManager : public machinery::Controller {
   LocalPtr find_by_name(const std::string& ns, const std::string& pod) const;
   LocalPtr ensure(const json::Doc& pod);
   void take_known(const LocalPod& local, const runtime::shim::State& state, ContainerRun& run);
-  std::string termination_message(const std::string& uid, const std::string& container) const;
+  std::string termination_message(const LocalPod& local, const std::string& container, const runtime::shim::State& state) const;  // termination.cpp
   void remove_orphans();
   Result<machinery::Action> reconcile_pod(const std::string& key);
   Result<machinery::Action> sync(const LocalPtr& local);
@@ -140,6 +147,12 @@ class PodManager : public machinery::Controller {
   void load_statics();
   Result<> remove_mirror(const std::string& key, json::Value mirror);
   machinery::Action tend_mirror(const std::string& key, machinery::Action action);
+  // resizing.cpp
+  static void take_pod(LocalPod& local, const json::Doc& pod);
+  NodeRoom room_beside(const LocalPtr& local) const;
+  bool tend_resize(const LocalPtr& local);
+  void apply_resize(const LocalPtr& local, const std::string& name);
+  void restart_resized(const LocalPtr& local, const std::string& name);
   // pressure.cpp
   machinery::Action look_at_pressure();
   void observe(Observations& seen) const;

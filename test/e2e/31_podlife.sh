@@ -142,3 +142,64 @@ same "with the node's condition" 'Pod was rejected: The node had condition: [Mem
 stop n1
 server_up n1
 wait_for 30 "the pressure is over" pressed False
+
+say "resize"
+expect "a pod to be resized" k create -f - <<<"$(busybox_pod grow 'sleep 1000')
+    resources: {requests: {cpu: 100m, memory: 32Mi}, limits: {cpu: 200m, memory: 32Mi}}
+    resizePolicy: [{resourceName: memory, restartPolicy: RestartContainer}]"
+wait_for 30 "it runs" phase grow Running
+resize() { k patch pod grow --subresource resize --type strategic -p "{\"spec\": {\"containers\": [{\"name\": \"main\", \"resources\": $1}]}}"; }
+cg() { local uid; uid=$(field pod/grow .metadata.uid); cat "$(on n1 sh -c "ls -d /sys/fs/cgroup/$1/kubepods/*/pod$uid/main /sys/fs/cgroup/$1/kubepods/pod$uid/main /sys/fs/cgroup/kubepods/*/pod$uid/main 2>/dev/null" | head -1)/$2"; }
+actual() { is "$2" pod/grow ".status.containerStatuses[0].$1"; }
+expect "more cpu" resize '{"requests": {"cpu": "150m"}, "limits": {"cpu": "300m"}}'
+wait_for 20 "it has it" actual resources.limits.cpu 300m
+same "it was allocated" 150m "$(field pod/grow '.status.containerStatuses[0].allocatedResources.cpu')"
+same "without a restart" 0 "$(field pod/grow '.status.containerStatuses[0].restartCount')"
+[ -d /sys/fs/cgroup/cpu ] && same "in the kernel" 30000 "$(cg cpu cpu.cfs_quota_us)"
+expect "more memory" resize '{"requests": {"memory": "48Mi"}, "limits": {"memory": "48Mi"}}'
+wait_for 30 "by a restart" is 1 pod/grow '.status.containerStatuses[0].restartCount'
+wait_for 20 "it has it" actual resources.limits.memory 48Mi
+expect "far too much" resize '{"requests": {"cpu": "9000"}, "limits": {"cpu": "9000"}}'
+pending() { [ "$(field pod/grow '.status.conditions[?(@.type=="PodResizePending")].reason')" = "$1" ]; }
+wait_for 20 "is infeasible" pending Infeasible
+same "and nothing changes" 300m "$(field pod/grow '.status.containerStatuses[0].resources.limits.cpu')"
+expect "back" resize '{"requests": {"cpu": "100m"}, "limits": {"cpu": "100m"}}'
+wait_for 20 "nothing pends" pending ""
+wait_for 20 "it has less" actual resources.limits.cpu 100m
+
+say "bad input"
+stop n1
+server_up n1 --kubelet-arg pod-max-pids=64
+expect "a config map" k create configmap there --from-literal=a=b
+lacks() { k create -f - <<<"$(busybox_pod "$1" 'sleep 1000')
+    env: [{name: A, valueFrom: {configMapKeyRef: {name: $2, key: nokey}}}]"; }
+expect "a missing config map" lacks nomap nosuch
+expect "a missing key" lacks nokey there
+says_why() { [ "$(reason "$1" containerStatuses waiting.reason)|$(reason "$1" containerStatuses waiting.message)" = "CreateContainerConfigError|$2" ]; }
+wait_for 20 "which map is missing" says_why nomap 'configmap "nosuch" not found'
+wait_for 20 "which key is missing" says_why nokey "couldn't find key nokey in ConfigMap default/there"
+expect "it comes" k create configmap nosuch --from-literal=nokey=b
+wait_for 40 "and the pod runs" phase nomap Running
+expect "last words" k create -f - <<<"$(busybox_pod lastwords 'echo goodbye; exit 3' '  restartPolicy: Never')
+    terminationMessagePolicy: FallbackToLogsOnError"
+wait_for 20 "it failed" phase lastwords Failed
+same "its last words are its output" goodbye "$(reason lastwords containerStatuses terminated.message)"
+expect "a fork bomb" k create -f - <<<"$(busybox_pod bomb 'bomb() { bomb | bomb & }; bomb; while :; do sleep 1; done')"
+wait_for 30 "it runs" phase bomb Running
+expect "the node still starts pods" k create -f - <<<"$(busybox_pod beside 'sleep 1000')"
+wait_for 30 "beside it" phase beside Running
+expect "it can be ended" k delete pod bomb --timeout=60s
+for i in 0 1 2 3 4 5 6 7; do
+  GRACE=1 life "brief$i" Always "  initContainers:
+$(c one 'sleep 0.2')
+$(c s1 "$forever" 'restartPolicy: Always')
+  containers:
+$(c main 'sleep 1000' 'lifecycle: {postStart: {exec: {command: [sleep, "0.2"]}}}')" >/dev/null || fail "brief$i is not made"
+  sleep "0.$i"
+  k delete pod "brief$i" --wait=false >/dev/null
+done
+none_brief() { [ -z "$(k get pods -o name | grep brief)" ]; }
+wait_for 60 "pods deleted at any step of their start are gone" none_brief
+expect "all go" k delete pod --all --timeout=90s
+nothing_left() { [ -z "$(on n1 sh -c "ls $E2E_DIR/n1/data/agent/pods $E2E_DIR/n1/data/agent/containers 2>/dev/null | grep -v :")" ] && [ -z "$(find /sys/fs/cgroup -path "*$E2E_CGROUP/n1/kubepods*/pod*" -type d 2>/dev/null | head -1)" ]; }
+wait_for 30 "and leave nothing" nothing_left

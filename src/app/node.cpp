@@ -30,7 +30,7 @@ NodeRoot::NodeRoot(async::Loop& loop, machinery::Client& client, const Clock& cl
   o.flannel_iface = c.flannel_iface;
   if (!c.resolv_conf.empty()) o.resolv_conf = c.resolv_conf;
   o.registries_file = c.private_registry;
-  o.kubelet_args = c.kubelet_arg;
+  o.args = c.kubelet_arg;
   o.tls = {settings_.serving.certificate_pem, settings_.serving.key_pem, settings_.ca_pem};
   o.on_network = [this](const cni::Network& network) { start_network_services(network); };
   o.map_ports = [this](const std::vector<kubelet::PortMapping>& ports) { return map_ports(ports); };

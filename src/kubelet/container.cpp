@@ -51,7 +51,12 @@ EnvironmentInput PodManager::environment_input(const LocalPtr& local, Value cont
   in.services = services_.list(ns);
   if (ns != "default")
     if (Doc k = services_.get("default/kubernetes")) in.services.push_back(k);
-  in.get = [this, ns](std::string_view resource, const std::string& name) { return client_.get({"", "v1", std::string(resource), ns, name, ""}); };
+  in.get = [this, ns](std::string_view resource, const std::string& name) {
+    auto object = client_.get({"", "v1", std::string(resource), ns, name, ""});
+    // Users know the words of upstream's node agent: configmap "web" not found.
+    if (!object.ok() && object.status().is(Reason::NotFound)) return Result<Doc>(not_found(std::string(resource.substr(0, resource.size() - 1)) + " " + json::quoted(name) + " not found"));
+    return object;
+  };
   in.node_cpu_milli = facts_.cpu_milli;
   in.node_memory = facts_.memory;
   return in;
@@ -155,7 +160,7 @@ Result<runtime::ContainerSpec> PodManager::container_spec(const LocalPtr& local,
   if (Value g = pick("runAsGroup")) s.gid = static_cast<uint64_t>(g.int_or(0));
   if (Value g = pod_security["fsGroup"]) s.groups.push_back(static_cast<uint64_t>(g.int_or(0)));
   for (Value g : pod_security["supplementalGroups"].items()) s.groups.push_back(static_cast<uint64_t>(g.int_or(0)));
-  if (pick("runAsNonRoot").bool_or(false) && s.uid == 0) return bad_request("container has runAsNonRoot and image will run as root (pod: \"" + local->key + "\", container: " + c["name"].str() + ")");
+  if (pick("runAsNonRoot").bool_or(false) && s.uid == 0) return bad_request("container has runAsNonRoot and image will run as root (pod: \"" + format_pod(pod) + "\", container: " + c["name"].str() + ")");
   s.privileged = security["privileged"].bool_or(false);
   s.no_new_privileges = security["allowPrivilegeEscalation"] && !security["allowPrivilegeEscalation"].bool_or(true);
   s.read_only_root = security["readOnlyRootFilesystem"].bool_or(false);
@@ -269,7 +274,9 @@ void PodManager::start_container(const LocalPtr& local, const std::string& name)
   }
   run.restart_count = attempt;
   run.exists = true;
-  run.again = false;
+  run.again = run.owed = false;
+  run.resources = json::Node::object();
+  if (auto it = local->allocated.find(name); it != local->allocated.end()) run.resources = it->second;
   run.waiting_reason.clear();
   run.waiting_message.clear();
   run.termination_message.clear();
@@ -297,7 +304,7 @@ void PodManager::start_container(const LocalPtr& local, const std::string& name)
       if (s.id == run.current.id) run.current = s;
   if (!run.current.running) {
     pause(run);
-    run.termination_message = termination_message(local->uid, name);
+    run.termination_message = termination_message(*local, name, run.current);
     return;
   }
   if (c["lifecycle"]["postStart"]) {

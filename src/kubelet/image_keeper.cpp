@@ -62,6 +62,7 @@ CollectionPlan plan_collection(const std::vector<image::Image>& images, const st
 }
 
 void ImageKeeper::look() {
+  std::lock_guard lock(mutex_);
   std::map<std::string, Instant> now;
   if (options_.images_in_use)
     for (const auto& id : options_.images_in_use()) now[id] = clock_.now();
@@ -70,16 +71,19 @@ void ImageKeeper::look() {
   seen_ = std::move(now);
 }
 
-void ImageKeeper::collect() {
+void ImageKeeper::collect(bool all_unused) {
+  std::lock_guard lock(mutex_);
+  ImageGcPolicy policy = options_.policy;
+  if (all_unused) policy.high_percent = policy.low_percent = 0;
   DiskUse disk = disk_use(store_.root());
-  if (options_.policy.high_percent >= 100 || disk.percent() < options_.policy.high_percent) return;
+  if (policy.high_percent >= 100 || disk.percent() < policy.high_percent) return;
   image::drop_partials(store_.partial_folder(), seconds(60));
   (void)store_.sweep();
   disk = disk_use(store_.root());
   auto images = store_.list();
   for (auto& image : images)
     if (auto it = seen_.find(image.id); it != seen_.end()) image.used = std::max(image.used, it->second);
-  auto plan = plan_collection(images, options_.images_in_use ? options_.images_in_use() : std::set<std::string>(), disk, options_.policy, clock_.now());
+  auto plan = plan_collection(images, options_.images_in_use ? options_.images_in_use() : std::set<std::string>(), disk, policy, clock_.now());
   uint64_t goal = disk.available + plan.bytes;
   size_t removed = 0;
   for (const auto& id : plan.remove) {
@@ -90,7 +94,7 @@ void ImageKeeper::collect() {
   }
   uint64_t now = disk_use(store_.root()).available;
   log_info("images were collected", {{"removed", removed}, {"bytes", now > disk.available ? now - disk.available : 0}, {"disk_percent", disk_use(store_.root()).percent()}});
-  if (plan.bytes > 0 && now < goal && options_.warn)
+  if (plan.bytes > 0 && now < goal && options_.warn && !all_unused)
     options_.warn("FreeDiskSpaceFailed", "Failed to garbage collect required amount of images. Attempted to free " + std::to_string(plan.bytes) + " bytes, but only found " + std::to_string(now > disk.available ? now - disk.available : 0) + " bytes eligible to free.");
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 #include <functional>
 #include <map>
+#include <mutex>
 #include <set>
 #include <string>
 #include <thread>
@@ -49,7 +50,8 @@ class ImageKeeper {
   ~ImageKeeper() { stop(); }
   void start();  // imports what lies there first, on its own thread
   void stop();
-  void collect();
+  // By the policy, or all images that nothing uses and that are old enough to go. Any thread.
+  void collect(bool all_unused = false);
   // What containers stand on now counts as used now.
   void look();
   // Pulls what the lists name and is not there yet. What fails is tried again at the next look.
@@ -62,6 +64,7 @@ class ImageKeeper {
   const Clock& clock_;
   const ImageKeeperOptions options_;
   os::Fd watch_, wake_;
+  std::mutex mutex_;  // around look() and collect()
   std::map<std::string, Instant> seen_;  // image id -> last seen in use
   std::thread thread_;
 };

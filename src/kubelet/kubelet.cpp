@@ -23,11 +23,36 @@ machinery::ListOptions on_this_node(const std::string& node) {
 Kubelet::Kubelet(async::Loop& loop, machinery::Client& client, const Clock& clock, Random& random, KubeletOptions options)
     : loop_(loop), client_(client), clock_(clock), options_(std::move(options)), events_(client, clock, random, "kubelet", options_.node.name),
       pods_(client, {"", "v1", "pods", "", "", ""}, on_this_node(options_.node.name)), services_(client, {"", "v1", "services", "", "", ""}),
-      nodes_(client, {"", "v1", "nodes", "", "", ""}), reporter_(client, clock, options_.node) {}
+      nodes_(client, {"", "v1", "nodes", "", "", ""}), args_(parse_kubelet_args(options_.args)), reporter_(client, clock, node_config()) {}
+
+// What pods may have of the machine: less what is kept for others, and what the node evicts for.
+NodeConfig Kubelet::node_config() const {
+  NodeConfig c = options_.node;
+  if (!args_.ok()) return c;
+  c.max_pods = args_->max_pods;
+  c.reserved_cpu_milli = args_->reserved_cpu_milli;
+  c.reserved_memory = args_->reserved_memory;
+  c.reserved_storage = args_->reserved_storage;
+  for (const auto& t : args_->eviction.thresholds) {
+    if (t.soft) continue;
+    if (t.signal == Signal::MemoryAvailable) c.reserved_memory += t.amount.of(c.memory);
+    if (t.signal == Signal::NodefsAvailable) c.reserved_storage += t.amount.of(c.ephemeral_storage);
+  }
+  c.reserved_memory = std::min(c.reserved_memory, c.memory);
+  c.reserved_storage = std::min(c.reserved_storage, c.ephemeral_storage);
+  c.reserved_cpu_milli = std::min(c.reserved_cpu_milli, c.cpu_milli);
+  return c;
+}
 
 Kubelet::~Kubelet() { stop(); }
 
+void Kubelet::node_event(const std::string& reason, const std::string& message) {
+  events_.record(json::Doc::from(json::Node::obj({{"apiVersion", "v1"}, {"kind", "Node"}, {"metadata", json::Node::obj({{"name", options_.node.name}, {"uid", options_.node.name}})}})).root(), "Warning", reason, message);
+}
+
 Result<> Kubelet::start() {
+  if (!args_.ok()) return args_.status();
+  if (!args_->unknown.empty()) log_warn("settings of the node agent that are not known here are left out", {{"kubelet-arg", join(args_->unknown, ", ")}});
   TRY_OK(os::make_dirs(options_.data_dir + "/images"));
   std::string run_dir = options_.run_dir;
   image::StoreOptions store;
@@ -38,15 +63,13 @@ Result<> Kubelet::start() {
   ImageKeeperOptions keep;
   keep.folder = options_.data_dir + "/images";
   keep.images_in_use = [run_dir] { return images_in_use(run_dir); };
-  TRY(keep.policy, image_gc_policy(options_.kubelet_args));
+  TRY(keep.policy, image_gc_policy(options_.args));
   keep.pull = [this](const std::string& name) -> Result<> {
     TRY(auto reference, image::parse_reference(name));
     auto pulled = puller_->pull(reference, {});
     return pulled.ok() ? Result<>() : Result<>(pulled.status());
   };
-  keep.warn = [this](const std::string& reason, const std::string& message) {
-    events_.record(json::Doc::from(json::Node::obj({{"apiVersion", "v1"}, {"kind", "Node"}, {"metadata", json::Node::obj({{"name", options_.node.name}, {"uid", options_.node.name}})}})).root(), "Warning", reason, message);
-  };
+  keep.warn = [this](const std::string& reason, const std::string& message) { node_event(reason, message); };
   keeper_ = std::make_unique<ImageKeeper>(*images_, clock_, std::move(keep));
   NodeFacts facts;
   facts.name = options_.node.name;
@@ -59,6 +82,15 @@ Result<> Kubelet::start() {
   facts.cpu_milli = options_.node.cpu_milli;
   facts.memory = options_.node.memory;
   facts.map_ports = options_.map_ports;
+  NodeConfig node = node_config();
+  facts.allocatable_cpu_milli = node.cpu_milli - node.reserved_cpu_milli;
+  facts.allocatable_memory = node.memory - node.reserved_memory;
+  facts.eviction = args_->eviction;
+  facts.pod_pids_limit = args_->pod_pids_limit;
+  facts.on_pressure = [this](const Pressure& pressure) { return reporter_.report_pressure(pressure); };
+  facts.collect_images = [this] { keeper_->collect(true); };
+  facts.node_event = [this](const std::string& reason, const std::string& message) { node_event(reason, message); };
+  facts.manifest_dir = args_->pod_manifest_path.empty() ? options_.data_dir + "/pod-manifests" : args_->pod_manifest_path;
   manager_ = std::make_unique<PodManager>(client_, clock_, events_, facts, pods_, services_, *images_, *puller_, loop_);
   pods_.on_change([this](const json::Doc& before, const json::Doc& after) { manager_->queue().add(machinery::object_key((after ? after : before).root())); });
   nodes_.on_change([this](const json::Doc&, const json::Doc&) {

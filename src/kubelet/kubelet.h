@@ -5,6 +5,7 @@
 #include "base/random.h"
 #include "cni/link_watch.h"
 #include "kubelet/image_keeper.h"
+#include "kubelet/kubelet_args.h"
 #include "kubelet/local_volumes.h"
 #include "kubelet/node.h"
 #include "kubelet/pods.h"
@@ -20,7 +21,7 @@ struct KubeletOptions {
   std::string cluster_cidr, service_cidr, cluster_dns, cluster_domain, flannel_backend = "vxlan", flannel_iface, resolv_conf = "/etc/resolv.conf";
   bool serves_dns = true;    // cluster_dns is an address of this node
   std::string registries_file;
-  std::vector<std::string> kubelet_args;  // "image-gc-high-threshold=90"
+  std::vector<std::string> args;  // see kubelet_args.h
   std::string listen_address = "::";
   net::TlsServerConfig tls;
   // The rest is called on the node agent's thread. Once, when the pod network stands:
@@ -43,6 +44,8 @@ class Kubelet {
  private:
   void run();
   void tell_missing_cgroups();
+  NodeConfig node_config() const;
+  void node_event(const std::string& reason, const std::string& message);  // a warning
   bool open_network();       // false: stopped meanwhile
   void follow_network();     // until stop()
   void follow_address();
@@ -55,6 +58,7 @@ class Kubelet {
   KubeletOptions options_;
   machinery::EventRecorder events_;
   machinery::Informer pods_, services_, nodes_;
+  Result<KubeletArgs> args_;
   NodeReporter reporter_;
   std::unique_ptr<image::ImageStore> images_;
   std::unique_ptr<image::Puller> puller_;

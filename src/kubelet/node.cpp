@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/quantity.h"
 #include "base/strings.h"
 #include "os/files.h"
 
@@ -66,14 +67,20 @@ Node NodeReporter::node_status(bool ready, const std::string& why, json::Value o
       if (c["type"].equals(type) && c["status"].equals(value ? "True" : "False")) since = c["lastTransitionTime"].str(now);
     conditions.append(Node::obj({{"type", type}, {"status", value ? "True" : "False"}, {"lastHeartbeatTime", now}, {"lastTransitionTime", since}, {"reason", reason}, {"message", message}}));
   };
-  add("MemoryPressure", false, "KubeletHasSufficientMemory", "kubelet has sufficient memory available");
-  add("DiskPressure", false, "KubeletHasNoDiskPressure", "kubelet has no disk pressure");
-  add("PIDPressure", false, "KubeletHasSufficientPID", "kubelet has sufficient PID available");
+  Pressure p;
+  {
+    std::lock_guard lock(mutex_);
+    p = pressure_;
+  }
+  add("MemoryPressure", p.memory, p.memory ? "KubeletHasInsufficientMemory" : "KubeletHasSufficientMemory", p.memory ? "kubelet has insufficient memory available" : "kubelet has sufficient memory available");
+  add("DiskPressure", p.disk, p.disk ? "KubeletHasDiskPressure" : "KubeletHasNoDiskPressure", p.disk ? "kubelet has disk pressure" : "kubelet has no disk pressure");
+  add("PIDPressure", p.pid, p.pid ? "KubeletHasInsufficientPID" : "KubeletHasSufficientPID", p.pid ? "kubelet has insufficient PID available" : "kubelet has sufficient PID available");
   add("Ready", ready, ready ? "KubeletReady" : "KubeletNotReady", ready ? "kubelet is posting ready status" : why);
   utsname uts{};
   uname(&uts);
   Node capacity = Node::obj({{"cpu", std::to_string(config_.cpu_milli / 1000)}, {"memory", std::to_string(config_.memory / 1024) + "Ki"}, {"ephemeral-storage", std::to_string(config_.ephemeral_storage / 1024) + "Ki"}, {"pods", std::to_string(config_.max_pods)}});
-  Node status = Node::obj({{"capacity", capacity}, {"allocatable", capacity}, {"conditions", std::move(conditions)}});
+  Node allocatable = Node::obj({{"cpu", Quantity::milli(config_.cpu_milli - config_.reserved_cpu_milli).str()}, {"memory", std::to_string((config_.memory - config_.reserved_memory) / 1024) + "Ki"}, {"ephemeral-storage", std::to_string(config_.ephemeral_storage - config_.reserved_storage)}, {"pods", std::to_string(config_.max_pods)}});
+  Node status = Node::obj({{"capacity", capacity}, {"allocatable", allocatable}, {"conditions", std::move(conditions)}});
   std::string ip;
   {
     std::lock_guard lock(mutex_);
@@ -178,6 +185,18 @@ void NodeReporter::check_address() {
   std::string message = "the node's address " + config_.ip + " is no more on this machine: give it back, or start k8lite with another node-ip";
   log_warn(message, {{"node", config_.name}});
   on_address_lost(message);
+}
+
+Result<> NodeReporter::report_pressure(const Pressure& pressure) {
+  bool ready;
+  std::string why;
+  {
+    std::lock_guard lock(mutex_);
+    pressure_ = pressure;
+    ready = ready_;
+    why = why_;
+  }
+  return report(ready, why);
 }
 
 void NodeReporter::start_heartbeats() {

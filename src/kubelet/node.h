@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "kubelet/eviction.h"
 #include "machinery/client.h"
 
 namespace k8lite::kubelet {
@@ -19,6 +20,7 @@ struct NodeConfig {
   int kubelet_port = 10250;
   int64_t cpu_milli = 0, memory = 0, ephemeral_storage = 0;
   int max_pods = 110;
+  int64_t reserved_cpu_milli = 0, reserved_memory = 0, reserved_storage = 0;  // what pods do not get of it
 };
 
 // What this machine has: CPUs and memory from the kernel.
@@ -35,6 +37,7 @@ class NodeReporter {
   void set_ip(const std::string& ip);  // reported with the next report()
   std::string pod_cidr();        // "" until the server has given one
   Result<> report(bool ready, const std::string& why);
+  Result<> report_pressure(const Pressure& pressure);  // the conditions of it, from now on
   void start_heartbeats();       // a lease every 10 s, the status every 5 minutes
   // Told once when the node's address is no more on this machine; set before start_heartbeats().
   std::function<void(const std::string& message)> on_address_lost;
@@ -51,6 +54,7 @@ class NodeReporter {
   std::condition_variable wake_;
   bool stopping_ = false, ready_ = false, address_lost_ = false;
   std::string why_;
+  Pressure pressure_;
   std::thread thread_;
 };
 

@@ -93,7 +93,7 @@ bool has_initialized(Value pod, const Runs& runs) {
 
 bool restarts(Value pod, Value container, bool init, const ContainerRun& run) {
   if (is_ephemeral(pod, container["name"].str())) return false;
-  if (run.again || (init && is_sidecar(container))) return true;
+  if (run.again || run.owed || (init && is_sidecar(container))) return true;
   if (!matching_rule(container, run.current.exit_code).empty()) return true;
   std::string policy = pod.path("spec.restartPolicy").str("Always");
   if (std::string own = container["restartPolicy"].str(); !own.empty()) policy = own;

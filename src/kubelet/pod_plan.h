@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "kubelet/resize.h"
 #include "runtime/cgroups.h"
 #include "runtime/shim_protocol.h"
 
@@ -28,6 +29,8 @@ struct ContainerRun {
   Duration backoff{0};                         // what the last restart cost; 0: there was none for long
   bool started = false, ready = false;         // by the startup and readiness probes
   bool hooking = false;                        // its postStart hook has not ended: it does not count as running yet
+  bool owed = false;                           // it is stopped only to be started with other resources
+  json::Node resources;                        // that the current run has
   bool again = false;                          // however the current run ended, another is owed (the pod starts over)
 };
 using Runs = std::map<std::string, ContainerRun>;
@@ -58,6 +61,9 @@ struct StatusInput {
   bool sandbox_ready = false;
   std::string reason, message;  // of the pod: Evicted, DeadlineExceeded
   bool disruption = false;      // the node ends it for reasons of its own
+  ResizeVerdict resize = {};    // pending
+  bool resizing = false;        // in progress
+  std::string resize_error = {};
 };
 // The pod's status: phase, conditions (others' kept), container statuses. Times of conditions change only with their status.
 json::Node pod_status(json::Value pod, const Runs& runs, const StatusInput& input);
@@ -66,9 +72,13 @@ enum class Qos { Guaranteed, Burstable, BestEffort };
 Qos qos_of(json::Value pod);
 std::string_view qos_name(Qos qos);
 std::string pod_cgroup(json::Value pod);  // kubepods/burstable/pod<uid>
+runtime::Resources pod_limits(json::Value pod);  // of the cgroup around its containers
 runtime::Resources container_resources(json::Value container);
 int64_t oom_score_adj(json::Value pod, json::Value container, int64_t node_memory);
 
+// The end of a log as a termination message has it: the last 80 lines, 2048 bytes at most, without the node's own marks (CRI's format).
+std::string log_end(std::string_view log);
+std::string format_pod(json::Value pod);  // as messages name one: name_namespace(uid)
 bool is_ready(json::Value pod);
 bool is_sidecar(json::Value container);  // of an init container
 bool is_init(json::Value pod, std::string_view name);

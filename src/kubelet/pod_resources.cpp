@@ -54,6 +54,35 @@ runtime::Resources container_resources(Value c) {
   return r;
 }
 
+runtime::Resources pod_limits(Value pod) {
+  runtime::Resources r;
+  int64_t cpu_request = 0, cpu_limit = 0, init_request = 0;
+  bool all_cpu = true, all_memory = true;
+  auto add = [&](Value c, bool counts) {
+    auto quantity = [&c](std::string_view list, std::string_view name) { return Quantity::parse(c["resources"][list][name].str()); };
+    auto request = quantity("requests", "cpu"), limit = quantity("limits", "cpu"), memory = quantity("limits", "memory");
+    if (!counts) {
+      init_request = std::max(init_request, request ? request->milli_value() : 0);
+      return;
+    }
+    cpu_request += request ? request->milli_value() : 0;
+    all_cpu &= limit && !limit->is_zero();
+    all_memory &= memory && !memory->is_zero();
+    cpu_limit += limit ? limit->milli_value() : 0;
+    r.memory_limit += memory ? memory->value() : 0;
+  };
+  for (Value c : pod.path("spec.containers").items()) add(c, true);
+  for (Value c : pod.path("spec.initContainers").items()) {
+    add(c, is_sidecar(c));
+    // An init container without a limit, or with a larger one, must find room too.
+    if (!is_sidecar(c)) all_cpu = all_memory = false;
+  }
+  r.cpu_shares = runtime::shares_of_milli_cpu(std::max(cpu_request, init_request));
+  if (all_cpu && cpu_limit > 0) r.cpu_quota_us = std::max<int64_t>(cpu_limit * r.cpu_period_us / 1000, 1000);
+  if (!all_memory) r.memory_limit = 0;
+  return r;
+}
+
 namespace {
 
 constexpr int64_t kNodeCritical = 2'000'001'000;  // priority of system-node-critical

@@ -39,11 +39,6 @@ std::string go_duration(Duration d) {
   return out + std::to_string(s % 60) + "s";
 }
 
-std::string format_pod(Value pod) {
-  return pod.path("metadata.name").str() + "_" + pod.path("metadata.namespace").str() + "(" +
-         pod.path("metadata.uid").str() + ")";
-}
-
 Node waiting_state(Value pod, Value container, const ContainerRun* run) {
   Node w = Node::object();
   bool crash = has_ended(run) && run->waiting_reason.empty();
@@ -89,6 +84,12 @@ Node container_status(Value pod, Value container, bool init, const ContainerRun*
   s.set("ready", ready);
   s.set("started", started);
   if (run && run->exists) s.set("containerID", "k8lite://" + uid + "/" + run->current.id);
+  if (!init || is_sidecar(container)) {
+    // What it was given, and what the running one has of it.
+    if (Value requests = container["resources"]["requests"]; requests.size())
+      s.set("allocatedResources", requests.to_node());
+    s.set("resources", is_running(run) ? run->resources : container["resources"].to_node());
+  }
   return s;
 }
 
@@ -215,15 +216,23 @@ Node pod_conditions(Value pod, const Runs& runs, const StatusInput& in, const st
     std::string type = c["type"].str();
     scheduled |= type == "PodScheduled";
     bool ours = type == "PodReadyToStartContainers" || type == "Initialized" || type == "Ready" ||
-                type == "ContainersReady" || (type == "DisruptionTarget" && in.disruption);
+                type == "ContainersReady" || type == "PodResizePending" || type == "PodResizeInProgress" ||
+                (type == "DisruptionTarget" && in.disruption);
     if (!ours) w.out.append(c.to_node());
   }
   if (!scheduled) w.add("PodScheduled", true);
+  if (!in.resize.reason.empty()) w.add("PodResizePending", true, in.resize.reason, in.resize.message);
+  if (in.resizing) w.add("PodResizeInProgress", true, in.resize_error.empty() ? "" : "Error", in.resize_error);
   if (in.disruption) w.add("DisruptionTarget", true, "TerminationByKubelet", in.message);
   return std::move(w.out);
 }
 
 }  // namespace
+
+std::string format_pod(Value pod) {
+  return pod.path("metadata.name").str() + "_" + pod.path("metadata.namespace").str() + "(" +
+         pod.path("metadata.uid").str() + ")";
+}
 
 Node pod_status(Value pod, const Runs& runs, const StatusInput& in) {
   Value old = pod["status"];

@@ -20,6 +20,9 @@ using machinery::Action;
 
 namespace {
 constexpr int kLostExitCode = 137;            // of a container whose end nobody saw
+const std::string kStaticKey = "static pods";    // in the queue, where pods have "<namespace>/<name>"
+const std::string kPressureKey = "node pressure";
+constexpr auto kResizeAgain = seconds(10);
 constexpr size_t kMaxCommandOutput = 10 * 1024;  // of a probe or hook, for its message
 }
 
@@ -39,6 +42,7 @@ PodManager::PodManager(machinery::Client& client, const Clock& clock, machinery:
           queue_.add(local->key);
         }
       });
+  if (!facts_.manifest_dir.empty()) statics_ = std::make_unique<StaticPods>(facts_.manifest_dir, facts_.name, [this] { queue_.add(kStaticKey); });
   pulls_ = std::make_unique<ImagePulls>(
       clock, images_, [this](const image::Reference& reference, const std::vector<image::RegistryAuth>& auth) { return puller_.pull(reference, auth); }, [this](const std::string& uid) { on_pulled(uid); });
   prober_ = std::make_unique<Prober>(
@@ -64,6 +68,7 @@ PodManager::PodManager(machinery::Client& client, const Clock& clock, machinery:
 }
 
 PodManager::~PodManager() {
+  statics_ = nullptr;
   hooks_->stop();
   pulls_ = nullptr;
   prober_ = nullptr;
@@ -89,7 +94,7 @@ PodManager::LocalPtr PodManager::find_by_name(const std::string& ns, const std::
 
 bool PodManager::is_coming(const std::string& ns, const std::string& pod) const {
   if (!adopted_) return true;
-  return !find_by_name(ns, pod) && pods_.get(machinery::object_key(ns, pod));
+  return !find_by_name(ns, pod) && wanted(machinery::object_key(ns, pod));
 }
 
 namespace {
@@ -157,7 +162,7 @@ PodManager::LocalPtr PodManager::ensure(const Doc& pod) {
     slot->key = machinery::object_key(pod.root());
     restore(*slot, pod);
   }
-  slot->pod = pod;
+  take_pod(*slot, pod);
   return slot;
 }
 
@@ -167,6 +172,7 @@ void PodManager::take_known(const LocalPod& local, const runtime::shim::State& s
   Value container = find_container(local.pod.root(), name);
   run.started = !container["startupProbe"];
   run.ready = !container["readinessProbe"];
+  if (auto it = local.allocated.find(name); it != local.allocated.end()) run.resources = it->second;
   if (auto image = images_.find(container["image"].str())) name_image(*image, container, run.image, run.image_id);
   for (const char* list : {"containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"})
     for (Value c : local.pod["status"][list].items()) {
@@ -176,19 +182,16 @@ void PodManager::take_known(const LocalPod& local, const runtime::shim::State& s
       run.image = c["image"].str();
       run.image_id = c["imageID"].str();
     }
-  if (!s.running) run.ready = run.started = false, run.termination_message = termination_message(local.uid, name);
-}
-
-std::string PodManager::termination_message(const std::string& uid, const std::string& container) const {
-  constexpr size_t kLongest = 4096;  // as Kubernetes documents it
-  return os::read_file(pod_dir(uid) + "/containers/" + container + "/termination-log").value_or("").substr(0, kLongest);
+  if (!s.running) run.ready = run.started = false, run.termination_message = termination_message(local, name, s);
 }
 
 void PodManager::adopt() {
   std::vector<std::string> alive;
+  if (statics_) statics_->load();
+  const std::vector<Doc> wanted_pods = all_wanted();
   for (const auto& uid : runtime_->adopt()) {
     Doc pod;
-    for (const Doc& p : pods_.list())
+    for (const Doc& p : wanted_pods)
       if (p.path("metadata.uid").equals(uid)) pod = p;
     auto states = runtime_->list(uid);
     if (!pod || !states.ok()) {
@@ -220,16 +223,19 @@ void PodManager::adopt() {
     }
   }
   if (network_) network_->keep_only(alive);
+  if (statics_) statics_->start();
   if (auto r = publish_ports(); !r.ok()) log_warn("host ports could not be mapped", {{"error", r.status()}});
   for (const Doc& p : pods_.list()) queue_.add(machinery::object_key(p.root()));
+  for (const Doc& p : wanted_pods) queue_.add(machinery::object_key(p.root()));
   adopted_ = true;
+  if (!facts_.eviction.thresholds.empty()) queue_.add(kPressureKey);
   remove_orphans();
 }
 
 // What pods left behind that were deleted while this process did not run, or did not survive a reboot: files, cgroups, state.
 void PodManager::remove_orphans() {
   std::set<std::string> known;
-  for (const Doc& p : pods_.list()) known.insert(p.path("metadata.uid").str());
+  for (const Doc& p : all_wanted()) known.insert(p.path("metadata.uid").str());
   std::set<std::string> orphans;
   for (const std::string& dir : {facts_.data_dir + "/pods", facts_.data_dir + "/containers", facts_.run_dir})
     for (const auto& uid : os::list_dir(dir))
@@ -245,7 +251,19 @@ void PodManager::remove_orphans() {
 }
 
 Result<Action> PodManager::reconcile(const std::string& key) {
-  Doc pod = pods_.get(key);
+  if (key == kStaticKey) {
+    load_statics();
+    return Action::wait_for_change();
+  }
+  if (key == kPressureKey) return look_at_pressure();
+  auto r = reconcile_pod(key);
+  if (!statics_ || (!pods_.get(key) && !statics_->get(key))) return r;
+  if (!r.ok() && !statics_->get(key)) return r;
+  return tend_mirror(key, r.ok() ? *r : Action::after(seconds(5)));
+}
+
+Result<Action> PodManager::reconcile_pod(const std::string& key) {
+  Doc pod = wanted(key);
   std::string uid = pod ? pod.path("metadata.uid").str() : "";
   // Pods of that name that are gone from the API, or were replaced.
   std::vector<LocalPtr> stale;
@@ -290,10 +308,8 @@ Result<Action> PodManager::sync(const LocalPtr& local) {
       local->reason = "DeadlineExceeded";
       local->message = "Pod was active on the node longer than the specified deadline";
     }
-  if (!local->reason.empty()) {
-    TRY(Action action, terminate(local, pod.path("spec.terminationGracePeriodSeconds").int_or(30)));
-    return action;
-  }
+  if (refuse(local)) event(local, "Warning", "Evicted", local->message);
+  if (!local->reason.empty()) return terminate(local, local->end_grace >= 0 ? local->end_grace : grace_of(local));
   if (auto r = ensure_sandbox(local); !r.ok()) {
     event(local, "Warning", "FailedCreatePodSandBox", "Failed to create pod sandbox: " + r.status().message());
     (void)send_status(local);
@@ -309,6 +325,8 @@ Result<Action> PodManager::sync(const LocalPtr& local) {
     (void)send_status(local);
     return Action::after(seconds(5));
   }
+  bool resize = tend_resize(local);
+  pod = local->pod.root();
   TRY(bool over_again, start_over(local));
   if (over_again) return Action::after(kill_overdue(local));
   PodActions actions;
@@ -327,6 +345,7 @@ Result<Action> PodManager::sync(const LocalPtr& local) {
   if (actions.finished) return terminate(local, grace_of(local));
   TRY_OK(send_status(local));
   Duration again = actions.wake_after;
+  if (resize && (again == Duration{0} || again > kResizeAgain)) again = kResizeAgain;
   if (Duration left = kill_overdue(local); left > Duration{0} && (again == Duration{0} || left < again)) again = left;
   if (has_changing_volumes(pod) && (again == Duration{0} || again > seconds(60))) again = seconds(60);
   if (int64_t limit = pod.path("spec.activeDeadlineSeconds").int_or(0); limit > 0 && (again == Duration{0} || again > seconds(limit))) again = seconds(limit);
@@ -358,6 +377,23 @@ Result<bool> PodManager::start_over(const LocalPtr& local) {
   return true;
 }
 
+// The pod's own, and the one of its class, whose weight is what its pods ask for together.
+Result<> PodManager::make_cgroup(Value pod) {
+  runtime::Resources limits = pod_limits(pod), shared;
+  limits.pids_limit = facts_.pod_pids_limit;
+  shared.cpu_shares = runtime::shares_of_milli_cpu(0);
+  if (Qos qos = qos_of(pod); qos == Qos::Burstable) {
+    shared.cpu_shares = limits.cpu_shares;
+    std::lock_guard lock(mutex_);
+    for (const auto& [uid, other] : locals_)
+      if (other->sandbox && qos_of(other->pod.root()) == qos) shared.cpu_shares += pod_limits(other->pod.root()).cpu_shares;
+    TRY_OK(cgroups_.create("kubepods/burstable", shared));
+  } else if (qos == Qos::BestEffort) {
+    TRY_OK(cgroups_.create("kubepods/besteffort", shared));
+  }
+  return cgroups_.create(pod_cgroup(pod), limits);
+}
+
 // What ran in a sandbox that is no more runs again in the new one, the init containers too; what had ended for good stays so.
 // Called with the mutex held.
 void PodManager::begin_again(const LocalPtr& local) {
@@ -380,7 +416,7 @@ Result<> PodManager::ensure_sandbox(const LocalPtr& local) {
   config.share_processes = pod.path("spec.shareProcessNamespace").bool_or(false);
   config.hostname = pod.path("spec.hostname").str(pod.path("metadata.name").str().substr(0, 63));
   if (config.host_network) config.hostname = "";
-  TRY_OK(cgroups_.create(pod_cgroup(pod), {}));
+  TRY_OK(make_cgroup(pod));
   config.cgroup_procs = cgroups_.procs_files(pod_cgroup(pod));
   TRY_OK(os::make_dirs(facts_.run_dir, 0700));
   TRY_OK(runtime_->start_pod(config));
@@ -437,7 +473,8 @@ void PodManager::on_exit(const std::string& uid, const runtime::shim::State& sta
     run.current = state;
     run.ready = run.started = run.hooking = false;
     if (!counted) pause(run);
-    run.termination_message = termination_message(uid, name);
+    if (run.owed) run.not_before = Duration{0};
+    run.termination_message = termination_message(*local, name, run.current);
     Value pod = local->pod.root();
     if (!local->terminating && run.not_before > clock_.mono() && restarts(pod, find_container(pod, name), is_init(pod, name), run)) waits = name;
   }
@@ -462,7 +499,7 @@ void PodManager::on_probe(const ProbeTarget& t, ProbeKind kind, bool good) {
   if (kill) {
     Value probe = find_container(local->pod.root(), t.container)[kind == ProbeKind::Liveness ? "livenessProbe" : "startupProbe"];
     stop_container(local, t.container, t.container_id, probe["terminationGracePeriodSeconds"].int_or(grace_of(local)),
-                   "Container " + t.container + " failed " + (kind == ProbeKind::Liveness ? "liveness" : "startup") + " probe, will be restarted");
+                   "Container " + t.container + " failed " + (kind == ProbeKind::Liveness ? "liveness" : "startup") + " probe" + (local->pod.path("spec.restartPolicy").equals("Never") ? "" : ", will be restarted"));
   }
   queue_.add(local->key);
 }
@@ -520,15 +557,25 @@ Result<> PodManager::send_status(const LocalPtr& local) {
   json::Node status;
   {
     std::lock_guard lock(mutex_);
-    StatusInput in{node_ip_, local->ip, clock_.now(), local->sandbox, local->reason, local->message, local->disruption};
+    StatusInput in{node_ip_, local->ip, clock_.now(), local->sandbox, local->reason, local->message, local->disruption, local->resize, local->resizing, local->resize_error};
     status = pod_status(local->pod.root(), local->runs, in);
   }
   std::string text = status.dump();
   if (text == local->sent_status && !overruled(local->pod.root())) return {};
   auto [ns, name] = machinery::split_key(local->key);
   json::Node patch = json::Node::obj({{"metadata", json::Node::obj({{"uid", local->uid}})}, {"status", std::move(status)}});
+  if (is_static(local->pod.root())) {
+    Doc mirror = pods_.get(local->key);
+    if (!mirror || !mirror.path("metadata.annotations")[kMirrorAnnotation].equals(local->uid)) return {};
+    patch["metadata"].set("uid", mirror.path("metadata.uid").str());
+  }
   auto r = client_.patch({"", "v1", "pods", ns, name, "status"}, machinery::PatchType::Merge, patch.dump(), {});
   if (!r.ok() && (r.status().is(Reason::NotFound) || r.status().is(Reason::Conflict))) return {};
+  // A static pod's life does not depend on anybody who hears of it.
+  if (!r.ok() && is_static(local->pod.root())) {
+    queue_.add_after(local->key, seconds(10));
+    return {};
+  }
   if (!r.ok()) return std::move(r).status();
   local->sent_status = text;
   return {};

@@ -11,10 +11,13 @@
 #include "cni/cni.h"
 #include "image/pull.h"
 #include "kubelet/container_record.h"
+#include "kubelet/eviction.h"
 #include "kubelet/hooks.h"
 #include "kubelet/image_pulls.h"
 #include "kubelet/pod_plan.h"
 #include "kubelet/prober.h"
+#include "kubelet/resize.h"
+#include "kubelet/static_pods.h"
 #include "kubelet/volumes.h"
 #include "machinery/controller.h"
 #include "runtime/cgroups.h"
@@ -38,7 +41,15 @@ struct NodeFacts {
   std::string data_dir;   // <data-dir>/agent
   std::string run_dir;    // /run/k8lite/pods, of the shims
   std::string resolv_conf = "/etc/resolv.conf";
+  std::string manifest_dir;  // of static pods; "": there are none
   int64_t cpu_milli = 0, memory = 0;
+  int64_t allocatable_cpu_milli = 0, allocatable_memory = 0;
+  int64_t pod_pids_limit = 0;  // 0: none
+  EvictionSettings eviction;   // without thresholds nobody looks
+  // For the node under pressure; each may block.
+  std::function<Result<>(const Pressure&)> on_pressure;  // told of every change, again until it succeeds
+  std::function<void()> collect_images;                  // all that nothing uses
+  std::function<void(const std::string& reason, const std::string& message)> node_event;
   // Makes the rules for host ports be exactly these. Blocks; one call at a time. Unset: pods with host ports cannot start.
   std::function<Result<>(const std::vector<PortMapping>&)> map_ports;
 };
@@ -47,12 +58,19 @@ struct PodTarget;
 
 struct LocalPod {
   std::string key, uid;
-  json::Doc pod;
+  json::Doc pod;  // with the resources it was given, see resize.h
   // Guarded by the manager's mutex.
   Runs runs;
   std::string ip, reason, message;
   bool sandbox = false, terminating = false, removed = false;
   bool disruption = false;    // the node ends it for reasons of its own
+  bool admitted = false;      // it was asked once whether there is room for it
+  json::Doc wanted;           // as the API has it
+  Allocation allocated;
+  ResizeVerdict resize;       // what is in the way of giving what is wanted
+  bool resizing = false;      // a container has not what it was given yet
+  std::string resize_error;
+  int64_t end_grace = -1;     // seconds, when `reason` ends it; -1: the pod's own
   bool ports_mapped = false;  // its host ports are in the rules
   // Containers on their way out, by run: when patience ends (mono), and whether their preStop hook runs.
   struct Stopping {
@@ -113,8 +131,9 @@ class PodManager : public machinery::Controller {
   LocalPtr find_by_name(const std::string& ns, const std::string& pod) const;
   LocalPtr ensure(const json::Doc& pod);
   void take_known(const LocalPod& local, const runtime::shim::State& state, ContainerRun& run);
-  std::string termination_message(const std::string& uid, const std::string& container) const;
+  std::string termination_message(const LocalPod& local, const std::string& container, const runtime::shim::State& state) const;  // termination.cpp
   void remove_orphans();
+  Result<machinery::Action> reconcile_pod(const std::string& key);
   Result<machinery::Action> sync(const LocalPtr& local);
   Result<machinery::Action> terminate(const LocalPtr& local, int64_t grace_seconds);
   void pause(ContainerRun& run);
@@ -125,6 +144,29 @@ class PodManager : public machinery::Controller {
   Result<> ensure_sandbox(const LocalPtr& local);
   Result<json::Doc> volume_of_claim(const LocalPtr& local, const std::string& name);
   Result<> ensure_volumes(const LocalPtr& local);
+  // mirror.cpp
+  json::Doc wanted(const std::string& key) const;  // the pod that shall run under this key
+  std::vector<json::Doc> all_wanted() const;
+  void load_statics();
+  Result<> remove_mirror(const std::string& key, json::Value mirror);
+  machinery::Action tend_mirror(const std::string& key, machinery::Action action);
+  // resizing.cpp
+  static void take_pod(LocalPod& local, const json::Doc& pod);
+  NodeRoom room_beside(const LocalPtr& local) const;
+  bool tend_resize(const LocalPtr& local);
+  void apply_resize(const LocalPtr& local, const std::string& name);
+  void restart_resized(const LocalPtr& local, const std::string& name);
+  // pressure.cpp
+  machinery::Action look_at_pressure();
+  void observe(Observations& seen) const;
+  DiskUseOfPod disk_use_of(const LocalPtr& local) const;
+  PodUse use_of(const LocalPtr& local, Signal signal) const;
+  std::vector<LocalPtr> evictable() const;
+  void evict(const LocalPtr& local, const std::string& message, int64_t grace_seconds);
+  void reclaim(const Threshold& threshold, Observations& seen, bool soft);
+  void keep_disk_limits();
+  bool refuse(const LocalPtr& local);
+  Result<> make_cgroup(json::Value pod);
   // network.cpp
   Result<> ensure_ports(const LocalPtr& local);
   Result<> publish_ports();
@@ -186,10 +228,16 @@ class PodManager : public machinery::Controller {
   machinery::WorkQueue queue_;
   mutable std::mutex mutex_;
   std::map<std::string, LocalPtr> locals_;  // by uid
+  Pressure pressure_;                       // guarded by the mutex
+  // Of the worker that looks at pressure.
+  Pressure told_pressure_;
+  EvictionState eviction_state_;
+  Duration disk_look_at_{0};
   std::unique_ptr<runtime::Runtime> runtime_;
   std::unique_ptr<Prober> prober_;
   std::unique_ptr<Hooks> hooks_;
   std::unique_ptr<ImagePulls> pulls_;
+  std::unique_ptr<StaticPods> statics_;
 };
 
 }  // namespace k8lite::kubelet

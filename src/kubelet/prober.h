@@ -1,16 +1,15 @@
-// Liveness, readiness and startup probes: one thread keeps the times, a few run the probes (they block). Results are told only when a
-// threshold was passed. (Kubernetes documentation: "Configure Liveness, Readiness and Startup Probes".)
+// Liveness, readiness and startup probes: tasks of the loop, which also keeps their times. Only commands, and telling what was found, need a
+// thread, since they block; there is none where nobody needs one. Results are told only when a threshold was passed. (Kubernetes
+// documentation: "Configure Liveness, Readiness and Startup Probes".)
 #pragma once
-#include <condition_variable>
 #include <functional>
-#include <map>
-#include <mutex>
+#include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "async/async.h"
 #include "base/json.h"
+#include "kubelet/probe_actions.h"
 
 namespace k8lite::kubelet {
 
@@ -22,54 +21,26 @@ struct ProbeTarget {
   json::Doc pod;
 };
 
+struct ProberCore;
+
 class Prober {
  public:
-  struct Outcome {
-    bool good = false;
-    std::string message;  // of a failure
-  };
-  // Runs a command in the container: exit code and output.
+  // Runs a command in the container: exit code and output. Blocks.
   using Exec = std::function<Result<std::pair<int, std::string>>(const ProbeTarget& target, const std::vector<std::string>& command, Duration timeout)>;
-  // After `threshold` results in a row; on the prober's threads.
+  // After `threshold` results in a row; on a thread that may block.
   using Changed = std::function<void(const ProbeTarget& target, ProbeKind kind, bool good)>;
-  // Every single failure, for events.
+  // Every single failure, for events; on a thread that may block.
   using Failed = std::function<void(const ProbeTarget& target, ProbeKind kind, const std::string& message)>;
 
   Prober(async::Loop& loop, const Clock& clock, Exec exec, Changed changed, Failed failed);
-  ~Prober();
+  ~Prober();  // waits for commands under way and for what is being told; not on the loop's thread
 
   // Starts the probes of a container that runs now. Those of another run of it end.
   void add(const ProbeTarget& target);
   void remove(const std::string& pod_uid, const std::string& container_id);
 
  private:
-  struct Probe {
-    ProbeTarget target;
-    ProbeKind kind;
-    json::Value spec;  // into target.pod
-    Duration due{0};
-    int successes = 0, failures = 0;
-    int told = -1;     // -1 nothing, 0 bad, 1 good
-    bool running = false, waits_for_startup = false;
-  };
-  void work();
-  Outcome run(const Probe& probe);
-  Outcome http(json::Value spec, const ProbeTarget& target, Duration timeout);
-  Outcome tcp(json::Value spec, const ProbeTarget& target, Duration timeout);
-  void finish(uint64_t id, const Outcome& outcome);
-  void end_startup(uint64_t id, const ProbeTarget& target);
-
-  async::Loop& loop_;
-  const Clock& clock_;
-  Exec exec_;
-  Changed changed_;
-  Failed failed_;
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  std::map<uint64_t, Probe> probes_;
-  uint64_t next_id_ = 1;
-  bool stopping_ = false;
-  std::vector<std::thread> threads_;
+  std::shared_ptr<ProberCore> core_;
 };
 
 }  // namespace k8lite::kubelet

@@ -104,6 +104,19 @@ TEST_CASE("scheduler: node selectors and every operator of node affinity") {
   CHECK(w.where(pod("p", R"({"nodeSelector":{"disk":"ssd","zone":"b"}})")) == "");
 }
 
+TEST_CASE("scheduler: a pod that is resized in place takes the most of what it asks for and what it has, unless that can never be") {
+  auto sum = [](const char* asks, const char* allocated, const char* has, const char* more = "[]") {
+    auto doc = json::Doc::parse(std::string(R"({"spec":{"containers":[{"name":"c","resources":{"requests":{"cpu":")") + asks + R"("}}}]},"status":{"conditions":)" + more +
+                                R"(,"containerStatuses":[{"name":"c","allocatedResources":{"cpu":")" + allocated + R"("},"resources":{"requests":{"cpu":")" + has + "\"}}}]}}");
+    REQUIRE(doc.ok());
+    return pod_requests(doc->root())["cpu"];
+  };
+  CHECK(sum("300m", "100m", "100m") == 300);
+  CHECK(sum("100m", "300m", "100m") == 300);
+  CHECK(sum("100m", "100m", "300m") == 300);
+  CHECK(sum("900", "100m", "200m", R"([{"type":"PodResizePending","status":"True","reason":"Infeasible"}])") == 200);
+}
+
 TEST_CASE("scheduler: what a pod asks for") {
   auto sum = [](const char* spec) {
     Amounts a = pod_requests(pod("p", spec).root());

@@ -25,6 +25,20 @@ void add(Amounts& to, const Amounts& from) {
   for (const auto& [name, n] : from) to[name] += n;
 }
 
+// Of a container that is resized in place, the most of what it asks for, was given and has; a resize that can never be is not counted.
+Amounts requests_of(Value pod, Value container, std::string_view statuses) {
+  Amounts out = amounts_of(container["resources"]["requests"]);
+  for (Value s : pod["status"][statuses].items()) {
+    if (!s["name"].equals(container["name"].str())) continue;
+    Amounts held = amounts_of(s["allocatedResources"]);
+    for (const auto& [name, n] : amounts_of(s["resources"]["requests"])) held[name] = std::max(held[name], n);
+    bool infeasible = false;
+    for (Value c : pod.path("status.conditions").items()) infeasible |= c["type"].equals("PodResizePending") && c["reason"].equals("Infeasible");
+    for (const auto& [name, n] : held) out[name] = infeasible ? n : std::max(out[name], n);
+  }
+  return out;
+}
+
 bool over(Value pod) {
   std::string phase = pod.path("status.phase").str();
   return phase == "Succeeded" || phase == "Failed";
@@ -34,9 +48,9 @@ bool over(Value pod) {
 
 Amounts pod_requests(Value pod) {
   Amounts sum{{"cpu", 0}, {"memory", 0}}, sidecars, largest;
-  for (Value c : pod.path("spec.containers").items()) add(sum, amounts_of(c["resources"]["requests"]));
+  for (Value c : pod.path("spec.containers").items()) add(sum, requests_of(pod, c, "containerStatuses"));
   for (Value c : pod.path("spec.initContainers").items()) {
-    Amounts own = amounts_of(c["resources"]["requests"]);
+    Amounts own = requests_of(pod, c, "initContainerStatuses");
     if (c["restartPolicy"].equals("Always")) {
       add(sidecars, own);
       own = sidecars;

@@ -127,6 +127,12 @@ TEST_CASE("store: a layer that changed on disk is told", "[root]") {
   CHECK_THAT(store->verify_layer("sha256:" + std::string(64, '0')).status().message(), Contains("is missing"));
 }
 
+TEST_CASE("store: only root reaches what layers hold", "[root]") {
+  Temp t;
+  auto store = ImageStore::open(t.path + "/s").value();
+  CHECK((fs::status(t.path + "/s").permissions() & fs::perms::mask) == fs::perms::owner_all);
+}
+
 TEST_CASE("store: a pinned name stays pinned", "[root]") {
   Temp t;
   auto store = ImageStore::open(t.path + "/s").value();

@@ -37,7 +37,7 @@ timed() { # FILE COMMAND...: appends the milliseconds
   local begin
   begin=$(now_ms)
   "${@:2}" >"$E2E_DIR/out" 2>&1 || { cat "$E2E_DIR/out"; die "${*:2}"; }
-  echo $(($(now_ms) - begin)) >>"$E2E_DIR/$1"
+  echo $(($(now_ms) - begin)) >>"$E2E_DIR/ms-$1"
 }
 by_umoci() { umoci raw unpack --image "$E2E_DIR/layout:1" "$E2E_DIR/peer"; }
 # One after the other, as umoci does it: digests are checked by skopeo's copy, then the layers are unpacked.
@@ -57,7 +57,7 @@ for _ in $(seq "$runs"); do
   sync
   timed own ctr own images pull --plain-http -q 192.0.2.1:5003/bench:1
 done
-own=$(median <"$E2E_DIR/own") other=$(median <"$E2E_DIR/peer")
+own=$(median <"$E2E_DIR/ms-own") other=$(median <"$E2E_DIR/ms-peer")
 [ "$own" -le "$other" ] && verdict=met || { verdict=MISSED; bad=1; }
 row "pull, check and unpack $((bytes / 1000000)) MB of gzip layers, synced to disk" "$own ms" "<= $other ms, $name" "$verdict"
 

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/strings.h"
 #include "image/manifest.h"
+#include "kubelet/image_pulls.h"
 #include "os/files.h"
 
 namespace k8lite::app {
@@ -98,6 +99,7 @@ int list(const image::ImageStore& store, const Options& o, bool check) {
       else rows.push_back({name, kManifestType, digest, size, platform, std::string("io.cri-containerd.image=managed") + (image.pinned ? ",io.cri-containerd.pinned=pinned" : "")});
     }
   }
+  std::sort(rows.begin() + 1, rows.end());
   if (!o.quiet) print_columns(rows);
   return 0;
 }
@@ -140,7 +142,7 @@ int pull(image::ImageStore& store, const Options& o, const std::vector<std::stri
     Duration begin = system_clock().mono();
     auto image = pull_image(store, name, o.transfer);
     if (!image.ok()) return fail(image.status());
-    std::printf("unpacking %s %s...\ndone: %s\t\n", own.c_str(), image->digest.c_str(), human_duration(system_clock().mono() - begin).c_str());
+    std::printf("unpacking %s %s...\ndone: %s\t\n", own.c_str(), image->digest.c_str(), kubelet::pull_duration(system_clock().mono() - begin).c_str());
   }
   return 0;
 }

@@ -116,6 +116,7 @@ Result<Pulled> Puller::pull_manifest(Remote& remote, const Reference& reference)
   if (auto known = store_.find(reference.text()); known && !known->digest.empty() && !known->pinned) {
     auto digest = remote.digest_of_tag(path, kAccept);
     if (!digest.ok()) return unresolved(digest.status());
+    tell(reference.text(), "resolved");
     if (*digest == known->digest) return record(remote, reference, "", known->digest, 0);
   }
   tell(reference.text(), "resolving");

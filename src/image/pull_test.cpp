@@ -1,4 +1,5 @@
 // Pulls from a registry that has every fault a registry can have.
+#include <sys/mount.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
@@ -6,6 +7,7 @@
 #include <fstream>
 
 #include "image/fake_registry.h"
+#include "image/partial.h"
 #include "image/pull.h"
 
 using namespace k8lite;
@@ -219,6 +221,25 @@ TEST_CASE("pull: what came before the process ended is not fetched again", "[roo
   }
   CHECK(!os::exists(partial));
   CHECK(p.leftovers().empty());
+}
+
+TEST_CASE("pull: a full disk ends the keeping of a download, not the download", "[root]") {
+  Place p;
+  std::string disk = p.path + "/disk";
+  fs::create_directories(disk);
+  REQUIRE(mount("none", disk.c_str(), "tmpfs", 0, "size=1m") == 0);
+  std::string content = noise(3'000'000);
+  {
+    auto partial = PartialBlob::open(disk + "/partial", {digest_of(content), "", static_cast<int64_t>(content.size())}, {});
+    REQUIRE(partial);
+    TextSource rest(content);
+    partial->follow(rest);
+    HashingSource hash(*partial);
+    REQUIRE(hash.drain().ok());
+    CHECK(hash.digest() == digest_of(content));
+    CHECK(os::list_dir(disk + "/partial").empty());
+  }
+  umount2(disk.c_str(), MNT_DETACH);
 }
 
 TEST_CASE("pull: what was kept of abandoned downloads goes after a day", "[root]") {

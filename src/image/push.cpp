@@ -122,6 +122,7 @@ Result<std::string> push_image(async::Loop& loop, const ImageStore& store, const
   Endpoint endpoint = endpoints_for(target, registries).back();  // the registry itself
   if (options.plain_http && endpoint.url.starts_with("https://")) endpoint.url.replace(0, 5, "http");
   endpoint.config.insecure_skip_verify |= options.skip_verify;
+  if (!auth.empty()) endpoint.config.auth = {};  // who says who they are is not taken for the node
   std::atomic<bool> stop{false};
   Remote remote(loop, std::move(endpoint), auth, environment, options.remote, stop);
   std::string folder = store.root() + "/import-push-" + std::to_string(getpid());  // swept as an import that was broken off

@@ -112,3 +112,25 @@ TEST_CASE("push: refusals say whose they are", "[root]") {
   };
   CHECK(p.why(p.push("a:1")) == "ok");
 }
+
+TEST_CASE("push: a token for pulling is exchanged for one that may push", "[root]") {
+  Place p;
+  std::mutex mutex;
+  std::vector<std::string> scopes;
+  p.registry->intercept = [&](const FakeRegistry::Asked& a) -> std::optional<FakeRegistry::Reply> {
+    if (a.path.starts_with("/token")) {
+      std::string scope = url_decode(a.path.substr(a.path.find("scope=") + 6));
+      std::lock_guard lock(mutex);
+      scopes.push_back(scope);
+      return FakeRegistry::Reply{200, {}, R"({"token":")" + std::string(scope.ends_with("push") ? "push" : "pull") + R"("})"};
+    }
+    bool writes = a.method != "GET" && a.method != "HEAD";
+    std::string token(a.headers.get("Authorization"));
+    if (token == "Bearer push" || (token == "Bearer pull" && !writes)) return {};
+    FakeRegistry::Reply r{401, {}, ""};
+    r.headers.set("WWW-Authenticate", "Bearer realm=\"http://" + p.registry->host() + "/token\",service=\"r\",scope=\"repository:a:" + (writes ? "pull,push" : "pull") + "\"");
+    return r;
+  };
+  CHECK(p.why(p.push("a:1")) == "ok");
+  CHECK(scopes == std::vector<std::string>{"repository:a:pull", "repository:a:pull,push"});
+}

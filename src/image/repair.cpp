@@ -61,8 +61,11 @@ void ImageStore::check() {
 
 // What a process that ended in the middle of a pull or an import has left.
 void ImageStore::drop_leftovers() {
-  for (const auto& name : os::list_dir(root_ + "/layers"))
-    if (name.starts_with("tmp-")) (void)os::remove_tree(root_ + "/layers/" + name);
+  for (const auto& name : os::list_dir(root_ + "/layers")) {
+    if (!name.starts_with("tmp-")) continue;
+    // An unpacker outlives a process that was killed by a moment, in which it may still write.
+    for (int attempt = 0; attempt < 20 && !os::remove_tree(root_ + "/layers/" + name).ok(); ++attempt) usleep(50'000);
+  }
   for (const auto& name : os::list_dir(root_))
     if (name.starts_with("import-")) (void)os::remove_tree(root_ + "/" + name);
 }

@@ -60,6 +60,8 @@ Result<std::unique_ptr<ImageStore>> ImageStore::open(const std::string& root, St
   TRY_OK(os::make_dirs(root + "/layers", 0711));
   TRY_OK(os::make_dirs(root + "/l", 0711));
   TRY_OK(os::make_dirs(root + "/images", 0700));
+  // Layers hold programs with the setuid bit and devices: nobody of this machine but root reaches them.
+  (void)::chmod(root.c_str(), 0700);
   store->check();
   drop_partials(store->partial_folder(), kPartialAge);
   // A node whose disk is full still starts.

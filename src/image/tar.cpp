@@ -11,6 +11,7 @@ namespace {
 
 constexpr size_t kBlock = 512;
 constexpr uint64_t kMaxMeta = 4 << 20;  // of a long name or pax header
+constexpr uint64_t kMaxAllMeta = uint64_t{1} << 30;  // of all of them in one archive
 constexpr size_t kMaxHeaders = 16;      // of these before one entry
 constexpr size_t kMaxGlobals = 1000;
 constexpr size_t kMaxPieces = 65536;    // of a sparse file
@@ -59,6 +60,7 @@ class Limited : public Source {
     left_ -= n;
     return n;
   }
+  uint64_t left() const { return left_; }
   Result<> skip() {
     char buffer[16384];
     while (left_ > 0) TRY_OK(read(buffer, sizeof buffer));
@@ -70,7 +72,6 @@ class Limited : public Source {
     return {};
   }
   Result<std::string> all() {
-    if (left_ > kMaxMeta) return bad_request("a tar header is larger than " + std::to_string(kMaxMeta) + " bytes");
     std::string out;
     char buffer[4096];
     for (;;) {
@@ -255,6 +256,12 @@ Result<> read_tar(Source& source, const TarFn& fn) {
   std::map<std::string, std::string> pax, global;
   std::string long_name, long_link;
   size_t headers = 0;
+  uint64_t meta = 0;  // what is neither an entry's header nor a file's content
+  auto count_meta = [&meta](uint64_t size) -> Result<> {
+    if (size > kMaxMeta) return bad_request("a tar header is larger than " + std::to_string(kMaxMeta) + " bytes, the limit");
+    if ((meta += size) > kMaxAllMeta) return bad_request("more than " + std::to_string(kMaxAllMeta) + " bytes of extended headers, the limit");
+    return {};
+  };
   Header h;
   for (;;) {
     TRY(bool more, read_block(source, reinterpret_cast<char*>(&h)));
@@ -266,6 +273,7 @@ Result<> read_tar(Source& source, const TarFn& fn) {
     TarEntry e = entry_of(h);
     if (h.type == 'x' || h.type == 'g' || h.type == 'L' || h.type == 'K') {
       if (++headers > kMaxHeaders) return bad_request("more than " + std::to_string(kMaxHeaders) + " extended headers in a row, the limit");
+      TRY_OK(count_meta(e.size));
       Limited data(source, e.size);
       TRY(std::string body, data.all());
       TRY_OK(data.skip());
@@ -288,8 +296,10 @@ Result<> read_tar(Source& source, const TarFn& fn) {
     long_name.clear();
     long_link.clear();
     TRY_OK(fn(e, data));
+    if (data.left() > 0) TRY_OK(count_meta(data.left()).within(e.name.substr(0, 200)));  // a whiteout with content
     TRY_OK(data.skip());
     if (!has_data && e.size > 0 && e.type != '1') {
+      TRY_OK(count_meta(e.size).within(e.name.substr(0, 200)));
       Limited rest(source, e.size);
       TRY_OK(rest.skip());
     }

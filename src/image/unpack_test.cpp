@@ -274,6 +274,23 @@ TEST_CASE("unpack: what cannot be meant is refused, naming the limit", "[root]")
              Contains("more than 1000 global attributes, the limit"));
   CHECK_THAT(f.said(entry("L", 'L', std::string(5 << 20, 'n')) + file + tar_end()),
              Contains("larger than 4194304 bytes"));
+  // Content where there is none, and far too many extended headers.
+  CHECK_THAT(f.said(entry("d", '5', std::string(5 << 20, '\0')) + tar_end()), Contains("d: a tar header is larger than 4194304 bytes, the limit"));
+  CHECK_THAT(f.said(entry(".wh.a", '0', std::string(5 << 20, '\0')) + tar_end()), Contains(".wh.a: a tar header is larger than 4194304 bytes, the limit"));
+  {
+    std::string header = entry("g", 'x', pax("comment", std::string((4 << 20) - 100, 'c'))) + entry("./", '5', "");
+    struct Repeat : Source {
+      explicit Repeat(const std::string& t) : text(t) {}
+      Result<size_t> read(char* buffer, size_t size) override {
+        size_t n = text.copy(buffer, size, at);
+        at = (at + n) % text.size();
+        return n;
+      }
+      const std::string& text;
+      size_t at = 0;
+    } source(header);
+    CHECK_THAT(unpack_confined(source, f.layer, f.split(), {}).status().message(), Contains("more than 1073741824 bytes of extended headers, the limit"));
+  }
   CHECK_THAT(f.said(file + tar_end() + std::string(65 << 20, '\0')),
              Contains("behind the end of the tar archive, the limit"));
   UnpackLimits small;

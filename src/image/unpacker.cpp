@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <spawn.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -239,6 +240,7 @@ int run_unpacker(int argc, char** argv) {
   limits.path = number(3);
   for (size_t i = 0; i < std::size(kNumbers); ++i) limits.*kNumbers[i] = number(4 + static_cast<int>(i));
   auto work = [&]() -> Result<LayerFacts> {
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);  // whoever feeds it is gone: nothing more is to be written
     (void)Digester().finish();  // the library reads its settings now, not from the layer
     TRY_OK(confine_to(argv[1], limits));
     DescriptorSource input(kInput);

@@ -1,0 +1,10 @@
+// The small executable that k8lite carries in itself: shim of a pod and OCI runtime.
+#pragma once
+
+namespace k8lite::runtime {
+
+// In a sealed memory file: what runs in containers cannot change it, and all that run from one such file share its
+// pages. Needs nothing that a constructor sets up. -1 with errno when it could not be made.
+int open_small_executable();
+
+}  // namespace k8lite::runtime

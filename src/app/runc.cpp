@@ -13,7 +13,7 @@
 namespace k8lite::app {
 
 int run_runc(int, char** argv) {
-  int fd = runtime::open_small_executable();
+  int fd = runtime::open_small_executable(true);
   if (fd >= 0) {
     static char name[] = "runc";
     argv[0] = name;

@@ -167,13 +167,13 @@ void run_init(Launch& l) {
   report_failures_to(l.socket);
   const Json& spec = l.spec();
   std::string text;
-  prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   setsid();
   join_keyring(l);
   if (l.namespaces.fresh & CLONE_NEWNET) loopback_up();
   name_host(spec);
   Becoming b{&spec["process"], &spec["linux"]["seccomp"], l.preserve_fds, l.notify_socket, "", l.rootfs.user_ns};
   limit_process(b);
+  prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);  // from here on it holds what the container must not see
   umask(022);
   l.rootfs.await_cgroup = await_cgroup;
   build_rootfs(l.rootfs);

@@ -3,6 +3,8 @@
 
 #include <sys/mount.h>
 
+#include "runc/common.h"
+
 namespace k8lite::runc {
 namespace {
 
@@ -146,6 +148,42 @@ std::vector<std::string> known_mount_options() {
   std::vector<std::string> out;
   for (const Word& w : kWords) out.emplace_back(w.name);
   return out;
+}
+
+std::string clean_path(const std::string& path) {
+  std::string out;
+  for (const auto& part : split(path, '/'))
+    if (part != ".") out += "/" + part;
+  return out.empty() ? "/" : out;
+}
+
+bool may_mount_below_proc(const std::string& target, const std::string& type, bool source_is_proc) {
+  std::string path = clean_path(target);
+  if (path == "/proc")
+    return type == "proc" || (type == "bind" && source_is_proc) || type == "tmpfs" || type == "procfs";
+  if (!starts_with(path, "/proc/")) return true;
+  static constexpr const char* kFine[] = {"cpuinfo",
+                                          "diskstats",
+                                          "meminfo",
+                                          "stat",
+                                          "swaps",
+                                          "uptime",
+                                          "loadavg",
+                                          "slabinfo",
+                                          "sys/kernel/ns_last_pid",
+                                          "sys/crypto/fips_enabled",
+                                          "net/dev",
+                                          "acpi",
+                                          "asound",
+                                          "kcore",
+                                          "keys",
+                                          "latency_stats",
+                                          "timer_list",
+                                          "scsi",
+                                          "sched_debug"};
+  for (const char* name : kFine)
+    if (path == std::string("/proc/") + name) return true;
+  return starts_with(path, "/proc/sys/") || source_is_proc;
 }
 
 }  // namespace k8lite::runc

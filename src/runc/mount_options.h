@@ -19,4 +19,9 @@ MountOptions parse_mount_options(const std::vector<std::string>& options);
 bool parse_propagation(const std::string& word, unsigned long& flags);  // of rootfsPropagation
 std::vector<std::string> known_mount_options();                         // as `features` lists them
 
+std::string clean_path(const std::string& path);  // absolute, without "." and doubled slashes
+// What an image's author chose must not cover what the kernel shows: below /proc only some harmless files may be
+// mounted upon.
+bool may_mount_below_proc(const std::string& target, const std::string& type, bool source_is_proc);
+
 }  // namespace k8lite::runc

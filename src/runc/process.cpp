@@ -239,6 +239,7 @@ std::string find_program(const Json& process) {
     return name;
   }
   std::string path = variable(process, "PATH");
+  if (path.empty()) path = "/bin:/usr/bin";
   bool denied = false;
   for (const auto& dir : split(path, ':')) {
     std::string candidate = dir + "/" + name;
@@ -340,11 +341,17 @@ void execute(const Becoming& b, const std::string& program) {
   if (variable(p, "HOME").empty()) {
     std::string uid = p["user"]["uid"].exists() ? p["user"]["uid"].dump() : "0", home = "/";
     for (const auto& line : split(read_whole("/etc/passwd"), '\n')) {
-      auto fields = split(line, ':');  // an empty password or comment must not shift the rest: count from the end
-      if (fields.size() >= 5 && (fields[1] == uid || fields[2] == uid)) {
-        home = fields[fields.size() - 2];
-        break;
+      std::string fields[7];  // any of them may be empty
+      size_t at = 0;
+      for (auto& f : fields) {
+        size_t end = line.find(':', at);
+        f = line.substr(at, end == std::string::npos ? end : end - at);
+        if (end == std::string::npos) break;
+        at = end + 1;
       }
+      if (fields[2] != uid) continue;
+      if (!fields[5].empty()) home = fields[5];
+      break;
     }
     variables.push_back("HOME=" + home);
   }

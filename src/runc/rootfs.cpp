@@ -40,17 +40,10 @@ constexpr struct {
               {"/dev/stderr", "/proc/self/fd/2"},
               {"/dev/core", "/proc/kcore"}};
 
-std::string clean(const std::string& path) {
-  std::string out;
-  for (const auto& part : split(path, '/'))
-    if (part != ".") out += "/" + part;
-  return out.empty() ? "/" : out;
-}
-
 // Is /dev the host's own, handed in? Then nothing is made in it.
 bool makes_devices(const Json& spec) {
   for (const Json& m : spec["mounts"].items()) {
-    if (clean(m["destination"].str()) != "/dev") continue;
+    if (clean_path(m["destination"].str()) != "/dev") continue;
     if (m["type"].str() == "bind" || (parse_mount_options(m["options"].strings()).flags & MS_BIND)) return false;
   }
   return true;
@@ -203,35 +196,6 @@ void move_root(Rootfs& r) {
 
 }  // namespace
 
-bool may_mount_below_proc(const std::string& target, const std::string& type, bool source_is_proc) {
-  std::string path = clean(target);
-  if (path == "/proc")
-    return type == "proc" || (type == "bind" && source_is_proc) || type == "tmpfs" || type == "procfs";
-  if (!starts_with(path, "/proc/")) return true;
-  static constexpr const char* kFine[] = {"cpuinfo",
-                                          "diskstats",
-                                          "meminfo",
-                                          "stat",
-                                          "swaps",
-                                          "uptime",
-                                          "loadavg",
-                                          "slabinfo",
-                                          "sys/kernel/ns_last_pid",
-                                          "sys/crypto/fips_enabled",
-                                          "net/dev",
-                                          "acpi",
-                                          "asound",
-                                          "kcore",
-                                          "keys",
-                                          "latency_stats",
-                                          "timer_list",
-                                          "scsi",
-                                          "sched_debug"};
-  for (const char* name : kFine)
-    if (path == std::string("/proc/") + name) return true;
-  return starts_with(path, "/proc/sys/") || source_is_proc;
-}
-
 void prepare_trees(Rootfs& r) {
   const Json& linux_part = (*r.spec)["linux"];
   for (const Json& m : (*r.spec)["mounts"].items()) {
@@ -242,7 +206,8 @@ void prepare_trees(Rootfs& r) {
       std::string source = m["source"].str();
       if (source.empty() || source[0] != '/') source = r.bundle + "/" + source;
       tree = open_tree_of(AT_FDCWD, source, o.flags & MS_REC);
-      if (tree < 0) fail("error mounting \"" + source + "\" to rootfs at \"" + m["destination"].str() + "\"");
+      if (tree < 0 && (mapped || errno != EPERM))
+        fail("error mounting \"" + source + "\" to rootfs at \"" + m["destination"].str() + "\"");
     }
     if (tree >= 0 && mapped) {
       const Json& uids = m["uidMappings"].exists() ? m["uidMappings"] : linux_part["uidMappings"];
@@ -307,7 +272,7 @@ void bind_console(Rootfs& r, int terminal) {
 void seal_rootfs(Rootfs& r) {
   const Json& spec = *r.spec;
   for (const Json& m : spec["mounts"].items()) {
-    if (clean(m["destination"].str()) != "/dev" || m["type"].str() != "tmpfs") continue;
+    if (clean_path(m["destination"].str()) != "/dev" || m["type"].str() != "tmpfs") continue;
     unsigned long flags = parse_mount_options(m["options"].strings()).flags;
     int fd = flags & MS_RDONLY ? open_in_root(r.root, "/dev", O_PATH) : -1;
     if (fd >= 0) set_flags(fd, flags & (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC), "remount /dev"), close(fd);

@@ -27,6 +27,5 @@ void build_rootfs(Rootfs& r);
 void bind_console(Rootfs& r, int terminal);
 void seal_rootfs(Rootfs& r);  // masks and read-only paths
 void enter_rootfs(Rootfs& r);
-bool may_mount_below_proc(const std::string& target, const std::string& type, bool source_is_proc);
 
 }  // namespace k8lite::runc

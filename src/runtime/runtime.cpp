@@ -194,7 +194,7 @@ Result<> Runtime::start_pod(const PodConfig& config) {
   {
     std::lock_guard lock(mutex_);
     if (!shim_elf_) {
-      shim_elf_ = os::Fd(open_small_executable());
+      shim_elf_ = os::Fd(open_small_executable(false));
       if (!shim_elf_) return Status::from_errno("unpack the shim", errno);
     }
     elf = &shim_elf_;

@@ -337,6 +337,34 @@ def recursive_read_only_reaches_what_is_mounted_below(x):
 
 
 @test
+def id_mapped_mounts(x):
+    if x.name != "k8lite":
+        raise Skip("peers of Debian 12 are too old")
+    host = x.top / "mapped"
+    host.mkdir()
+    (host / "f").write_text("")
+    maps = [{"containerID": 0, "hostID": 4000, "size": 10}]
+    out = x.sh("stat -c '%u %g' /m/f", lambda s: s["mounts"].append({"destination": "/m", "type": "bind", "source": str(host), "options": ["bind", "idmap"], "uidMappings": maps, "gidMappings": maps}))
+    assert out == "4000 4000\n", out
+
+
+@test
+def rootless_with_one_id(x):
+    b, _ = x.bundle()
+    os.chmod(x.top, 0o777)
+    drop = {"user": 1000, "group": 1000, "extra_groups": [], "env": {"XDG_RUNTIME_DIR": str(x.top)}}
+    os.chmod(b, 0o777)
+    p = subprocess.run(["runc", "spec", "--rootless"], executable=x.path, cwd=b, capture_output=True, text=True, **drop)
+    assert p.returncode == 0, p.stderr
+    spec = json.loads((b / "config.json").read_text())
+    spec["process"].update(terminal=False, args=["sh", "-c", "id -u; cat /proc/self/uid_map; touch /dev/shm/x && echo ok"])
+    spec["ociVersion"] = "1.0.2"
+    (b / "config.json").write_text(json.dumps(spec))
+    p = subprocess.run(["runc", "--root", str(x.top / "rootless"), "run", "rl"], executable=x.path, cwd=b, capture_output=True, text=True, stdin=subprocess.DEVNULL, **drop)
+    assert p.returncode == 0 and p.stdout.split() == ["0", "0", "1000", "1", "ok"], p
+
+
+@test
 def tmpfs_copies_up(x):
     b, spec = x.bundle("sh", "-c", "cat /etc/passwd | head -1; touch /etc/new && echo ok")
     spec["mounts"].append({"destination": "/etc", "type": "tmpfs", "source": "tmpfs", "options": ["tmpcopyup"]})

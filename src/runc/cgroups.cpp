@@ -183,6 +183,25 @@ void Cgroups::add(pid_t pid) const {
   }
 }
 
+Cgroups Cgroups::below(const std::string& text) const {
+  Cgroups out = *this;
+  size_t colon = text.find(':');
+  std::string only = colon == std::string::npos ? "" : text.substr(0, colon),
+              path = colon == std::string::npos ? text : text.substr(colon + 1);
+  if (path.find("..") != std::string::npos) refuse("bad sub cgroup path: " + path);
+  bool found = false;
+  for (auto& [controllers, folder] : out.folders_) {
+    bool wanted = only.empty();
+    for (const auto& c : split(only, ',')) wanted |= has_controller(controllers, c);
+    if (!wanted) continue;
+    folder = join_path(folder, path);
+    found |= exists(folder);
+    if (!exists(folder)) refuse("unable to add a process to " + folder + ": no such cgroup");
+  }
+  if (!found) refuse("no cgroup of controller " + only);
+  return out;
+}
+
 void Cgroups::apply(const Json& resources, bool devices) const {
   if (devices) {
     if (v2_)

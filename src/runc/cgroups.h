@@ -31,7 +31,9 @@ class Cgroups {
   void create() const;  // fails with a message
   void apply(const Json& resources, bool devices) const;
   void add(pid_t pid) const;
-  std::vector<pid_t> pids() const;  // of everything below, too
+  Cgroups below(
+      const std::string& path) const;  // "controller,…:path" or "path", relative to the container's own; must be there
+  std::vector<pid_t> pids() const;     // of everything below, too
   void freeze(bool frozen) const;
   bool frozen() const;
   bool signal_all(int number) const;                      // false when there was nobody

@@ -28,6 +28,7 @@ struct Execution {
   Container container;
   Json process;
   std::vector<Namespaces::Joined> namespaces;
+  std::vector<std::string> sub_cgroups;  // --cgroup
   int socket = -1, console = -1, preserve_fds = 0;
 };
 
@@ -187,7 +188,9 @@ pid_t spawn(Execution& e) {
   }
   close(pair[1]);
   e.socket = pair[0];
-  e.container.cgroups().add(helper);
+  Cgroups cgroups = e.container.cgroups();
+  for (const auto& path : e.sub_cgroups) cgroups = cgroups.below(path);
+  cgroups.add(helper);
   send_record(e.socket, 'C');
   std::string text;
   for (;;) {
@@ -220,6 +223,7 @@ int verb_exec(const Options& o) {
   if (e.container.status == "paused" && !o.has("ignore-paused"))
     refuse("cannot exec in a paused container (use --ignore-paused to override)");
   e.process = process_of(o, e.container);
+  e.sub_cgroups = o.all("cgroup");
   e.preserve_fds = static_cast<int>(o.number("preserve-fds", 0));
   if (const char* n = getenv("LISTEN_FDS")) e.preserve_fds += atoi(n);
   bool detach = o.has("detach"), terminal = e.process["terminal"].bool_or(false);

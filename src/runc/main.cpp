@@ -59,7 +59,7 @@ void usage(FILE* out) {
 }
 
 int version() {
-  printf("runc version 1.2.0 (k8lite)\nspec: 1.2.0\n");
+  puts("runc version 1.2.0 (k8lite)\ncommit: k8lite\nspec: 1.2.0");
   return 0;
 }
 
@@ -68,8 +68,8 @@ int run_verb(const Verb& verb, std::vector<std::string> words) {
   for (const auto& w : words) {
     if (w == "--") break;
     if (w == "--help" || w == "-h")
-      return printf("USAGE:\n   runc %s %s\n\n   %s\n\nFLAGS:\n   %s\n", verb.name, verb.usage, verb.summary,
-                    verb.flags),
+      return printf("NAME:\n   runc %s - %s\n\nUSAGE:\n   runc %s %s\n\nFLAGS:\n   %s\n", verb.name, verb.summary,
+                    verb.name, verb.usage, verb.flags),
              0;
     if (w[0] != '-') break;
   }
@@ -103,6 +103,7 @@ int run(int argc, char** argv) {
   if (format != "text" && format != "json") refuse("invalid log-format: " + format);
   log_settings().json = format == "json";
   if (global.has("version")) return version();
+  if (global.args.size() == 2 && global.args[0] == "help") global.args = {global.args[1], "--help"};
   if (global.has("help") || global.args.empty() || global.args[0] == "help") return usage(stdout), 0;
   if (global.has("systemd-cgroup")) refuse("--systemd-cgroup: this build has the cgroupfs driver only");
   for (const Verb& v : kVerbs)

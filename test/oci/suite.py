@@ -263,6 +263,24 @@ def exec_joins_and_gives_the_code(x):
     assert pathlib.Path(f"/proc/{int(pid_file.read_text())}/root").exists()
 
 
+@test
+def exec_into_a_cgroup_below(x):
+    if x.name == "crun" or not V1:
+        raise Skip("another meaning")
+    b, spec = x.bundle("sleep", "60")
+    spec["linux"]["cgroupsPath"] = f"/oci-sub-{os.getpid()}-{x.name}"
+    i, _ = x.detached(b, spec)
+    for c in pathlib.Path("/sys/fs/cgroup").glob("*" + spec["linux"]["cgroupsPath"]):
+        (c / "below").mkdir()
+        if c.parent.name == "cpuset":
+            for f in ("cpuset.cpus", "cpuset.mems"):
+                (c / "below" / f).write_text((c / f).read_text())
+    assert "/below" in x.call("exec", "--cgroup", "below", i, "grep", "memory", "/proc/self/cgroup", check=0).stdout
+    assert x.call("exec", "--cgroup", "nowhere", i, "true").returncode != 0
+    x.call("delete", "--force", i, check=0)
+    assert not list(pathlib.Path("/sys/fs/cgroup").glob("*" + spec["linux"]["cgroupsPath"]))
+
+
 def receive_terminal(path):
     s = socket.socket(socket.AF_UNIX)
     s.bind(str(path))

@@ -1,4 +1,4 @@
-# The small programs that run in pods, built static and stripped, then embedded gzipped: the shim (with container init) and the echo server.
+# The small programs that run in pods, built static and stripped, then embedded compressed: the shim (with container init and the OCI runtime) and the echo server.
 # Nothing of the big executable's libraries is in them.
 function(k8_small_program target)
   cmake_parse_arguments(S "" "OUT" "SOURCES" ${ARGN})
@@ -7,13 +7,20 @@ function(k8_small_program target)
   target_compile_options(${target} PRIVATE -Os -fno-exceptions -fno-rtti -fno-sanitize=all -fno-pie)
   target_link_options(${target} PRIVATE -static -fno-sanitize=all -Wl,-z,max-page-size=65536)
   set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+  set(pack gzip -9nc)
+  if(S_OUT MATCHES "zst$")
+    set(pack zstd -19 --single-thread -qc)
+  endif()
   add_custom_command(OUTPUT ${S_OUT} COMMAND ${CMAKE_STRIP} -o ${S_OUT}.elf $<TARGET_FILE:${target}>
-    COMMAND gzip -9nc ${S_OUT}.elf > ${S_OUT} DEPENDS ${target} VERBATIM)
+    COMMAND ${pack} ${S_OUT}.elf > ${S_OUT} DEPENDS ${target} VERBATIM)
 endfunction()
 
-file(GLOB shim_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/shim/*.cpp)
-k8_small_program(k8_shim_elf SOURCES ${shim_sources} OUT ${CMAKE_BINARY_DIR}/embed/k8lite-shim.gz)
-k8_embed(k8_embedded_shim k8lite::embedded_shim FILES ${CMAKE_BINARY_DIR}/embed/k8lite-shim.gz BASE ${CMAKE_BINARY_DIR}/embed)
+include(cmake/syscalls.cmake)
+file(GLOB shim_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/shim/*.cpp ${CMAKE_SOURCE_DIR}/src/runc/*.cpp)
+list(FILTER shim_sources EXCLUDE REGEX "_test\\.cpp$")
+k8_small_program(k8_shim_elf SOURCES ${shim_sources} OUT ${CMAKE_BINARY_DIR}/embed/k8lite-shim.zst)
+target_include_directories(k8_shim_elf PRIVATE ${CMAKE_BINARY_DIR}/syscalls)
+k8_embed(k8_embedded_shim k8lite::embedded_shim FILES ${CMAKE_BINARY_DIR}/embed/k8lite-shim.zst BASE ${CMAKE_BINARY_DIR}/embed)
 if(EXISTS ${CMAKE_SOURCE_DIR}/src/echo)
   file(GLOB echo_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/echo/*.cpp)
   k8_small_program(k8_echo_elf SOURCES ${echo_sources} OUT ${CMAKE_BINARY_DIR}/embed/echoserver.gz)

@@ -3,7 +3,7 @@
 set -eu
 
 packages="clang-16 lld-16 libclang-rt-16-dev ccache cmake ninja-build python3
-  libboost1.81-dev libsqlite3-dev libssl-dev zlib1g-dev libzstd-dev libyaml-cpp-dev rapidjson-dev
+  libboost1.81-dev libsqlite3-dev libssl-dev zlib1g-dev libzstd-dev zstd libyaml-cpp-dev rapidjson-dev
   libseccomp-dev libre2-dev libc-ares-dev libnghttp2-dev catch2
   iptables iproute2 busybox-static procps ca-certificates curl openssl"
 # One scenario pulls from a real registry and is skipped without these.

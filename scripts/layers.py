@@ -5,7 +5,7 @@ import re
 import sys
 
 FLOORS = {
-    "base": 0, "os": 10, "net": 20, "async": 15, "pki": 20, "config": 20, "api": 30, "store": 40, "shim": 45, "echo": 45, "runtime": 40, "image": 40,
+    "base": 0, "os": 10, "net": 20, "async": 15, "pki": 20, "config": 20, "api": 30, "store": 40, "shim": 45, "runc": 46, "echo": 45, "runtime": 40, "image": 40,
     "cni": 40, "machinery": 50, "apiserver": 55, "kubectl": 60, "controllers": 60, "scheduler": 60, "kubelet": 60, "proxy": 60,
     "dns": 60, "ingress": 60, "servicelb": 60, "addons": 60, "dashboard": 60, "app": 70,
 }

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <string_view>
 
+#include "app/runc.h"
 #include "app/server.h"
 #include "image/unpacker.h"
 #include "kubectl/kubectl.h"
@@ -24,6 +25,7 @@ constexpr Face kFaces[] = {
     {"server", "run a cluster: API server, controllers, scheduler and a node", k8lite::app::run_server},
     {"agent", "run a node that joins a server", k8lite::app::run_agent},
     {"kubectl", "drive a cluster", k8lite::kubectl::run_kubectl},
+    {"runc", "run containers from OCI bundles, with the command line of runc", k8lite::app::run_runc},
     {"ctr", "images of this node", k8lite::app::run_ctr},
     {"crictl", "look at this node's images, pods and containers", k8lite::app::run_crictl},
     {"token", "print the token with which nodes join", k8lite::app::run_token},

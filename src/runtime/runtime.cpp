@@ -13,13 +13,8 @@
 #include <cerrno>
 #include <cstring>
 
-#include "base/embedded.h"
-#include "base/gunzip.h"
 #include "base/log.h"
-
-namespace k8lite::embedded_shim {
-std::span<const k8lite::EmbeddedFile> files();
-}
+#include "runtime/small_executable.h"
 
 namespace k8lite::runtime {
 namespace {
@@ -28,21 +23,6 @@ using shim::Ask;
 using shim::Reader;
 using shim::Say;
 using shim::Writer;
-
-// The shim's ELF in a sealed memfd: what runs in pods cannot change it, and all shims of this process share its pages.
-Result<os::Fd> sealed_shim() {
-  TRY(std::string unpacked, gunzip(embedded_shim::files()[0].content, 16 << 20));
-  std::string_view elf = unpacked;
-  os::Fd fd(memfd_create("k8lite-shim", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (!fd) return Status::from_errno("memfd for the shim", errno);
-  while (!elf.empty()) {
-    ssize_t n = ::write(fd.get(), elf.data(), elf.size());
-    if (n <= 0) return Status::from_errno("write the shim's memfd", errno);
-    elf.remove_prefix(static_cast<size_t>(n));
-  }
-  if (fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0) return Status::from_errno("seal the shim's memfd", errno);
-  return fd;
-}
 
 Result<os::Fd> connect_socket(const std::string& path) {
   os::Fd fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
@@ -214,7 +194,8 @@ Result<> Runtime::start_pod(const PodConfig& config) {
   {
     std::lock_guard lock(mutex_);
     if (!shim_elf_) {
-      TRY(shim_elf_, sealed_shim());
+      shim_elf_ = os::Fd(open_small_executable(false));
+      if (!shim_elf_) return Status::from_errno("unpack the shim", errno);
     }
     elf = &shim_elf_;
   }

@@ -5,7 +5,6 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
-#include <linux/openat2.h>
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
@@ -18,6 +17,8 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
+
+#include "shim/root.h"
 
 namespace k8lite::shim {
 namespace {
@@ -38,45 +39,6 @@ int g_error_fd = -1;
   (void)!write(g_error_fd, text.data(), text.size());
   _exit(127);
 }
-
-// Everything below the rootfs is opened by the kernel's own rules for a root: no link leads out (openat2, RESOLVE_IN_ROOT).
-int open_in_root(int root, const std::string& path, uint64_t flags) {
-  open_how how{};
-  how.flags = flags | O_CLOEXEC;
-  how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
-  return static_cast<int>(syscall(SYS_openat2, root, path.c_str(), &how, sizeof how));
-}
-
-std::string parent_of(const std::string& path) {
-  size_t slash = path.rfind('/');
-  return slash == std::string::npos || slash == 0 ? "/" : path.substr(0, slash);
-}
-std::string base_of(const std::string& path) { return path.substr(path.rfind('/') + 1); }
-
-int make_dirs_in_root(int root, const std::string& path, int depth = 0) {
-  int fd = open_in_root(root, path, O_PATH | O_DIRECTORY);
-  if (fd >= 0 || errno != ENOENT || path == "/" || path.empty() || depth > 64) return fd;
-  int parent = make_dirs_in_root(root, parent_of(path), depth + 1);
-  if (parent < 0) return -1;
-  int rc = mkdirat(parent, base_of(path).c_str(), 0755);
-  int err = errno;
-  close(parent);
-  if (rc != 0 && err != EEXIST) return errno = err, -1;
-  return open_in_root(root, path, O_PATH | O_DIRECTORY);
-}
-
-int make_file_in_root(int root, const std::string& path) {
-  int fd = open_in_root(root, path, O_PATH);
-  if (fd >= 0 || errno != ENOENT) return fd;
-  int parent = make_dirs_in_root(root, parent_of(path));
-  if (parent < 0) return -1;
-  int made = openat(parent, base_of(path).c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0644);
-  close(parent);
-  if (made >= 0) close(made);
-  return open_in_root(root, path, O_PATH);
-}
-
-std::string fd_path(int fd) { return "/proc/self/fd/" + std::to_string(fd); }
 
 void write_text(const std::string& path, const std::string& text, bool must) {
   int fd = open(path.c_str(), O_WRONLY | O_CLOEXEC);

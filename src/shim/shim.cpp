@@ -1,6 +1,6 @@
-// The shim: one small process a pod. It owns the pod's namespaces, starts and reaps its containers, writes their logs and keeps their
-// exit codes on disk before it tells anybody. It outlives the server, which finds it again by its socket.
-// usage: shim STATE_DIR HOSTNAME NEW_NET(0|1) NEW_IPC(0|1) SHARE_PROCESSES(0|1) [CGROUP_PROCS_FILE...]
+// The shim: one small process a pod. It owns the pod's namespaces, starts and reaps its containers, writes their logs
+// and keeps their exit codes on disk before it tells anybody. It outlives the server, which finds it again by its
+// socket. usage: shim STATE_DIR HOSTNAME NEW_NET(0|1) NEW_IPC(0|1) SHARE_PROCESSES(0|1) [CGROUP_PROCS_FILE...]
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -25,6 +25,7 @@
 #include "shim/init.h"
 #include "shim/log.h"
 #include "shim/pause.h"
+#include "shim/shim.h"
 
 namespace k8lite::shim {
 namespace {
@@ -41,16 +42,16 @@ struct Container {
   State state;
   Plan plan;
   std::unique_ptr<CriLog> log;
-  int out[2] = {-1, -1};      // read ends of stdout and stderr (a terminal has only the first)
+  int out[2] = {-1, -1};  // read ends of stdout and stderr (a terminal has only the first)
   std::string pending[2];
-  int input = -1;             // write end of stdin, when it is open and no terminal
+  int input = -1;  // write end of stdin, when it is open and no terminal
   int root_fd = -1, mount_ns = -1, pid_ns = -1;
 };
 
 struct Client {
   int fd;
   bool watching = false;
-  pid_t exec_pid = 0;  // tell this one about the end of its exec
+  pid_t exec_pid = 0;      // tell this one about the end of its exec
   bool kill_exec = false;  // which ends with the connection
 };
 
@@ -158,7 +159,10 @@ pid_t Shim::clone_into(int processes, unsigned long flags) {
 std::string Shim::start(const std::string& id, Plan plan) {
   if (find(id)) return failed("container " + id + " exists");
   int processes = plan.processes_of.empty() ? -1 : open_processes(plan.processes_of);
-  if (!plan.processes_of.empty() && processes < 0) return failed(plan.processes_of == kPodProcesses ? "the pod's containers have no processes in common" : "container " + plan.processes_of + ", whose processes are to be shared, is not running");
+  if (!plan.processes_of.empty() && processes < 0)
+    return failed(plan.processes_of == kPodProcesses
+                      ? "the pod's containers have no processes in common"
+                      : "container " + plan.processes_of + ", whose processes are to be shared, is not running");
   auto c = std::make_unique<Container>();
   int stdio[3] = {-1, -1, -1}, error[2];
   if (pipe2(error, O_CLOEXEC) != 0) return failed(std::string("pipe: ") + strerror(errno));
@@ -174,8 +178,10 @@ std::string Shim::start(const std::string& id, Plan plan) {
       c->out[i] = p[0];
       stdio[i + 1] = p[1];
     }
-    if (plan.stdin_open && pipe2(p, O_CLOEXEC) == 0) stdio[0] = p[0], c->input = p[1];
-    else stdio[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (plan.stdin_open && pipe2(p, O_CLOEXEC) == 0)
+      stdio[0] = p[0], c->input = p[1];
+    else
+      stdio[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
   }
   for (int fd : c->out)
     if (fd >= 0) fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
@@ -317,12 +323,17 @@ void Shim::drain(Container& c, int stream, bool to_end) {
 void kill_left(const std::vector<std::string>& cgroup_procs) {
   if (cgroup_procs.empty()) return;
   for (int round = 0; round < 10; ++round) {
-    FILE* file = fopen(cgroup_procs[0].c_str(), "re");
-    if (!file) return;
-    int found = 0, pid;
-    while (fscanf(file, "%d", &pid) == 1)
+    int fd = open(cgroup_procs[0].c_str(), O_RDONLY | O_CLOEXEC), found = 0;
+    if (fd < 0) return;
+    std::string text = read_error(fd);
+    close(fd);
+    for (const char* at = text.c_str(); *at;) {
+      char* end = nullptr;
+      auto pid = static_cast<pid_t>(strtol(at, &end, 10));
+      if (end == at) break;
       if (pid > 0 && pid != getpid()) ++found, kill(pid, SIGKILL);
-    fclose(file);
+      at = *end ? end + 1 : end;
+    }
     if (!found) return;
     usleep(1000);
   }
@@ -330,7 +341,8 @@ void kill_left(const std::vector<std::string>& cgroup_procs) {
 
 void Shim::finish(Container& c, int status) {
   kill_left(c.plan.process.cgroup_procs);
-  // What lies in the pipes belongs to the log; a child that still holds them keeps them open, so this reads only what is there.
+  // What lies in the pipes belongs to the log; a child that still holds them keeps them open, so this reads only what
+  // is there.
   for (int i = 0; i < 2; ++i)
     if (c.out[i] >= 0) drain(c, i, true);
   for (int i = 0; i < 2; ++i) c.log->flush(i == 0 ? "stdout" : "stderr", c.pending[i]);
@@ -390,7 +402,8 @@ std::string Shim::answer(Client& client, std::string_view record, int fds[3], in
       auto number = static_cast<int>(r.number());
       Container* c = find(id);
       if (!c) return failed("container " + id + " not found");
-      if (c->state.running && kill(static_cast<pid_t>(c->state.pid), number) != 0 && errno != ESRCH) return failed(std::string("kill: ") + strerror(errno));
+      if (c->state.running && kill(static_cast<pid_t>(c->state.pid), number) != 0 && errno != ESRCH)
+        return failed(std::string("kill: ") + strerror(errno));
       return ok();
     }
     case Ask::List: {
@@ -477,8 +490,11 @@ void Shim::serve(size_t index) {
   if (n <= 0) return close_client(index);
   int fds[3] = {-1, -1, -1}, give = -1;
   for (cmsghdr* c = CMSG_FIRSTHDR(&message); c; c = CMSG_NXTHDR(&message, c))
-    if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && c->cmsg_len <= CMSG_LEN(3 * sizeof(int))) memcpy(fds, CMSG_DATA(c), c->cmsg_len - CMSG_LEN(0));
-  std::string reply = (message.msg_flags & MSG_TRUNC) ? failed("the request is larger than " + std::to_string(kMaxRecord) + " bytes") : answer(client, {buffer, static_cast<size_t>(n)}, fds, give);
+    if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && c->cmsg_len <= CMSG_LEN(3 * sizeof(int)))
+      memcpy(fds, CMSG_DATA(c), c->cmsg_len - CMSG_LEN(0));
+  std::string reply = (message.msg_flags & MSG_TRUNC)
+                          ? failed("the request is larger than " + std::to_string(kMaxRecord) + " bytes")
+                          : answer(client, {buffer, static_cast<size_t>(n)}, fds, give);
   for (int& fd : fds) close_fd(fd);
   bool sent = reply_to(client.fd, reply, give);
   close_fd(give);
@@ -495,7 +511,8 @@ int Shim::run(int listener, int signals) {
     std::vector<Source> sources;
     for (auto& c : containers_)
       for (int i = 0; i < 2; ++i)
-        if (c->out[i] >= 0 && !attachments_.holds_back(c->state.id, i)) polls.push_back({c->out[i], POLLIN, 0}), sources.push_back({c.get(), i});
+        if (c->out[i] >= 0 && !attachments_.holds_back(c->state.id, i))
+          polls.push_back({c->out[i], POLLIN, 0}), sources.push_back({c.get(), i});
     size_t first_client = polls.size(), clients = clients_.size();
     for (const Client& c : clients_) polls.push_back({c.fd, POLLIN, 0});
     size_t first_attached = polls.size();
@@ -535,8 +552,9 @@ int die(const char* what) {
 }  // namespace
 }  // namespace k8lite::shim
 
-int main(int argc, char** argv) {
-  using namespace k8lite::shim;
+namespace k8lite::shim {
+
+int run_shim(int argc, char** argv) {
   if (argc < 6) {
     dprintf(2, "usage: shim STATE_DIR HOSTNAME NEW_NET NEW_IPC SHARE_PROCESSES [CGROUP_PROCS_FILE...]\n");
     return 2;
@@ -564,7 +582,8 @@ int main(int argc, char** argv) {
   bool share = argv[5][0] == '1';
   pid_t pause = share ? static_cast<pid_t>(syscall(SYS_clone, CLONE_NEWPID | CLONE_NEWNS | SIGCHLD, 0, 0, 0, 0)) : 0;
   if (pause < 0) return die("clone");
-  if (share && pause == 0) hold_processes(argv[1], argv[0], static_cast<size_t>(argv[argc - 1] + strlen(argv[argc - 1]) - argv[0]));
+  if (share && pause == 0)
+    hold_processes(argv[1], argv[0], static_cast<size_t>(argv[argc - 1] + strlen(argv[argc - 1]) - argv[0]));
   int signals = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
   std::string dir = argv[1];
   sockaddr_un address{};
@@ -575,10 +594,14 @@ int main(int argc, char** argv) {
   int listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
   unlink(path.c_str());
   umask(0077);
-  if (listener < 0 || bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 || listen(listener, 16) != 0) return die("listen");
+  if (listener < 0 || bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 ||
+      listen(listener, 16) != 0)
+    return die("listen");
   // "ready" on standard output lets the server go on; then nothing of the server's is held any more.
   (void)!write(1, "ok", 2);
   int null = open("/dev/null", O_RDWR | O_CLOEXEC);
   for (int i = 0; i < 3; ++i) dup2(null, i);
   return Shim(dir, pause).run(listener, signals);
 }
+
+}  // namespace k8lite::shim

@@ -1,0 +1,277 @@
+// See cgroups.h.
+#include "runc/cgroups.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "runc/common.h"
+#include "runc/devices.h"
+
+namespace k8lite::runc {
+namespace {
+constexpr char kRoot[] = "/sys/fs/cgroup";
+constexpr long kCgroup2Magic = 0x63677270;
+
+void pause_ms(int ms) {
+  timespec t{ms / 1000, (ms % 1000) * 1000000L};
+  nanosleep(&t, nullptr);
+}
+
+// "hierarchy's controllers" and the caller's own path in it, from /proc/self/cgroup.
+struct Own {
+  std::string controllers, mount, path;
+};
+std::vector<Own> own_cgroups(bool& v2) {
+  struct statfs st {};
+  v2 = statfs(kRoot, &st) == 0 && static_cast<long>(st.f_type) == kCgroup2Magic;
+  std::vector<Own> out;
+  for (const auto& line : split(read_whole("/proc/self/cgroup"), '\n')) {
+    size_t one = line.find(':'), two = line.find(':', one + 1);
+    if (one == std::string::npos || two == std::string::npos) continue;
+    Own own{line.substr(one + 1, two - one - 1), "", line.substr(two + 1)};
+    if (starts_with(own.controllers, "name="))
+      own.mount = std::string(kRoot) + "/" + own.controllers.substr(5);
+    else if (own.controllers.empty())
+      own.mount = v2 ? kRoot : std::string(kRoot) + "/unified";
+    else
+      own.mount = std::string(kRoot) + "/" + own.controllers;
+    if (v2 && !own.controllers.empty()) continue;
+    if (!exists(own.mount + "/cgroup.procs")) {
+      auto names = split(own.controllers, ',');
+      if (names.empty()) continue;
+      own.mount = std::string(kRoot) + "/" + names[0];
+      if (!exists(own.mount + "/cgroup.procs")) continue;
+    }
+    // Inside of a container without a cgroup namespace the path is the host's, which is not to be seen here.
+    if (!exists(own.mount + own.path)) own.path = "/";
+    out.push_back(std::move(own));
+  }
+  return out;
+}
+
+std::string join_path(const std::string& a, const std::string& b) {
+  std::string out = a;
+  while (!out.empty() && out.back() == '/') out.pop_back();
+  for (const auto& part : split(b, '/'))
+    if (part != "." && part != "..") out += "/" + part;
+  return out;
+}
+
+bool has_controller(const std::string& list, std::string_view name) {
+  for (const auto& c : split(list, ','))
+    if (c == name) return true;
+  return false;
+}
+
+// A new cpuset has no processors and takes no process: it gets its parent's.
+void inherit_cpuset(const std::string& folder, const std::string& top) {
+  if (folder.size() <= top.size()) return;
+  for (const char* file : {"/cpuset.cpus", "/cpuset.mems"}) {
+    if (read_whole(folder + file).size() > 1) continue;
+    inherit_cpuset(parent_of(folder), top);
+    write_whole(folder + file, read_whole(parent_of(folder) + file));
+  }
+}
+
+void enable_controllers(const std::string& folder) {
+  std::string at = kRoot;
+  for (const auto& part : split(folder.substr(at.size()), '/')) {
+    for (const auto& c : split(read_whole(at + "/cgroup.controllers"), ' ')) {
+      std::string name = c;
+      while (!name.empty() && name.back() == '\n') name.pop_back();
+      if (!name.empty()) write_whole(at + "/cgroup.subtree_control", "+" + name);
+    }
+    at += "/" + part;
+  }
+}
+
+void collect(const std::string& folder, std::vector<pid_t>& out) {
+  for (const auto& line : split(read_whole(folder + "/cgroup.procs"), '\n'))
+    out.push_back(static_cast<pid_t>(strtol(line.c_str(), nullptr, 10)));
+  for (const auto& name : list_dir(folder)) {
+    struct stat st;
+    if (stat((folder + "/" + name).c_str(), &st) == 0 && S_ISDIR(st.st_mode)) collect(folder + "/" + name, out);
+  }
+}
+
+bool remove_folder(const std::string& folder) {
+  if (rmdir(folder.c_str()) == 0 || errno == ENOENT) return true;
+  for (const auto& name : list_dir(folder)) {
+    struct stat st;
+    if (stat((folder + "/" + name).c_str(), &st) == 0 && S_ISDIR(st.st_mode)) remove_folder(folder + "/" + name);
+  }
+  for (int attempt = 0; attempt < 60; ++attempt) {
+    if (rmdir(folder.c_str()) == 0 || errno == ENOENT) return true;
+    if (errno != EBUSY) return false;
+    std::vector<pid_t> left;
+    collect(folder, left);
+    for (pid_t pid : left)
+      if (pid > 1) kill(pid, SIGKILL);
+    pause_ms(attempt < 10 ? 1 : 20);
+  }
+  return false;
+}
+
+}  // namespace
+
+Cgroups Cgroups::of_spec(const Json& spec, const std::string& id) {
+  Cgroups c;
+  std::string path = spec["linux"]["cgroupsPath"].str();
+  if (path.find(':') != std::string::npos && path[0] != '/' && split(path, ':').size() == 3)
+    refuse("cgroupsPath \"" + path + "\" is for the systemd cgroup driver, which this build does not have");
+  for (const Own& own : own_cgroups(c.v2_)) {
+    std::string base = own.mount;
+    if (path.empty() || path[0] != '/')
+      base = join_path(base, c.v2_ && own.path != "/" ? parent_of(own.path) : own.path);
+    c.folders_.emplace_back(own.controllers, join_path(base, path.empty() ? id : path));
+  }
+  return c;
+}
+
+Cgroups Cgroups::of_state(const Json& paths) {
+  Cgroups c;
+  for (const auto& m : paths.members()) {
+    bool known = false;  // controllers of one hierarchy share a folder
+    for (auto& f : c.folders_)
+      if (f.second == m.second.str()) f.first += "," + m.first, known = true;
+    if (!known) c.folders_.emplace_back(m.first, m.second.str());
+  }
+  struct statfs st {};
+  c.v2_ = statfs(kRoot, &st) == 0 && static_cast<long>(st.f_type) == kCgroup2Magic;
+  return c;
+}
+
+Json Cgroups::paths() const {
+  Json out = Json::object();
+  for (const auto& [controllers, folder] : folders_) {
+    if (controllers.empty()) out.set("", folder);
+    for (const auto& c : split(controllers, ',')) out.set(c, folder);
+  }
+  return out;
+}
+
+std::string Cgroups::folder(std::string_view controller) const {
+  for (const auto& [controllers, folder] : folders_)
+    if (v2_ || has_controller(controllers, controller)) return folder;
+  return "";
+}
+
+void Cgroups::create() const {
+  for (const auto& [controllers, folder] : folders_) {
+    if (!make_dirs(folder)) {
+      if (errno == EROFS || errno == EACCES) {
+        if (geteuid() != 0 || errno == EROFS) continue;
+      }
+      fail("unable to apply cgroup configuration: mkdir " + folder);
+    }
+    if (has_controller(controllers, "cpuset")) inherit_cpuset(folder, std::string(kRoot) + "/cpuset");
+    if (v2_) enable_controllers(folder);
+  }
+}
+
+void Cgroups::add(pid_t pid) const {
+  for (const auto& [controllers, folder] : folders_) {
+    if (write_whole(folder + "/cgroup.procs", std::to_string(pid)) || errno == ESRCH) continue;
+    if ((errno == ENOENT && !exists(folder)) || controllers.empty()) continue;
+    fail("unable to apply cgroup configuration: write " + folder + "/cgroup.procs");
+  }
+}
+
+Cgroups Cgroups::below(const std::string& text) const {
+  Cgroups out = *this;
+  size_t colon = text.find(':');
+  std::string only = colon == std::string::npos ? "" : text.substr(0, colon),
+              path = colon == std::string::npos ? text : text.substr(colon + 1);
+  if (path.find("..") != std::string::npos) refuse("bad sub cgroup path: " + path);
+  bool found = false;
+  for (auto& [controllers, folder] : out.folders_) {
+    bool wanted = only.empty();
+    for (const auto& c : split(only, ',')) wanted |= has_controller(controllers, c);
+    if (!wanted) continue;
+    folder = join_path(folder, path);
+    found |= exists(folder);
+    if (!exists(folder)) refuse("unable to add a process to " + folder + ": no such cgroup");
+  }
+  if (!found) refuse("no cgroup of controller " + only);
+  return out;
+}
+
+void Cgroups::apply(const Json& resources, bool devices) const {
+  if (devices) {
+    if (v2_)
+      attach_device_program(folder(""), plan_device_program(resources["devices"]));
+    else if (std::string f = folder("devices"); !f.empty())
+      for (const auto& [file, rule] : plan_device_writes(resources["devices"]))
+        if (!write_whole(f + "/" + file, rule)) fail("write " + rule + " to " + f + "/" + file);
+  }
+  for (const CgroupWrite& w : plan_cgroup(resources, v2_)) {
+    std::string f = folder(w.controller);
+    if (f.empty() || !exists(f + "/" + w.file)) {
+      if (w.optional) continue;
+      refuse("cannot set " + w.file + ": the kernel has no such cgroup controller here");
+    }
+    if (write_whole(f + "/" + w.file, w.value)) continue;
+    int err = errno;
+    // Memory and memory+swap depend on each other's order: the second of them first, then again.
+    if (w.file == "memory.limit_in_bytes" && resources["memory"]["swap"].exists() &&
+        write_whole(f + "/memory.memsw.limit_in_bytes", std::to_string(resources["memory"]["swap"].int_or(-1))) &&
+        write_whole(f + "/" + w.file, w.value))
+      continue;
+    if (!w.optional) fail("failed to write \"" + w.value + "\": write " + f + "/" + w.file, err);
+  }
+}
+
+std::vector<pid_t> Cgroups::pids() const {
+  std::vector<pid_t> out;
+  for (const char* c : {"devices", "memory", "pids", "freezer"}) {
+    std::string f = folder(c);
+    if (f.empty()) continue;
+    collect(f, out);
+    break;
+  }
+  return out;
+}
+
+void Cgroups::freeze(bool frozen_now) const {
+  std::string f = folder("freezer");
+  if (f.empty()) refuse("the kernel has no freezer cgroup here");
+  std::string file = f + (v2_ ? "/cgroup.freeze" : "/freezer.state");
+  const char* wanted = v2_ ? (frozen_now ? "1" : "0") : (frozen_now ? "FROZEN" : "THAWED");
+  for (int attempt = 0; attempt < 1000; ++attempt) {
+    if (!write_whole(file, wanted)) fail("write " + file);
+    if (frozen() == frozen_now && (v2_ || read_whole(file).find("FREEZING") == std::string::npos)) return;
+    // A process that is being forked can keep the first version half way: let it go on for a moment.
+    if (!v2_ && frozen_now && attempt % 50 == 49) write_whole(file, "THAWED");
+    pause_ms(attempt < 50 ? 1 : 5);
+  }
+  refuse("unable to freeze");
+}
+
+bool Cgroups::frozen() const {
+  std::string f = folder("freezer");
+  if (f.empty()) return false;
+  if (v2_) return read_whole(f + "/cgroup.events").find("frozen 1") != std::string::npos;
+  std::string state = read_whole(f + "/freezer.state");
+  return starts_with(state, "FROZEN") || starts_with(state, "FREEZING");
+}
+
+bool Cgroups::signal_all(int number) const {
+  auto all = pids();
+  for (pid_t pid : all)
+    if (pid > 0 && pid != getpid()) kill(pid, number);
+  return !all.empty();
+}
+
+bool Cgroups::remove() const {
+  bool good = true;
+  for (const auto& [controllers, folder] : folders_) good &= remove_folder(folder);
+  return good;
+}
+
+}  // namespace k8lite::runc

@@ -51,6 +51,7 @@ says Said hello
 say "what must name its version"
 expect "a lease" k create -f - <<<'{"apiVersion":"coordination.k8s.io/v1","kind":"Lease","metadata":{"name":"l"},"spec":{"holderIdentity":"me"}}'
 same "an update without one" 422 "$(code -X PUT -H 'Content-Type: application/json' -d '{"metadata":{"name":"l"},"spec":{"holderIdentity":"you"}}' $url/apis/coordination.k8s.io/v1/namespaces/default/leases/l)"
+expect "replaced by name alone" k replace -f - <<<'{"apiVersion":"coordination.k8s.io/v1","kind":"Lease","metadata":{"name":"l"},"spec":{"holderIdentity":"they"}}'
 same "a deletion that waits" 202 "$(k create -f - >/dev/null <<<'{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"held","finalizers":["example.com/f"]}}'; code -X DELETE -H 'Content-Type: application/json' -d '{"orphanDependents":false}' $url/api/v1/namespaces/default/configmaps/held)"
 expect "and is let go" k patch configmap held --type=merge -p '{"metadata":{"finalizers":null}}'
 refuse "is gone" k get configmap held

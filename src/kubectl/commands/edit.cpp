@@ -41,6 +41,9 @@ Result<> replace(Session& s) {
       if (gone.ok()) s.out(t.mapping.full_singular() + " \"" + t.name + "\" deleted" + (t.ns.empty() ? "" : " from " + t.ns + " namespace") + "\n");
       TRY_OK(wait_gone(s, t, gone.ok() ? std::as_const(*gone).path("metadata.uid").str() : "", Deadline(seconds(300))));
     }
+    // Who says nothing of a version means what is there now: some kinds want to be told.
+    if (!s.flags.on("force") && std::as_const(t.object).path("metadata.resourceVersion").str().empty())
+      if (auto now = s.call("GET", t.url()); now.ok()) t.object["metadata"].set("resourceVersion", std::as_const(*now).path("metadata.resourceVersion"));
     auto done = s.flags.on("force") ? s.call("POST", with_query(url_of(t.mapping, t.ns), {{"fieldManager", "kubectl-replace"}}), &t.object)
                                     : s.call("PUT", with_query(t.url(s.flags.text("subresource")), {{"fieldManager", "kubectl-replace"}, {"dryRun", dry.query()}, {"fieldValidation", "Strict"}}), &t.object);
     if (!done.ok()) s.fail(with_source(done.status(), "replacing", t.source));

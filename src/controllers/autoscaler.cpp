@@ -35,8 +35,15 @@ Node without_averages(Node status) {
 
 }  // namespace
 
+machinery::Informer& Context::autoscalers() {
+  if (root) return root->autoscalers();
+  auto& slot = informers["autoscaling/horizontalpodautoscalers?"];
+  if (!slot) slot = std::make_unique<machinery::Informer>(client, Path{"autoscaling", "v2", "horizontalpodautoscalers", "", "", ""});
+  return *slot;
+}
+
 AutoscalerController::AutoscalerController(Context& c)
-    : Base(c, "horizontal-pod-autoscaler"), autoscalers_(c.informer("autoscaling", "horizontalpodautoscalers", {}, "v2")), pods_(c.informer("", "pods")), definitions_(definitions_informer(c)) {
+    : Base(c, "horizontal-pod-autoscaler"), autoscalers_(c.autoscalers()), pods_(c.informer("", "pods")), definitions_(definitions_informer(c)) {
   autoscalers_.on_change([this](const Doc& before, const Doc& after) {
     // Its own writes of status are no reason to look again before the time.
     if (before && after && before["spec"].raw() == after["spec"].raw()) return;

@@ -27,6 +27,14 @@ constexpr MetricKind kMetricKinds[] = {{"Resource", "resource", "FailedGetResour
 
 constexpr Duration kLongestPeriod = seconds(1800);  // of a policy
 
+// One text of many pieces: chains of + are a page of code each.
+std::string text(std::initializer_list<std::string_view> pieces) {
+  std::string out;
+  for (auto p : pieces) out.append(p);
+  return out;
+}
+Status failure(std::initializer_list<std::string_view> pieces) { return internal_error(text(pieces)); }
+
 std::string milli_text(int64_t milli) { return Quantity::milli(milli).str(); }
 
 class Planner {
@@ -40,7 +48,7 @@ class Planner {
     if (!in_.scale.ok()) {
       std::string why = in_.scale.status().message();
       warn("FailedGetScale", why);
-      condition({"AbleToScale", "False", "FailedGetScale", "the HPA controller was unable to get the target's current scale: " + why});
+      condition({"AbleToScale", "False", "FailedGetScale", text({"the HPA controller was unable to get the target's current scale: ", why})});
       finish(old_["currentReplicas"].int_or(0), old_["desiredReplicas"].int_or(0), old_["currentMetrics"].to_node());
       return std::move(plan_);
     }
@@ -102,8 +110,8 @@ class Planner {
   };
 
   Result<ReplicaAnswer> ask(Value source, const std::string& resource, const std::string& container, bool utilization) {
-    auto figures = in_.metrics.ok() ? figures_of(*in_.metrics, resource, container) : internal_error("unable to fetch metrics from resource metrics API: " + in_.metrics.status().message());
-    if (!figures.ok()) return internal_error("unable to get metrics for resource " + resource + ": " + figures.status().message());
+    auto figures = in_.metrics.ok() ? figures_of(*in_.metrics, resource, container) : failure({"unable to fetch metrics from resource metrics API: ", in_.metrics.status().message()});
+    if (!figures.ok()) return failure({"unable to get metrics for resource ", resource, ": ", figures.status().message()});
     Value behavior = spec_["behavior"];
     auto tolerance = [&](std::string_view direction) {
       Value t = behavior[direction]["tolerance"];
@@ -122,8 +130,8 @@ class Planner {
     bool utilization = !source["target"]["averageValue"];
     if (utilization && !source["target"]["averageUtilization"]) return internal_error("invalid resource metric source: neither an average utilization target nor an average value (usage) target was set");
     auto answer = ask(source, resource, container, utilization);
-    if (!answer.ok()) return internal_error("failed to get " + resource + (utilization ? " utilization: " : " usage: ") + answer.status().message());
-    Proposal p{answer->replicas, resource + (utilization ? " resource utilization (percentage of request)" : " resource"), {}};
+    if (!answer.ok()) return failure({"failed to get ", resource, utilization ? " utilization: " : " usage: ", answer.status().message()});
+    Proposal p{answer->replicas, text({resource, utilization ? " resource utilization (percentage of request)" : " resource"}), {}};
     Node current = Node::obj({{"averageValue", milli_text(answer->average)}});
     if (utilization) current.set("averageUtilization", answer->utilization);
     p.status = Node::obj({{"type", kind.type}, {kind.member, Node::obj({{"name", resource}})}});
@@ -135,22 +143,21 @@ class Planner {
   // Metrics of applications come from an API that clusters add; this one has none.
   Status foreign(Value metric, const MetricKind& kind) const {
     std::string name = metric[kind.member]["metric"]["name"].str();
-    if (kind.type == "External") return internal_error("unable to get external metric " + in_.hpa.path("metadata.namespace").str() + "/" + name + ": no external metrics API (external.metrics.k8s.io) registered");
-    return internal_error("unable to get metric " + name + ": no custom metrics API (custom.metrics.k8s.io) registered");
+    if (kind.type == "External") return failure({"unable to get external metric ", in_.hpa.path("metadata.namespace").str(), "/", name, ": no external metrics API (external.metrics.k8s.io) registered"});
+    return failure({"unable to get metric ", name, ": no custom metrics API (custom.metrics.k8s.io) registered"});
   }
 
-  static std::string prefix_of(const MetricKind& kind, Value source) {
-    if (kind.type == "Resource") return "failed to get " + source["name"].str() + " resource metric value: ";
-    if (kind.type == "ContainerResource") return "failed to get " + source["name"].str() + " container metric value: ";
-    if (kind.type == "External") return "failed to get " + source["metric"]["name"].str() + " external metric value: ";
-    return "failed to get " + std::string(kind.member) + " metric value: ";
+  static Status prefixed(const MetricKind& kind, Value source, const std::string& why) {
+    std::string name = (kind.type == "External" ? source["metric"] : source)["name"].str();
+    std::string_view what = kind.type == "Resource" ? " resource" : kind.type == "ContainerResource" ? " container" : kind.type == "External" ? " external" : "";
+    return failure({"failed to get ", what.empty() ? kind.member : std::string_view(name), what, " metric value: ", why});
   }
 
   // The error's message is that of the whole; `why` becomes the condition when this is the first to fail.
   Result<Proposal> proposal(Value metric, Condition& why) {
     auto unable = [&](std::string reason, const std::string& message) {
       warn(reason, message);
-      why = {"ScalingActive", "False", std::move(reason), "the HPA was unable to compute the replica count: " + message};
+      why = {"ScalingActive", "False", std::move(reason), text({"the HPA was unable to compute the replica count: ", message})};
     };
     for (const MetricKind& kind : kMetricKinds) {
       if (!metric["type"].equals(kind.type)) continue;
@@ -158,7 +165,7 @@ class Planner {
       Result<Proposal> p = resource ? by_resource(metric, kind) : Result<Proposal>(foreign(metric, kind));
       if (p.ok()) return p;
       unable(std::string(kind.failure), p.status().message());
-      return internal_error(prefix_of(kind, metric[kind.member]) + p.status().message());
+      return prefixed(kind, metric[kind.member], p.status().message());
     }
     std::string message = "unknown metric source type " + json::quoted(metric["type"].str());
     unable("InvalidMetricSourceType", message);
@@ -178,7 +185,7 @@ class Planner {
       std::vector<std::string> all = in_.rivals;
       all.push_back(in_.hpa.path("metadata.namespace").str() + "/" + in_.hpa.path("metadata.name").str());
       std::sort(all.begin(), all.end());
-      failure = "pods by selector " + selector + " are controlled by multiple HPAs: [" + join(all, " ") + "]";
+      failure = text({"pods by selector ", selector, " are controlled by multiple HPAs: [", join(all, " "), "]"});
       warn("AmbiguousSelector", failure);
       condition({"ScalingActive", "False", "AmbiguousSelector", failure});
     }
@@ -211,13 +218,13 @@ class Planner {
       if (name.empty() || p->replicas > wanted) wanted = p->replicas, name = p->name;
     }
     if (count == 0) return finish(current_, current_, {});  // defaulting puts one in; none asks for nothing
-    std::string all = "invalid metrics (" + std::to_string(invalid) + " invalid out of " + std::to_string(count) + "), first error is: " + first_error;
+    std::string all = text({"invalid metrics (", std::to_string(invalid), " invalid out of ", std::to_string(count), "), first error is: ", first_error});
     // Without all of them nobody knows that fewer would do.
     if (invalid > 0 && (invalid >= count || wanted < current_)) {
       condition(first_condition);
       return fail(all, std::move(statuses));
     }
-    condition({"ScalingActive", "True", "ValidMetricFound", "the HPA was able to successfully calculate a replica count from " + name});
+    condition({"ScalingActive", "True", "ValidMetricFound", text({"the HPA was able to successfully calculate a replica count from ", name})});
     std::string why = wanted > current_ ? name + " above target" : "All metrics below target";
     int64_t to = limited(wanted);
     if (to != current_) return rescale(to, std::move(why), std::move(statuses));
@@ -259,12 +266,12 @@ void rescaled(AutoscalerPlan& plan, const json::Doc& hpa, const Result<>& writte
   std::string size = std::to_string(*plan.rescale);
   if (!written.ok()) {
     const std::string& why = written.status().message();
-    plan.events.push_back({true, "FailedRescale", "New size: " + size + "; reason: " + plan.reason + "; error: " + why});
-    set_able(plan.status, "False", "FailedUpdateScale", "the HPA controller was unable to update the target scale: " + why, now);
+    plan.events.push_back({true, "FailedRescale", text({"New size: ", size, "; reason: ", plan.reason, "; error: ", why})});
+    set_able(plan.status, "False", "FailedUpdateScale", text({"the HPA controller was unable to update the target scale: ", why}), now);
     plan.status.set("desiredReplicas", hpa.path("status.desiredReplicas").int_or(0));
     return;
   }
-  plan.events.push_back({false, "SuccessfulRescale", "New size: " + size + "; reason: " + plan.reason});
+  plan.events.push_back({false, "SuccessfulRescale", text({"New size: ", size, "; reason: ", plan.reason})});
   set_able(plan.status, "True", "SucceededRescale", "the HPA controller was able to update the target scale to " + size, now);
   plan.status.set("lastScaleTime", rfc3339(now));
   for (auto* list : {&plan.memory.added, &plan.memory.removed}) std::erase_if(*list, [now](const auto& e) { return now - e.at > kLongestPeriod; });

@@ -29,12 +29,13 @@ struct Context {
   Context as(machinery::Client& other) { return {other, clock, random, events, cluster_cidr, ca_pem, own_node, {}, {}, ca_key_pem, storage_path, root ? root : this, service_account_key_pem}; }
   void end_with(std::function<void()> fn) { (root ? root : this)->at_stop.push_back(std::move(fn)); }
 
-  machinery::Informer& informer(const std::string& group, const std::string& plural, machinery::ListOptions select = {}, const std::string& version = "v1") {
-    if (root) return root->informer(group, plural, std::move(select), version);
+  machinery::Informer& informer(const std::string& group, const std::string& plural, machinery::ListOptions select = {}) {
+    if (root) return root->informer(group, plural, std::move(select));
     auto& slot = informers[group + "/" + plural + "?" + select.field_selector];
-    if (!slot) slot = std::make_unique<machinery::Informer>(client, machinery::Path{group, version, plural, "", "", ""}, select);
+    if (!slot) slot = std::make_unique<machinery::Informer>(client, machinery::Path{group, "v1", plural, "", "", ""}, select);
     return *slot;
   }
+  machinery::Informer& autoscalers();  // in the form of v2, which alone says everything
   // One that holds no more than what `keep` wants, unless somebody wants the whole resource anyway (and said so before).
   machinery::Informer& some_of(const std::string& group, const std::string& plural, bool (*keep)(json::Value)) {
     if (root) return root->some_of(group, plural, keep);

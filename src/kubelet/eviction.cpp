@@ -16,8 +16,9 @@ constexpr int64_t kSystemCritical = 2'000'000'000;
 struct SignalRow {
   std::string_view name, resource;
 };
-constexpr SignalRow kRows[kSignals] = {{"memory.available", "memory"}, {"nodefs.available", "ephemeral-storage"}, {"nodefs.inodesFree", "inodes"},
-                                       {"imagefs.available", "ephemeral-storage"}, {"imagefs.inodesFree", "inodes"}, {"pid.available", "pids"}};
+constexpr SignalRow kRows[kSignals] = {{"memory.available", "memory"},   {"nodefs.available", "ephemeral-storage"},
+                                       {"nodefs.inodesFree", "inodes"},  {"imagefs.available", "ephemeral-storage"},
+                                       {"imagefs.inodesFree", "inodes"}, {"pid.available", "pids"}};
 
 Result<Signal> signal_of(std::string_view name) {
   for (int i = 0; i < kSignals; ++i)
@@ -29,13 +30,18 @@ Result<Amount> amount_of(std::string_view text) {
   Amount a;
   bool percent = text.ends_with('%');
   auto q = Quantity::parse(percent ? text.substr(0, text.size() - 1) : text);
-  if (!q || q->is_negative() || (percent && q->as_double() > 100)) return bad_request("\"" + std::string(text) + "\" is neither a quantity nor a percentage");
-  if (percent) a.percent = q->as_double();
-  else a.value = q->value();
+  if (!q || q->is_negative() || (percent && q->as_double() > 100))
+    return bad_request("\"" + std::string(text) + "\" is neither a quantity nor a percentage");
+  if (percent)
+    a.percent = q->as_double();
+  else
+    a.value = q->value();
   return a;
 }
 
-bool* condition_of(Pressure& p, Signal s) { return s == Signal::MemoryAvailable ? &p.memory : s == Signal::PidAvailable ? &p.pid : &p.disk; }
+bool* condition_of(Pressure& p, Signal s) {
+  return s == Signal::MemoryAvailable ? &p.memory : s == Signal::PidAvailable ? &p.pid : &p.disk;
+}
 
 std::string text_of(int64_t amount, Signal s) {
   bool bytes = s == Signal::MemoryAvailable || s == Signal::NodefsAvailable || s == Signal::ImagefsAvailable;
@@ -54,7 +60,11 @@ std::string_view resource_name(Signal s) { return kRows[static_cast<int>(s)].res
 
 EvictionSettings default_eviction() {
   EvictionSettings s;
-  s.thresholds = {{Signal::MemoryAvailable, {100 << 20, 0}, false}, {Signal::NodefsAvailable, {0, 5}, false}, {Signal::NodefsInodesFree, {0, 5}, false}, {Signal::ImagefsAvailable, {0, 5}, false}, {Signal::ImagefsInodesFree, {0, 5}, false}};
+  s.thresholds = {{Signal::MemoryAvailable, {100 << 20, 0}, false},
+                  {Signal::NodefsAvailable, {0, 5}, false},
+                  {Signal::NodefsInodesFree, {0, 5}, false},
+                  {Signal::ImagefsAvailable, {0, 5}, false},
+                  {Signal::ImagefsInodesFree, {0, 5}, false}};
   s.minimum_reclaim = {{"nodefs.available", {0, 10}}, {"imagefs.available", {0, 10}}};
   return s;
 }
@@ -74,7 +84,9 @@ Result<> parse_thresholds(std::string_view text, bool soft, EvictionSettings& ou
     out.thresholds.push_back(t);
   }
   // Memory first: it is what hurts soonest.
-  std::stable_sort(out.thresholds.begin(), out.thresholds.end(), [](const Threshold& a, const Threshold& b) { return a.signal < b.signal && a.signal == Signal::MemoryAvailable; });
+  std::stable_sort(out.thresholds.begin(), out.thresholds.end(), [](const Threshold& a, const Threshold& b) {
+    return a.signal < b.signal && a.signal == Signal::MemoryAvailable;
+  });
   return {};
 }
 
@@ -89,7 +101,8 @@ Result<> parse_reclaim(std::string_view text, EvictionSettings& out) {
   return {};
 }
 
-EvictionDecision decide_eviction(const EvictionSettings& settings, const Observations& seen, EvictionState& state, Duration mono) {
+EvictionDecision decide_eviction(const EvictionSettings& settings, const Observations& seen, EvictionState& state,
+                                 Duration mono) {
   EvictionDecision out;
   state.met_since.resize(settings.thresholds.size());
   Pressure now;
@@ -100,7 +113,9 @@ EvictionDecision decide_eviction(const EvictionSettings& settings, const Observa
     int64_t least = t.amount.of(o.capacity);
     // Once met, it is so until the minimum to reclaim lies on top.
     if (state.met_since[i] != Duration{0})
-      if (auto it = settings.minimum_reclaim.find(std::string(signal_name(t.signal))); it != settings.minimum_reclaim.end()) least += it->second.of(o.capacity);
+      if (auto it = settings.minimum_reclaim.find(std::string(signal_name(t.signal)));
+          it != settings.minimum_reclaim.end())
+        least += it->second.of(o.capacity);
     if (o.available >= least) {
       state.met_since[i] = Duration{0};
       continue;
@@ -109,7 +124,8 @@ EvictionDecision decide_eviction(const EvictionSettings& settings, const Observa
     *condition_of(now, t.signal) = true;
     auto grace = t.soft ? settings.soft_grace.find(std::string(signal_name(t.signal))) : settings.soft_grace.end();
     if (t.soft && grace != settings.soft_grace.end() && mono - state.met_since[i] < grace->second) continue;
-    if (!out.reclaim || (out.soft_only && !t.soft && t.signal == out.reclaim->signal)) out.reclaim = &t, out.soft_only = t.soft;
+    if (!out.reclaim || (out.soft_only && !t.soft && t.signal == out.reclaim->signal))
+      out.reclaim = &t, out.soft_only = t.soft;
   }
   auto held = [&](bool is, Duration& last) {
     if (is) last = std::max<Duration>(mono, Duration{1});
@@ -133,14 +149,18 @@ std::string choose_victim(Signal signal, const std::vector<PodUse>& pods) {
   const PodUse* best = nullptr;
   for (const PodUse& p : pods) {
     if (p.critical) continue;
-    if (!best || over(p) != over(*best) ? !best || over(p) : p.priority != best->priority ? p.priority < best->priority : much(p) > much(*best)) best = &p;
+    if (!best || over(p) != over(*best) ? !best || over(p)
+        : p.priority != best->priority  ? p.priority < best->priority
+                                        : much(p) > much(*best))
+      best = &p;
   }
   return best ? best->uid : "";
 }
 
 bool is_critical(Value pod) {
   Value annotations = pod.path("metadata.annotations");
-  if (std::string source = annotations["kubernetes.io/config.source"].str(); !source.empty() && source != "api") return true;
+  if (std::string source = annotations["kubernetes.io/config.source"].str(); !source.empty() && source != "api")
+    return true;
   return annotations["kubernetes.io/config.mirror"].exists() || pod.path("spec.priority").int_or(0) >= kSystemCritical;
 }
 
@@ -149,7 +169,8 @@ std::string refused_under(const Pressure& p, Value pod) {
   if (p.memory && !p.disk && !p.pid) {
     if (qos_of(pod) != Qos::BestEffort) return {};
     for (Value t : pod.path("spec.tolerations").items()) {
-      bool key = t["key"].equals("node.kubernetes.io/memory-pressure") || (t["key"].empty() && t["operator"].equals("Exists"));
+      bool key =
+          t["key"].equals("node.kubernetes.io/memory-pressure") || (t["key"].empty() && t["operator"].equals("Exists"));
       if (key && (t["effect"].empty() || t["effect"].equals("NoSchedule"))) return {};
     }
   }
@@ -160,11 +181,14 @@ std::string refused_under(const Pressure& p, Value pod) {
 }
 
 std::string eviction_message(const Threshold& t, const Observation& o) {
-  return "The node was low on resource: " + std::string(resource_name(t.signal)) + ". Threshold quantity: " + text_of(t.amount.of(o.capacity), t.signal) + ", available: " + text_of(o.available, t.signal) + ". ";
+  return "The node was low on resource: " + std::string(resource_name(t.signal)) +
+         ". Threshold quantity: " + text_of(t.amount.of(o.capacity), t.signal) +
+         ", available: " + text_of(o.available, t.signal) + ". ";
 }
 
 std::string consumption_message(std::string_view container, int64_t used, const std::string& request, Signal s) {
-  return "Container " + std::string(container) + " was using " + text_of(used, s) + ", request is " + request + ", has larger consumption of " + std::string(resource_name(s)) + ". ";
+  return "Container " + std::string(container) + " was using " + text_of(used, s) + ", request is " + request +
+         ", has larger consumption of " + std::string(resource_name(s)) + ". ";
 }
 
 bool has_disk_limits(Value pod) {
@@ -183,7 +207,8 @@ std::string over_disk_limits(Value pod, const DiskUseOfPod& use) {
     if (it == use.empty_dirs.end()) continue;
     total += it->second;
     auto limit = Quantity::parse(v["emptyDir"]["sizeLimit"].str());
-    if (limit && !limit->is_zero() && it->second > limit->value()) return "Usage of EmptyDir volume \"" + it->first + "\" exceeds the limit \"" + limit->str() + "\". ";
+    if (limit && !limit->is_zero() && it->second > limit->value())
+      return "Usage of EmptyDir volume \"" + it->first + "\" exceeds the limit \"" + limit->str() + "\". ";
   }
   std::string over;
   for (std::string_view list : {"containers", "initContainers"})
@@ -192,9 +217,13 @@ std::string over_disk_limits(Value pod, const DiskUseOfPod& use) {
       int64_t used = it == use.containers.end() ? 0 : it->second, limit = limit_of(c);
       total += used;
       if (list == "containers" || is_sidecar(c)) limits += limit;
-      if (limit > 0 && used > limit && over.empty()) over = "Container " + c["name"].str() + " exceeded its local ephemeral storage limit \"" + Quantity::parse(c["resources"]["limits"]["ephemeral-storage"].str())->str() + "\". ";
+      if (limit > 0 && used > limit && over.empty())
+        over = "Container " + c["name"].str() + " exceeded its local ephemeral storage limit \"" +
+               Quantity::parse(c["resources"]["limits"]["ephemeral-storage"].str())->str() + "\". ";
     }
-  if (limits > 0 && total > limits) return "Pod ephemeral local storage usage exceeds the total limit of containers " + Quantity::of(limits, Quantity::Format::BinarySI).str() + ". ";
+  if (limits > 0 && total > limits)
+    return "Pod ephemeral local storage usage exceeds the total limit of containers " +
+           Quantity::of(limits, Quantity::Format::BinarySI).str() + ". ";
   return over;
 }
 

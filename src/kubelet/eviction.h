@@ -1,5 +1,6 @@
-// What a node does when it runs out of memory, disk or process numbers, pure: which thresholds are met, which conditions the node has,
-// which pod goes first, who is not let in. (Kubernetes documentation: "Node-pressure Eviction"; defaults for disks are those of K3s.)
+// What a node does when it runs out of memory, disk or process numbers, pure: which thresholds are met, which
+// conditions the node has, which pod goes first, who is not let in. (Kubernetes documentation: "Node-pressure
+// Eviction"; defaults for disks are those of K3s.)
 #pragma once
 #include <map>
 #include <string>
@@ -12,7 +13,14 @@
 
 namespace k8lite::kubelet {
 
-enum class Signal { MemoryAvailable, NodefsAvailable, NodefsInodesFree, ImagefsAvailable, ImagefsInodesFree, PidAvailable };
+enum class Signal {
+  MemoryAvailable,
+  NodefsAvailable,
+  NodefsInodesFree,
+  ImagefsAvailable,
+  ImagefsInodesFree,
+  PidAvailable
+};
 inline constexpr int kSignals = 6;
 std::string_view signal_name(Signal signal);    // "memory.available"
 std::string_view resource_name(Signal signal);  // "memory", as messages have it
@@ -21,7 +29,9 @@ std::string_view resource_name(Signal signal);  // "memory", as messages have it
 struct Amount {
   int64_t value = 0;
   double percent = 0;  // not 0: this counts
-  int64_t of(int64_t capacity) const { return percent > 0 ? static_cast<int64_t>(static_cast<double>(capacity) * percent / 100) : value; }
+  int64_t of(int64_t capacity) const {
+    return percent > 0 ? static_cast<int64_t>(static_cast<double>(capacity) * percent / 100) : value;
+  }
 };
 struct Threshold {
   Signal signal;
@@ -36,7 +46,8 @@ struct EvictionSettings {
   Duration transition = seconds(300);             // a condition stays this long after it was last seen
 };
 EvictionSettings default_eviction();
-Result<> parse_thresholds(std::string_view text, bool soft, EvictionSettings& out);  // replaces the hard, or the soft ones
+Result<> parse_thresholds(std::string_view text, bool soft,
+                          EvictionSettings& out);  // replaces the hard, or the soft ones
 Result<> parse_reclaim(std::string_view text, EvictionSettings& out);
 
 struct Observation {
@@ -59,7 +70,8 @@ struct EvictionDecision {
   const Threshold* reclaim = nullptr;  // the one to do something about now
   bool soft_only = false;
 };
-EvictionDecision decide_eviction(const EvictionSettings& settings, const Observations& seen, EvictionState& state, Duration mono);
+EvictionDecision decide_eviction(const EvictionSettings& settings, const Observations& seen, EvictionState& state,
+                                 Duration mono);
 
 // One pod as a candidate.
 struct PodUse {

@@ -83,7 +83,8 @@ TEST_CASE("eviction: those over their requests go first, then by priority, then 
   };
   CHECK(choose_victim(Signal::MemoryAvailable, {pod("within", 0, 90, 100), pod("over", 1000, 110, 100)}) == "over");
   CHECK(choose_victim(Signal::MemoryAvailable, {pod("high", 10, 900, 0), pod("low", 0, 5, 0)}) == "low");
-  CHECK(choose_victim(Signal::MemoryAvailable, {pod("little", 0, 110, 100), pod("much", 0, 150, 100), pod("more", 0, 200, 160)}) == "much");
+  CHECK(choose_victim(Signal::MemoryAvailable,
+                      {pod("little", 0, 110, 100), pod("much", 0, 150, 100), pod("more", 0, 200, 160)}) == "much");
   auto critical = pod("critical", 0, 900, 0);
   critical.critical = true;
   CHECK(choose_victim(Signal::MemoryAvailable, {critical}).empty());
@@ -93,7 +94,8 @@ TEST_CASE("eviction: those over their requests go first, then by priority, then 
 TEST_CASE("eviction: under pressure of memory best-effort pods are refused, under others all but critical ones") {
   auto best_effort = pod_of(R"({"containers":[{"name":"c"}]})");
   auto burstable = pod_of(R"({"containers":[{"name":"c","resources":{"requests":{"cpu":"1"}}}]})");
-  auto tolerant = pod_of(R"({"containers":[{"name":"c"}],"tolerations":[{"key":"node.kubernetes.io/memory-pressure","operator":"Exists","effect":"NoSchedule"}]})");
+  auto tolerant = pod_of(
+      R"({"containers":[{"name":"c"}],"tolerations":[{"key":"node.kubernetes.io/memory-pressure","operator":"Exists","effect":"NoSchedule"}]})");
   auto critical = pod_of(R"({"priority":2000000000,"containers":[{"name":"c"}]})");
   auto fixed = pod_of(R"({"containers":[{"name":"c"}]})", R"(,"annotations":{"kubernetes.io/config.source":"file"})");
   Pressure none, memory{true, false, false}, disk{false, true, false};
@@ -107,30 +109,44 @@ TEST_CASE("eviction: under pressure of memory best-effort pods are refused, unde
 }
 
 TEST_CASE("eviction: limits of emptyDir, container and pod on disk") {
-  auto pod = pod_of(R"({"volumes":[{"name":"v","emptyDir":{"sizeLimit":"1Mi"}},{"name":"w","emptyDir":{}},{"name":"m","emptyDir":{"medium":"Memory","sizeLimit":"1Mi"}}],
+  auto pod = pod_of(
+      R"({"volumes":[{"name":"v","emptyDir":{"sizeLimit":"1Mi"}},{"name":"w","emptyDir":{}},{"name":"m","emptyDir":{"medium":"Memory","sizeLimit":"1Mi"}}],
     "containers":[{"name":"c","resources":{"limits":{"ephemeral-storage":"3Mi"}}}]})");
   CHECK(has_disk_limits(pod.root()));
-  CHECK_FALSE(has_disk_limits(pod_of(R"({"volumes":[{"name":"m","emptyDir":{"medium":"Memory","sizeLimit":"1Mi"}}],"containers":[{"name":"c"}]})").root()));
-  auto said = [&pod](int64_t container, int64_t v, int64_t w) { return over_disk_limits(pod.root(), {{{"c", container}}, {{"v", v}, {"w", w}}}); };
+  CHECK_FALSE(has_disk_limits(
+      pod_of(
+          R"({"volumes":[{"name":"m","emptyDir":{"medium":"Memory","sizeLimit":"1Mi"}}],"containers":[{"name":"c"}]})")
+          .root()));
+  auto said = [&pod](int64_t container, int64_t v, int64_t w) {
+    return over_disk_limits(pod.root(), {{{"c", container}}, {{"v", v}, {"w", w}}});
+  };
   CHECK(said(kMi, kMi, kMi).empty());
   CHECK(said(0, kMi + 1, 0) == "Usage of EmptyDir volume \"v\" exceeds the limit \"1Mi\". ");
   CHECK(said(2 * kMi, kMi, kMi) == "Pod ephemeral local storage usage exceeds the total limit of containers 3Mi. ");
-  auto two = pod_of(R"({"containers":[{"name":"c","resources":{"limits":{"ephemeral-storage":"1Mi"}}},{"name":"d","resources":{"limits":{"ephemeral-storage":"9Mi"}}}]})");
-  CHECK(over_disk_limits(two.root(), {{{"c", 2 * kMi}}, {}}) == "Container c exceeded its local ephemeral storage limit \"1Mi\". ");
+  auto two = pod_of(
+      R"({"containers":[{"name":"c","resources":{"limits":{"ephemeral-storage":"1Mi"}}},{"name":"d","resources":{"limits":{"ephemeral-storage":"9Mi"}}}]})");
+  CHECK(over_disk_limits(two.root(), {{{"c", 2 * kMi}}, {}}) ==
+        "Container c exceeded its local ephemeral storage limit \"1Mi\". ");
 }
 
 TEST_CASE("eviction: messages") {
   Threshold t{Signal::MemoryAvailable, {100 * kMi, 0}, false};
-  CHECK(eviction_message(t, {50 * kMi, 1000 * kMi}) == "The node was low on resource: memory. Threshold quantity: 102400Ki, available: 51200Ki. ");
-  CHECK(consumption_message("main", 300 * kMi, "0", Signal::MemoryAvailable) == "Container main was using 307200Ki, request is 0, has larger consumption of memory. ");
+  CHECK(eviction_message(t, {50 * kMi, 1000 * kMi}) ==
+        "The node was low on resource: memory. Threshold quantity: 102400Ki, available: 51200Ki. ");
+  CHECK(consumption_message("main", 300 * kMi, "0", Signal::MemoryAvailable) ==
+        "Container main was using 307200Ki, request is 0, has larger consumption of memory. ");
 }
 
 TEST_CASE("kubelet arguments: unknown names and mistakes") {
-  auto r = parse_kubelet_args({"feature-gates=A=true", "--max-pods=20", "kube-reserved=cpu=100m,memory=64Mi", "system-reserved=cpu=50m"});
+  auto r = parse_kubelet_args(
+      {"feature-gates=A=true", "--max-pods=20", "kube-reserved=cpu=100m,memory=64Mi", "system-reserved=cpu=50m"});
   REQUIRE(r.ok());
   CHECK(r->unknown == std::vector<std::string>{"feature-gates"});
   CHECK(r->max_pods == 20);
   CHECK(r->reserved_cpu_milli == 150);
   CHECK(r->reserved_memory == 64 * kMi);
-  for (const char* bad : {"eviction-hard=memory<1", "eviction-hard=memory.available=1", "eviction-hard=memory.available<x", "max-pods=0", "eviction-soft=memory.available<1Gi", "eviction-pressure-transition-period=5"}) CHECK_FALSE(parse_kubelet_args({bad}).ok());
+  for (const char* bad :
+       {"eviction-hard=memory<1", "eviction-hard=memory.available=1", "eviction-hard=memory.available<x", "max-pods=0",
+        "eviction-soft=memory.available<1Gi", "eviction-pressure-transition-period=5"})
+    CHECK_FALSE(parse_kubelet_args({bad}).ok());
 }

@@ -8,7 +8,8 @@ namespace {
 
 Result<int64_t> number(std::string_view text, int64_t least) {
   auto n = parse_int(text);
-  if (!n || *n < least) return bad_request("\"" + std::string(text) + "\" is not a number from " + std::to_string(least));
+  if (!n || *n < least)
+    return bad_request("\"" + std::string(text) + "\" is not a number from " + std::to_string(least));
   return *n;
 }
 
@@ -24,9 +25,12 @@ Result<> reserve(std::string_view text, KubeletArgs& out) {
     auto q = equals == part.npos ? std::nullopt : Quantity::parse(part.substr(equals + 1));
     if (!q || q->is_negative()) return bad_request("\"" + std::string(part) + "\" is not RESOURCE=QUANTITY");
     std::string_view name = part.substr(0, equals);
-    if (name == "cpu") out.reserved_cpu_milli += q->milli_value();
-    else if (name == "memory") out.reserved_memory += q->value();
-    else if (name == "ephemeral-storage") out.reserved_storage += q->value();
+    if (name == "cpu")
+      out.reserved_cpu_milli += q->milli_value();
+    else if (name == "memory")
+      out.reserved_memory += q->value();
+    else if (name == "ephemeral-storage")
+      out.reserved_storage += q->value();
   }
   return {};
 }
@@ -36,16 +40,28 @@ struct Row {
   std::string_view name;
   Flag flag;
 };
-constexpr Row kRows[] = {{"pod-manifest-path", Flag::Manifests}, {"eviction-hard", Flag::Hard}, {"eviction-soft", Flag::Soft}, {"eviction-soft-grace-period", Flag::SoftGrace},
-                         {"eviction-minimum-reclaim", Flag::Reclaim}, {"eviction-max-pod-grace-period", Flag::MaxGrace}, {"eviction-pressure-transition-period", Flag::Transition},
-                         {"max-pods", Flag::MaxPods}, {"pod-max-pids", Flag::Pids}, {"kube-reserved", Flag::Reserved}, {"system-reserved", Flag::Reserved}};
+constexpr Row kRows[] = {{"pod-manifest-path", Flag::Manifests},
+                         {"eviction-hard", Flag::Hard},
+                         {"eviction-soft", Flag::Soft},
+                         {"eviction-soft-grace-period", Flag::SoftGrace},
+                         {"eviction-minimum-reclaim", Flag::Reclaim},
+                         {"eviction-max-pod-grace-period", Flag::MaxGrace},
+                         {"eviction-pressure-transition-period", Flag::Transition},
+                         {"max-pods", Flag::MaxPods},
+                         {"pod-max-pids", Flag::Pids},
+                         {"kube-reserved", Flag::Reserved},
+                         {"system-reserved", Flag::Reserved}};
 
 Result<> apply(Flag flag, std::string_view value, KubeletArgs& out) {
   int64_t n = 0;
   switch (flag) {
-    case Flag::Manifests: out.pod_manifest_path = value; return {};
-    case Flag::Hard: return parse_thresholds(value, false, out.eviction);
-    case Flag::Soft: return parse_thresholds(value, true, out.eviction);
+    case Flag::Manifests:
+      out.pod_manifest_path = value;
+      return {};
+    case Flag::Hard:
+      return parse_thresholds(value, false, out.eviction);
+    case Flag::Soft:
+      return parse_thresholds(value, true, out.eviction);
     case Flag::SoftGrace: {
       for (auto part : split(value, ',')) {
         size_t equals = part.find('=');
@@ -54,7 +70,8 @@ Result<> apply(Flag flag, std::string_view value, KubeletArgs& out) {
       }
       return {};
     }
-    case Flag::Reclaim: return parse_reclaim(value, out.eviction);
+    case Flag::Reclaim:
+      return parse_reclaim(value, out.eviction);
     case Flag::MaxGrace: {
       TRY(out.eviction.max_pod_grace, number(value, 0));
       return {};
@@ -72,7 +89,8 @@ Result<> apply(Flag flag, std::string_view value, KubeletArgs& out) {
       TRY(out.pod_pids_limit, number(value, -1));
       return {};
     }
-    case Flag::Reserved: return reserve(value, out);
+    case Flag::Reserved:
+      return reserve(value, out);
   }
   return {};
 }
@@ -84,7 +102,8 @@ Result<KubeletArgs> parse_kubelet_args(const std::vector<std::string>& args) {
   for (std::string_view arg : args) {
     while (arg.starts_with('-')) arg.remove_prefix(1);
     size_t equals = arg.find('=');
-    std::string_view name = arg.substr(0, equals), value = equals == arg.npos ? std::string_view() : arg.substr(equals + 1);
+    std::string_view name = arg.substr(0, equals),
+                     value = equals == arg.npos ? std::string_view() : arg.substr(equals + 1);
     const Row* row = nullptr;
     for (const Row& r : kRows)
       if (r.name == name) row = &r;
@@ -96,7 +115,9 @@ Result<KubeletArgs> parse_kubelet_args(const std::vector<std::string>& args) {
     if (auto r = apply(row->flag, value, out); !r.ok()) return r.status().within("kubelet-arg " + std::string(name));
   }
   for (const auto& t : out.eviction.thresholds)
-    if (t.soft && !out.eviction.soft_grace.count(std::string(signal_name(t.signal)))) return bad_request("kubelet-arg eviction-soft: grace period must be specified for the soft eviction threshold " + std::string(signal_name(t.signal)));
+    if (t.soft && !out.eviction.soft_grace.count(std::string(signal_name(t.signal))))
+      return bad_request("kubelet-arg eviction-soft: grace period must be specified for the soft eviction threshold " +
+                         std::string(signal_name(t.signal)));
   return out;
 }
 

@@ -1,5 +1,6 @@
-// What `--kubelet-arg KEY=VALUE` can set: the flags of upstream's kubelet that mean something here, by upstream's names. Those that this
-// node agent does not know are told and left out, so that the arguments of an existing cluster do not keep a node from starting.
+// What `--kubelet-arg KEY=VALUE` can set: the flags of upstream's kubelet that mean something here, by upstream's
+// names. Those that this node agent does not know are told and left out, so that the arguments of an existing cluster
+// do not keep a node from starting.
 #pragma once
 #include <string>
 #include <vector>
@@ -13,7 +14,7 @@ struct KubeletArgs {
   std::string pod_manifest_path;  // "": <data-dir>/agent/pod-manifests
   EvictionSettings eviction = default_eviction();
   int max_pods = 110;
-  int64_t pod_pids_limit = 0;     // 0: none
+  int64_t pod_pids_limit = 0;                                                 // 0: none
   int64_t reserved_cpu_milli = 0, reserved_memory = 0, reserved_storage = 0;  // kube-reserved + system-reserved
   std::vector<std::string> unknown;
 };

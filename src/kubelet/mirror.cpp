@@ -1,5 +1,6 @@
-// Static pods as the pod manager has them: which pods shall run here (those of files, and those of the API that are no mirrors), and the
-// mirror pod by which the API shows a static one. A mirror is made anew when its file has changed or somebody has deleted it.
+// Static pods as the pod manager has them: which pods shall run here (those of files, and those of the API that are no
+// mirrors), and the mirror pod by which the API shows a static one. A mirror is made anew when its file has changed or
+// somebody has deleted it.
 #include "base/log.h"
 #include "kubelet/pods.h"
 
@@ -19,7 +20,8 @@ Doc PodManager::wanted(const std::string& key) const {
   Doc own = statics_ ? statics_->get(key) : Doc();
   if (!own) return shown && !is_mirror(shown.root()) ? shown : Doc();
   // What was told of it before is all that is known of it after a restart.
-  if (!shown || !shown.path("metadata.annotations")[kMirrorAnnotation].equals(own.path("metadata.uid").str())) return own;
+  if (!shown || !shown.path("metadata.annotations")[kMirrorAnnotation].equals(own.path("metadata.uid").str()))
+    return own;
   Node pod = own.root().to_node();
   pod.set("status", shown["status"].to_node());
   return Doc::from(pod);
@@ -56,13 +58,18 @@ Action PodManager::tend_mirror(const std::string& key, Action action) {
     if (own) log_warn("a static pod is not shown: there is another pod of its name", {{"pod", key}});
     return action;
   }
-  bool right = shown && own && shown.path("metadata.annotations")[kMirrorAnnotation].equals(own.path("metadata.uid").str()) && !shown.path("metadata.deletionTimestamp");
+  bool right = shown && own &&
+               shown.path("metadata.annotations")[kMirrorAnnotation].equals(own.path("metadata.uid").str()) &&
+               !shown.path("metadata.deletionTimestamp");
   if (shown && !right) {
     r = remove_mirror(key, shown.root());  // its end is told, and brings us here again
   } else if (own && !shown) {
     auto node = client_.get({"", "v1", "nodes", "", facts_.name, ""});
     std::string ns = own.path("metadata.namespace").str();
-    auto made = node.ok() ? client_.create({"", "v1", "pods", ns, "", ""}, Doc::from(mirror_of(own.root(), facts_.name, node->path("metadata.uid").str())), {}) : node;
+    auto made =
+        node.ok() ? client_.create({"", "v1", "pods", ns, "", ""},
+                                   Doc::from(mirror_of(own.root(), facts_.name, node->path("metadata.uid").str())), {})
+                  : node;
     if (!made.ok() && !made.status().is(Reason::AlreadyExists)) r = made.status();
   }
   if (r.ok()) return action;

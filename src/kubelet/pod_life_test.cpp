@@ -209,7 +209,8 @@ TEST_CASE("oom: a sidecar is spared as long as what it serves") {
 }
 
 TEST_CASE("termination message: the end of a log, without what the node adds to its lines") {
-  CHECK(log_end("2026-01-01T00:00:00Z stdout F one\n2026-01-01T00:00:00Z stderr P two\n2026-01-01T00:00:00Z stderr F  three\n") == "one\ntwo three\n");
+  CHECK(log_end("2026-01-01T00:00:00Z stdout F one\n2026-01-01T00:00:00Z stderr P two\n2026-01-01T00:00:00Z stderr F  "
+                "three\n") == "one\ntwo three\n");
   std::string log, line = "t stdout F ";
   for (int i = 0; i < 100; ++i) log += line + std::to_string(i) + "\n";
   CHECK(log_end(log).starts_with("20\n"));

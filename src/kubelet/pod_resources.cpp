@@ -59,8 +59,11 @@ runtime::Resources pod_limits(Value pod) {
   int64_t cpu_request = 0, cpu_limit = 0, init_request = 0;
   bool all_cpu = true, all_memory = true;
   auto add = [&](Value c, bool counts) {
-    auto quantity = [&c](std::string_view list, std::string_view name) { return Quantity::parse(c["resources"][list][name].str()); };
-    auto request = quantity("requests", "cpu"), limit = quantity("limits", "cpu"), memory = quantity("limits", "memory");
+    auto quantity = [&c](std::string_view list, std::string_view name) {
+      return Quantity::parse(c["resources"][list][name].str());
+    };
+    auto request = quantity("requests", "cpu"), limit = quantity("limits", "cpu"),
+         memory = quantity("limits", "memory");
     if (!counts) {
       init_request = std::max(init_request, request ? request->milli_value() : 0);
       return;

@@ -1,6 +1,7 @@
-// What the pod manager does for a node that runs short: looks at memory, disks and process numbers every ten seconds, collects images
-// first when it is a disk, then ends one pod after the other; and ends pods that take more disk than they may. What to do is decided in
-// eviction.cpp. Memory counts as the kernel's MemAvailable, which unlike upstream's figure counts caches that it would give back.
+// What the pod manager does for a node that runs short: looks at memory, disks and process numbers every ten seconds,
+// collects images first when it is a disk, then ends one pod after the other; and ends pods that take more disk than
+// they may. What to do is decided in eviction.cpp. Memory counts as the kernel's MemAvailable, which unlike upstream's
+// figure counts caches that it would give back.
 #include <ftw.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -20,15 +21,16 @@ using machinery::Action;
 namespace {
 
 constexpr auto kPeriod = seconds(10);
-constexpr int kDiskShare = 50;            // looking at pods' disk use takes at most this part of the time
-constexpr int64_t kHardGrace = 1;         // seconds that are left to a pod when there is no time
+constexpr int kDiskShare = 50;     // looking at pods' disk use takes at most this part of the time
+constexpr int64_t kHardGrace = 1;  // seconds that are left to a pod when there is no time
 constexpr int kOpenFolders = 16;
 
 void observe_disk(const std::string& path, Observation& bytes, Observation& inodes) {
   struct statvfs fs {};
   if (statvfs(path.c_str(), &fs) != 0) return;
   bytes = {static_cast<int64_t>(fs.f_bavail * fs.f_frsize), static_cast<int64_t>(fs.f_blocks * fs.f_frsize)};
-  if (fs.f_files > 0) inodes = {static_cast<int64_t>(fs.f_favail), static_cast<int64_t>(fs.f_files)};  // some filesystems count none
+  if (fs.f_files > 0)
+    inodes = {static_cast<int64_t>(fs.f_favail), static_cast<int64_t>(fs.f_files)};  // some filesystems count none
 }
 
 int64_t field_of(std::string_view text, std::string_view name) {
@@ -62,11 +64,15 @@ int64_t request_of(Value container, std::string_view name) {
 
 void PodManager::observe(Observations& seen) const {
   std::string memory = os::read_file("/proc/meminfo").value_or(""), load = os::read_file("/proc/loadavg").value_or("");
-  seen[static_cast<int>(Signal::MemoryAvailable)] = {field_of(memory, "MemAvailable:") * 1024, field_of(memory, "MemTotal:") * 1024};
-  observe_disk(facts_.data_dir, seen[static_cast<int>(Signal::NodefsAvailable)], seen[static_cast<int>(Signal::NodefsInodesFree)]);
-  observe_disk(facts_.data_dir + "/store", seen[static_cast<int>(Signal::ImagefsAvailable)], seen[static_cast<int>(Signal::ImagefsInodesFree)]);
+  seen[static_cast<int>(Signal::MemoryAvailable)] = {field_of(memory, "MemAvailable:") * 1024,
+                                                     field_of(memory, "MemTotal:") * 1024};
+  observe_disk(facts_.data_dir, seen[static_cast<int>(Signal::NodefsAvailable)],
+               seen[static_cast<int>(Signal::NodefsInodesFree)]);
+  observe_disk(facts_.data_dir + "/store", seen[static_cast<int>(Signal::ImagefsAvailable)],
+               seen[static_cast<int>(Signal::ImagefsInodesFree)]);
   int64_t most = std::min(first_number("/proc/sys/kernel/pid_max"), first_number("/proc/sys/kernel/threads-max"));
-  if (size_t slash = load.find('/'); slash != load.npos && most > 0) seen[static_cast<int>(Signal::PidAvailable)] = {most - field_of(load, "/"), most};
+  if (size_t slash = load.find('/'); slash != load.npos && most > 0)
+    seen[static_cast<int>(Signal::PidAvailable)] = {most - field_of(load, "/"), most};
 }
 
 DiskUseOfPod PodManager::disk_use_of(const LocalPtr& local) const {
@@ -79,7 +85,8 @@ DiskUseOfPod PodManager::disk_use_of(const LocalPtr& local) const {
         if (run.substr(0, run.rfind('-')) == name) bytes += disk_bytes(folder + "/" + run);
     }
   for (Value v : local->pod.path("spec.volumes").items())
-    if (Value dir = v["emptyDir"]; dir && !dir["medium"].equals("Memory")) out.empty_dirs[v["name"].str()] = disk_bytes(pod_dir(local->uid) + "/volumes/" + v["name"].str());
+    if (Value dir = v["emptyDir"]; dir && !dir["medium"].equals("Memory"))
+      out.empty_dirs[v["name"].str()] = disk_bytes(pod_dir(local->uid) + "/volumes/" + v["name"].str());
   return out;
 }
 
@@ -94,11 +101,13 @@ PodUse PodManager::use_of(const LocalPtr& local, Signal signal) const {
     use.disk_request += request_of(c, "ephemeral-storage");
   }
   for (Value c : pod.path("spec.initContainers").items())
-    if (is_sidecar(c)) use.memory_request += request_of(c, "memory"), use.disk_request += request_of(c, "ephemeral-storage");
+    if (is_sidecar(c))
+      use.memory_request += request_of(c, "memory"), use.disk_request += request_of(c, "ephemeral-storage");
   if (signal == Signal::MemoryAvailable) {
     use.memory = cgroups_.usage(pod_cgroup(pod)).working_set_bytes;
   } else if (signal == Signal::PidAvailable) {
-    use.pids = first_number((std::string("/sys/fs/cgroup/") + (cgroups_.v2() ? "" : "pids/") + pod_cgroup(pod) + "/pids.current").c_str());
+    use.pids = first_number(
+        (std::string("/sys/fs/cgroup/") + (cgroups_.v2() ? "" : "pids/") + pod_cgroup(pod) + "/pids.current").c_str());
   } else {
     DiskUseOfPod disk = disk_use_of(local);
     for (const auto& [name, bytes] : disk.containers) use.disk += bytes;
@@ -132,7 +141,8 @@ void PodManager::evict(const LocalPtr& local, const std::string& message, int64_
 // One pod at a time: the next look shows whether it was enough.
 void PodManager::reclaim(const Threshold& threshold, Observations& seen, bool soft) {
   bool disk = threshold.signal != Signal::MemoryAvailable && threshold.signal != Signal::PidAvailable;
-  if (facts_.node_event) facts_.node_event("EvictionThresholdMet", "Attempting to reclaim " + std::string(resource_name(threshold.signal)));
+  if (facts_.node_event)
+    facts_.node_event("EvictionThresholdMet", "Attempting to reclaim " + std::string(resource_name(threshold.signal)));
   Observation& now = seen[static_cast<int>(threshold.signal)];
   if (disk && facts_.collect_images) {
     facts_.collect_images();
@@ -149,8 +159,10 @@ void PodManager::reclaim(const Threshold& threshold, Observations& seen, bool so
     DiskUseOfPod use = disk ? disk_use_of(local) : DiskUseOfPod{};
     for (Value c : local->pod.path("spec.containers").items()) {
       std::string name = c["name"].str(), field = disk ? "ephemeral-storage" : "memory";
-      int64_t used = disk ? use.containers[name] : cgroups_.usage(pod_cgroup(local->pod.root()) + "/" + name).working_set_bytes;
-      if (threshold.signal != Signal::PidAvailable && used > request_of(c, field)) message += consumption_message(name, used, c["resources"]["requests"][field].str("0"), threshold.signal);
+      int64_t used =
+          disk ? use.containers[name] : cgroups_.usage(pod_cgroup(local->pod.root()) + "/" + name).working_set_bytes;
+      if (threshold.signal != Signal::PidAvailable && used > request_of(c, field))
+        message += consumption_message(name, used, c["resources"]["requests"][field].str("0"), threshold.signal);
     }
     evict(local, message, soft ? std::min(facts_.eviction.max_pod_grace, grace_of(local)) : kHardGrace);
   }
@@ -161,7 +173,8 @@ void PodManager::keep_disk_limits() {
   if (begin < disk_look_at_) return;
   for (const auto& local : evictable()) {
     if (!has_disk_limits(local->pod.root())) continue;
-    if (std::string message = over_disk_limits(local->pod.root(), disk_use_of(local)); !message.empty()) evict(local, message, kHardGrace);
+    if (std::string message = over_disk_limits(local->pod.root(), disk_use_of(local)); !message.empty())
+      evict(local, message, kHardGrace);
   }
   disk_look_at_ = clock_.mono() + (clock_.mono() - begin) * kDiskShare;
 }

@@ -13,10 +13,13 @@ constexpr int kMaxRedirects = 10;
 
 std::string bracketed(const std::string& host) { return host.find(':') == host.npos ? host : "[" + host + "]"; }
 
-std::string url_of(const HttpProbe& p) { return std::string(p.tls ? "https" : "http") + "://" + bracketed(p.host) + ":" + std::to_string(p.port) + p.path; }
+std::string url_of(const HttpProbe& p) {
+  return std::string(p.tls ? "https" : "http") + "://" + bracketed(p.host) + ":" + std::to_string(p.port) + p.path;
+}
 
 net::ClientRequest request_of(const HttpProbe& p) {
-  net::ClientRequest request{"GET", p.path, {{"User-Agent", "kube-probe/1.36"}, {"Accept", "*/*"}, {"Connection", "close"}}, {}};
+  net::ClientRequest request{
+      "GET", p.path, {{"User-Agent", "kube-probe/1.36"}, {"Accept", "*/*"}, {"Connection", "close"}}, {}};
   for (const auto& [name, value] : p.headers.rows()) request.headers.remove(name);
   for (const auto& [name, value] : p.headers.rows())
     if (!value.empty() || lower(name) != "accept") request.headers.add(name, value);
@@ -51,7 +54,8 @@ Task<ProbeOutcome> probe_http(async::Loop& loop, HttpProbe probe) {
     auto client = net::make_http_client(loop, options);
     net::ClientRequest request = request_of(probe);
     auto response = co_await client->send(std::move(request));
-    if (!response.ok()) co_return ProbeOutcome{false, "Get " + json::quoted(first) + ": " + response.status().message()};
+    if (!response.ok())
+      co_return ProbeOutcome{false, "Get " + json::quoted(first) + ": " + response.status().message()};
     int status = (*response)->status;
     std::string location((*response)->headers.get("Location"));
     (*response)->cancel();
@@ -65,7 +69,9 @@ Task<ProbeOutcome> probe_http(async::Loop& loop, HttpProbe probe) {
 
 Task<ProbeOutcome> probe_tcp(async::Loop& loop, std::string host, int port, Duration timeout) {
   auto stream = co_await net::dial(loop, host, port, nullptr, timeout);
-  if (!stream.ok()) co_return ProbeOutcome{false, "dial tcp " + bracketed(host) + ":" + std::to_string(port) + ": " + stream.status().message()};
+  if (!stream.ok())
+    co_return ProbeOutcome{
+        false, "dial tcp " + bracketed(host) + ":" + std::to_string(port) + ": " + stream.status().message()};
   (*stream)->close();
   co_return ProbeOutcome{true, {}};
 }

@@ -1,5 +1,5 @@
-// The gRPC health check by hand: one unary call over HTTP/2 without TLS (grpc.health.v1.Health/Check, "gRPC over HTTP2"). Two tiny
-// messages are all of protocol buffers that it takes.
+// The gRPC health check by hand: one unary call over HTTP/2 without TLS (grpc.health.v1.Health/Check, "gRPC over
+// HTTP2"). Two tiny messages are all of protocol buffers that it takes.
 #include <nghttp2/nghttp2.h>
 
 #include "base/json.h"
@@ -16,7 +16,7 @@ constexpr size_t kMaxAnswer = 16 * 1024;
 constexpr int kUnimplemented = 12, kDeadlineExceeded = 4;
 
 struct Call {
-  std::string body;          // what is still to be sent
+  std::string body;  // what is still to be sent
   std::string answer;
   std::string status, message;  // grpc-status, grpc-message
   std::string http_status;
@@ -24,14 +24,16 @@ struct Call {
   uint32_t error = 0;
 };
 
-ssize_t give(nghttp2_session*, int32_t, uint8_t* buffer, size_t length, uint32_t* flags, nghttp2_data_source* source, void*) {
+ssize_t give(nghttp2_session*, int32_t, uint8_t* buffer, size_t length, uint32_t* flags, nghttp2_data_source* source,
+             void*) {
   auto& call = *static_cast<Call*>(source->ptr);
   size_t n = call.body.copy(reinterpret_cast<char*>(buffer), length);
   call.body.erase(0, n);
   if (call.body.empty()) *flags |= NGHTTP2_DATA_FLAG_EOF;
   return static_cast<ssize_t>(n);
 }
-int on_header(nghttp2_session*, const nghttp2_frame*, const uint8_t* n, size_t nl, const uint8_t* v, size_t vl, uint8_t, void* user) {
+int on_header(nghttp2_session*, const nghttp2_frame*, const uint8_t* n, size_t nl, const uint8_t* v, size_t vl, uint8_t,
+              void* user) {
   auto& call = *static_cast<Call*>(user);
   std::string_view name(reinterpret_cast<const char*>(n), nl), value(reinterpret_cast<const char*>(v), vl);
   if (name == "grpc-status") call.status = value;
@@ -64,11 +66,18 @@ void begin(Session& s, Call& call, const std::string& authority) {
   nghttp2_session_client_new(&s.session, calls, &call);
   nghttp2_session_callbacks_del(calls);
   nghttp2_submit_settings(s.session, NGHTTP2_FLAG_NONE, nullptr, 0);
-  const std::pair<std::string_view, std::string_view> rows[] = {{":method", "POST"}, {":scheme", "http"}, {":path", "/grpc.health.v1.Health/Check"}, {":authority", authority},
-                                                                {"content-type", "application/grpc"}, {"te", "trailers"}, {"user-agent", "kube-probe/1.36"}};
+  const std::pair<std::string_view, std::string_view> rows[] = {{":method", "POST"},
+                                                                {":scheme", "http"},
+                                                                {":path", "/grpc.health.v1.Health/Check"},
+                                                                {":authority", authority},
+                                                                {"content-type", "application/grpc"},
+                                                                {"te", "trailers"},
+                                                                {"user-agent", "kube-probe/1.36"}};
   nghttp2_nv fields[std::size(rows)];
   for (size_t i = 0; i < std::size(rows); ++i)
-    fields[i] = {reinterpret_cast<uint8_t*>(const_cast<char*>(rows[i].first.data())), reinterpret_cast<uint8_t*>(const_cast<char*>(rows[i].second.data())), rows[i].first.size(), rows[i].second.size(), 0};
+    fields[i] = {reinterpret_cast<uint8_t*>(const_cast<char*>(rows[i].first.data())),
+                 reinterpret_cast<uint8_t*>(const_cast<char*>(rows[i].second.data())), rows[i].first.size(),
+                 rows[i].second.size(), 0};
   nghttp2_data_provider data{{.ptr = &call}, give};
   nghttp2_submit_request(s.session, nullptr, fields, std::size(fields), &data, nullptr);
 }
@@ -78,7 +87,7 @@ std::string request_of(const std::string& service) {
   std::string message;
   if (!service.empty()) {
     message = "\x0a";
-    for (size_t n = service.size(); ; n >>= 7) {
+    for (size_t n = service.size();; n >>= 7) {
       message += static_cast<char>((n & 0x7f) | (n > 0x7f ? 0x80 : 0));
       if (n <= 0x7f) break;
     }
@@ -99,10 +108,18 @@ const char* status_name(int status) {
 
 ProbeOutcome judge(const Call& call) {
   int code = static_cast<int>(parse_int(call.status).value_or(2));
-  if (!call.http_status.empty() && call.http_status != "200") return {false, "error: health rpc probe failed: unexpected HTTP status code " + call.http_status};
-  if (code == kUnimplemented) return {false, "error: this server does not implement the grpc health protocol (grpc.health.v1.Health): " + call.message};
+  if (!call.http_status.empty() && call.http_status != "200")
+    return {false, "error: health rpc probe failed: unexpected HTTP status code " + call.http_status};
+  if (code == kUnimplemented)
+    return {false,
+            "error: this server does not implement the grpc health protocol (grpc.health.v1.Health): " + call.message};
   if (code == kDeadlineExceeded) return {false, "timeout: health rpc did not complete in time"};
-  if (code != 0) return {false, "error: health rpc probe failed: " + (call.message.empty() ? "stream ended with code " + std::to_string(call.status.empty() ? static_cast<int64_t>(call.error) : code) : call.message)};
+  if (code != 0)
+    return {false, "error: health rpc probe failed: " +
+                       (call.message.empty()
+                            ? "stream ended with code " +
+                                  std::to_string(call.status.empty() ? static_cast<int64_t>(call.error) : code)
+                            : call.message)};
   int status = serving_status(call.answer);
   if (status == 1) return {true, {}};
   return {false, std::string("service unhealthy (responded with \"") + status_name(status) + "\")"};
@@ -114,8 +131,11 @@ Task<ProbeOutcome> probe_grpc(async::Loop& loop, std::string host, int port, std
   std::string address = (host.find(':') == host.npos ? host : "[" + host + "]") + ":" + std::to_string(port);
   auto dialled = co_await net::dial(loop, host, port, nullptr, timeout);
   if (!dialled.ok()) {
-    if (dialled.status().is(Reason::Timeout)) co_return ProbeOutcome{false, "timeout: failed to connect service " + json::quoted(address) + " within " + human_duration(timeout) + ": context deadline exceeded"};
-    co_return ProbeOutcome{false, "error: failed to connect service at " + json::quoted(address) + ": " + dialled.status().message()};
+    if (dialled.status().is(Reason::Timeout))
+      co_return ProbeOutcome{false, "timeout: failed to connect service " + json::quoted(address) + " within " +
+                                        human_duration(timeout) + ": context deadline exceeded"};
+    co_return ProbeOutcome{
+        false, "error: failed to connect service at " + json::quoted(address) + ": " + dialled.status().message()};
   }
   net::StreamPtr stream = *dialled;
   auto late = std::make_shared<bool>(false);
@@ -132,7 +152,8 @@ Task<ProbeOutcome> probe_grpc(async::Loop& loop, std::string host, int port, std
     std::string out;
     const uint8_t* p;
     ssize_t n;
-    while ((n = nghttp2_session_mem_send(s.session, &p)) > 0) out.append(reinterpret_cast<const char*>(p), static_cast<size_t>(n));
+    while ((n = nghttp2_session_mem_send(s.session, &p)) > 0)
+      out.append(reinterpret_cast<const char*>(p), static_cast<size_t>(n));
     if (n < 0) break;
     if (!out.empty()) {
       auto sent = co_await stream->write_all(out);
@@ -145,7 +166,8 @@ Task<ProbeOutcome> probe_grpc(async::Loop& loop, std::string host, int port, std
   loop.cancel_timer(timer);
   stream->close();
   if (*late) co_return ProbeOutcome{false, "timeout: health rpc did not complete within " + human_duration(timeout)};
-  if (!call.closed) co_return ProbeOutcome{false, "error: health rpc probe failed: the connection ended without an answer"};
+  if (!call.closed)
+    co_return ProbeOutcome{false, "error: health rpc probe failed: the connection ended without an answer"};
   co_return judge(call);
 }
 

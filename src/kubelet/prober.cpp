@@ -20,7 +20,9 @@ struct KindRow {
   ProbeKind kind;
   std::string_view field;
 };
-constexpr KindRow kKinds[] = {{ProbeKind::Startup, "startupProbe"}, {ProbeKind::Liveness, "livenessProbe"}, {ProbeKind::Readiness, "readinessProbe"}};
+constexpr KindRow kKinds[] = {{ProbeKind::Startup, "startupProbe"},
+                              {ProbeKind::Liveness, "livenessProbe"},
+                              {ProbeKind::Readiness, "readinessProbe"}};
 
 struct Probe {
   ProbeTarget target;
@@ -28,12 +30,14 @@ struct Probe {
   json::Value spec;  // into target.pod
   Duration due{0};
   int64_t successes = 0, failures = 0;
-  int told = -1;     // -1 nothing, 0 bad, 1 good
+  int told = -1;  // -1 nothing, 0 bad, 1 good
   bool running = false, waits_for_startup = false;
-  bool over = false; // told what it had to tell: the container starts to serve, or is to be ended
+  bool over = false;  // told what it had to tell: the container starts to serve, or is to be ended
 };
 
-int port_of(json::Value port, const ProbeTarget& target) { return kubelet::port_of(find_container(target.pod.root(), target.container), port); }
+int port_of(json::Value port, const ProbeTarget& target) {
+  return kubelet::port_of(find_container(target.pod.root(), target.container), port);
+}
 
 }  // namespace
 
@@ -74,7 +78,8 @@ void schedule(const CorePtr& core) {
   if (core->stopping) return;
   Duration earliest{0};
   for (auto& [id, p] : core->probes)
-    if (!p.running && !p.over && !p.waits_for_startup && (earliest == Duration{0} || p.due < earliest)) earliest = std::max<Duration>(p.due, Duration{1});
+    if (!p.running && !p.over && !p.waits_for_startup && (earliest == Duration{0} || p.due < earliest))
+      earliest = std::max<Duration>(p.due, Duration{1});
   if (earliest == Duration{0} || (core->timer && core->timer_at <= earliest)) return;
   if (core->timer) core->loop.cancel_timer(core->timer);
   core->timer_at = earliest;
@@ -136,7 +141,8 @@ void end_startup(const CorePtr& core, uint64_t id, const ProbeTarget& target) {
   std::lock_guard lock(core->mutex);
   if (!core->probes.erase(id)) return;  // the container ended meanwhile
   for (auto& [other, q] : core->probes)
-    if (q.target.pod_uid == target.pod_uid && q.target.container_id == target.container_id) q.waits_for_startup = false, q.due = core->clock.mono();
+    if (q.target.pod_uid == target.pod_uid && q.target.container_id == target.container_id)
+      q.waits_for_startup = false, q.due = core->clock.mono();
   schedule(core);
 }
 
@@ -196,7 +202,8 @@ void look(const CorePtr& core) {
 }  // namespace
 
 Prober::Prober(async::Loop& loop, const Clock& clock, Exec exec, Changed changed, Failed failed)
-    : core_(new ProberCore{loop, clock, std::move(exec), std::move(changed), std::move(failed), async::Pool(kThreads), {}, {}, {}}) {}
+    : core_(new ProberCore{
+          loop, clock, std::move(exec), std::move(changed), std::move(failed), async::Pool(kThreads), {}, {}, {}}) {}
 
 Prober::~Prober() {
   {
@@ -212,7 +219,9 @@ Prober::~Prober() {
 void Prober::add(const ProbeTarget& target) {
   std::lock_guard lock(core_->mutex);
   auto& probes = core_->probes;
-  std::erase_if(probes, [&target](const auto& e) { return e.second.target.pod_uid == target.pod_uid && e.second.target.container == target.container; });
+  std::erase_if(probes, [&target](const auto& e) {
+    return e.second.target.pod_uid == target.pod_uid && e.second.target.container == target.container;
+  });
   bool has_startup = false;
   for (const KindRow& row : kKinds) {
     Probe p{target, row.kind, {}};
@@ -228,7 +237,9 @@ void Prober::add(const ProbeTarget& target) {
 
 void Prober::remove(const std::string& pod_uid, const std::string& id) {
   std::lock_guard lock(core_->mutex);
-  std::erase_if(core_->probes, [&](const auto& e) { return e.second.target.pod_uid == pod_uid && e.second.target.container_id == id; });
+  std::erase_if(core_->probes, [&](const auto& e) {
+    return e.second.target.pod_uid == pod_uid && e.second.target.container_id == id;
+  });
 }
 
 }  // namespace k8lite::kubelet

@@ -1,6 +1,6 @@
-// Liveness, readiness and startup probes: tasks of the loop, which also keeps their times. Only commands, and telling what was found, need a
-// thread, since they block; there is none where nobody needs one. Results are told only when a threshold was passed. (Kubernetes
-// documentation: "Configure Liveness, Readiness and Startup Probes".)
+// Liveness, readiness and startup probes: tasks of the loop, which also keeps their times. Only commands, and telling
+// what was found, need a thread, since they block; there is none where nobody needs one. Results are told only when a
+// threshold was passed. (Kubernetes documentation: "Configure Liveness, Readiness and Startup Probes".)
 #pragma once
 #include <functional>
 #include <memory>
@@ -26,7 +26,8 @@ struct ProberCore;
 class Prober {
  public:
   // Runs a command in the container: exit code and output. Blocks.
-  using Exec = std::function<Result<std::pair<int, std::string>>(const ProbeTarget& target, const std::vector<std::string>& command, Duration timeout)>;
+  using Exec = std::function<Result<std::pair<int, std::string>>(
+      const ProbeTarget& target, const std::vector<std::string>& command, Duration timeout)>;
   // After `threshold` results in a row; on a thread that may block.
   using Changed = std::function<void(const ProbeTarget& target, ProbeKind kind, bool good)>;
   // Every single failure, for events; on a thread that may block.

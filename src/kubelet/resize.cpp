@@ -56,7 +56,8 @@ Allocation told_allocation(Value pod) {
 Doc with_resources(const Doc& pod, const Allocation& allocation) {
   bool same = true;
   for (const auto& [name, given] : resources_of(pod.root()))
-    if (auto it = allocation.find(name); it != allocation.end()) same &= !differs(given, it->second, "cpu") && !differs(given, it->second, "memory");
+    if (auto it = allocation.find(name); it != allocation.end())
+      same &= !differs(given, it->second, "cpu") && !differs(given, it->second, "memory");
   if (same) return pod;
   Node out = pod.root().to_node();
   for (const char* list : {"containers", "initContainers"}) {
@@ -85,14 +86,17 @@ ResizeVerdict judge_resize(Value pod, const NodeRoom& room) {
   int64_t cpu = 0, memory = 0;
   add_requests(pod, cpu, memory);
   auto said = [](const char* what, const char* resource, int64_t requested, int64_t used, int64_t capacity) {
-    std::string text = std::string("Node didn't have enough ") + what + ": " + resource + ", requested: " + std::to_string(requested);
+    std::string text =
+        std::string("Node didn't have enough ") + what + ": " + resource + ", requested: " + std::to_string(requested);
     if (used >= 0) text += ", used: " + std::to_string(used);
     return text + ", capacity: " + std::to_string(capacity);
   };
   if (cpu > room.cpu_milli) return {"Infeasible", said("capacity", "cpu", cpu, -1, room.cpu_milli)};
   if (memory > room.memory) return {"Infeasible", said("capacity", "memory", memory, -1, room.memory)};
-  if (cpu + room.used_cpu_milli > room.cpu_milli) return {"Deferred", said("resource", "cpu", cpu, room.used_cpu_milli, room.cpu_milli)};
-  if (memory + room.used_memory > room.memory) return {"Deferred", said("resource", "memory", memory, room.used_memory, room.memory)};
+  if (cpu + room.used_cpu_milli > room.cpu_milli)
+    return {"Deferred", said("resource", "cpu", cpu, room.used_cpu_milli, room.cpu_milli)};
+  if (memory + room.used_memory > room.memory)
+    return {"Deferred", said("resource", "memory", memory, room.used_memory, room.memory)};
   return {};
 }
 
@@ -102,7 +106,8 @@ ResizeStep resize_step(Value container, const Node& has, const Node& given) {
     if (!differs(has, given, resource)) continue;
     if (step == ResizeStep::Nothing) step = ResizeStep::Apply;
     for (Value policy : container["resizePolicy"].items())
-      if (policy["resourceName"].equals(resource) && policy["restartPolicy"].equals("RestartContainer")) step = ResizeStep::Restart;
+      if (policy["resourceName"].equals(resource) && policy["restartPolicy"].equals("RestartContainer"))
+        step = ResizeStep::Restart;
   }
   return step;
 }

@@ -1,5 +1,6 @@
-// In-place resize of pods (KEP-1287), pure: what a pod was given differs from what its spec asks for until the node has room. The pod that
-// the rest of the node agent sees carries the resources that were given ("allocated"); those that each container really has are with its run.
+// In-place resize of pods (KEP-1287), pure: what a pod was given differs from what its spec asks for until the node has
+// room. The pod that the rest of the node agent sees carries the resources that were given ("allocated"); those that
+// each container really has are with its run.
 #pragma once
 #include <map>
 #include <string>

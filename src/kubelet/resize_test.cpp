@@ -11,8 +11,11 @@ using namespace k8lite::kubelet;
 namespace {
 
 json::Doc pod_of(const std::string& cpu, const std::string& memory, const std::string& status = "{}") {
-  auto pod = json::Doc::parse(R"({"metadata":{"name":"p","uid":"u"},"spec":{"containers":[{"name":"c","resources":{"requests":{"cpu":")" + cpu + R"(","memory":")" + memory +
-                              R"("},"limits":{"memory":")" + memory + R"("}},"resizePolicy":[{"resourceName":"cpu","restartPolicy":"NotRequired"},{"resourceName":"memory","restartPolicy":"RestartContainer"}]}]},"status":)" + status + "}");
+  auto pod = json::Doc::parse(
+      R"({"metadata":{"name":"p","uid":"u"},"spec":{"containers":[{"name":"c","resources":{"requests":{"cpu":")" + cpu +
+      R"(","memory":")" + memory + R"("},"limits":{"memory":")" + memory +
+      R"("}},"resizePolicy":[{"resourceName":"cpu","restartPolicy":"NotRequired"},{"resourceName":"memory","restartPolicy":"RestartContainer"}]}]},"status":)" +
+      status + "}");
   REQUIRE(pod.ok());
   return *pod;
 }
@@ -36,7 +39,9 @@ TEST_CASE("resize: a pod goes on with what it was given until there is room for 
 }
 
 TEST_CASE("resize: after a restart of the node agent the status says what was given") {
-  json::Doc pod = pod_of("200m", "64Mi", R"({"containerStatuses":[{"name":"c","resources":{"requests":{"cpu":"100m","memory":"64Mi"},"limits":{"memory":"64Mi"}}}]})");
+  json::Doc pod = pod_of(
+      "200m", "64Mi",
+      R"({"containerStatuses":[{"name":"c","resources":{"requests":{"cpu":"100m","memory":"64Mi"},"limits":{"memory":"64Mi"}}}]})");
   CHECK(told_allocation(pod.root())["c"].path("requests.cpu").str() == "100m");
   CHECK(told_allocation(pod_of("200m", "64Mi").root())["c"].path("requests.cpu").str() == "200m");
 }
@@ -44,7 +49,9 @@ TEST_CASE("resize: after a restart of the node agent the status says what was gi
 TEST_CASE("resize: the policy of what changes says whether the container is started anew") {
   json::Doc pod = pod_of("100m", "64Mi");
   json::Value c = find_container(pod.root(), "c");
-  auto of = [](const std::string& cpu, const std::string& memory) { return resources_of(pod_of(cpu, memory).root())["c"]; };
+  auto of = [](const std::string& cpu, const std::string& memory) {
+    return resources_of(pod_of(cpu, memory).root())["c"];
+  };
   CHECK(resize_step(c, of("100m", "64Mi"), of("100m", "64Mi")) == ResizeStep::Nothing);
   CHECK(resize_step(c, of("100m", "64Mi"), of("200m", "64Mi")) == ResizeStep::Apply);
   CHECK(resize_step(c, of("100m", "64Mi"), of("200m", "65Mi")) == ResizeStep::Restart);
@@ -64,7 +71,8 @@ TEST_CASE("resize: the status tells what is allocated, what is there, and what i
   CHECK(c.path("allocatedResources.cpu").str() == "200m");
   CHECK(c.path("resources.requests.cpu").str() == "100m");
   std::map<std::string, std::string> said;
-  for (const auto& condition : status.get("conditions").items()) said[condition.get("type").str()] = condition.get("reason").str() + "/" + condition.get("message").str();
+  for (const auto& condition : status.get("conditions").items())
+    said[condition.get("type").str()] = condition.get("reason").str() + "/" + condition.get("message").str();
   CHECK(said["PodResizePending"] == "Deferred/no room");
   CHECK(said["PodResizeInProgress"] == "Error/not yet");
 }

@@ -1,5 +1,6 @@
-// What the pod manager does for a pod whose resources are changed in place: asks whether the node has room, gives, and brings each running
-// container's cgroup (or the container anew) to what it was given. What to do is decided in resize.cpp.
+// What the pod manager does for a pod whose resources are changed in place: asks whether the node has room, gives, and
+// brings each running container's cgroup (or the container anew) to what it was given. What to do is decided in
+// resize.cpp.
 #include "base/log.h"
 #include "kubelet/pods.h"
 
@@ -71,17 +72,21 @@ bool PodManager::tend_resize(const LocalPtr& local) {
   }
   std::string path = pod_cgroup(local->pod.root());
   // Around what grows room is made first, and taken away last around what shrinks.
-  if (auto r = cgroups_.create(path, larger(before, after)); !r.ok()) log_warn("a pod's cgroup could not be resized", {{"pod", local->key}, {"error", r.status()}});
+  if (auto r = cgroups_.create(path, larger(before, after)); !r.ok())
+    log_warn("a pod's cgroup could not be resized", {{"pod", local->key}, {"error", r.status()}});
   for (const auto& [name, step] : steps) {
-    if (step == ResizeStep::Restart) restart_resized(local, name);
-    else apply_resize(local, name);
+    if (step == ResizeStep::Restart)
+      restart_resized(local, name);
+    else
+      apply_resize(local, name);
   }
   (void)cgroups_.create(path, after);
   std::lock_guard lock(mutex_);
   bool left = false;
   for (const auto& [name, step] : steps) {
     const ContainerRun& run = local->runs[name];
-    left |= kubelet::is_running(&run) && resize_step(find_container(local->pod.root(), name), run.resources, local->allocated[name]) != ResizeStep::Nothing;
+    left |= kubelet::is_running(&run) && resize_step(find_container(local->pod.root(), name), run.resources,
+                                                     local->allocated[name]) != ResizeStep::Nothing;
   }
   local->resizing = left;
   return left || local->resize.reason == "Deferred";
@@ -100,12 +105,15 @@ void PodManager::apply_resize(const LocalPtr& local, const std::string& name) {
   std::string error;
   if (to.memory_limit > 0 && (from.memory_limit == 0 || to.memory_limit < from.memory_limit))
     if (int64_t used = cgroups_.usage(path).working_set_bytes; used >= to.memory_limit)
-      error = "attempting to set container \"" + name + "\" memory limit (" + std::to_string(to.memory_limit) + ") below current usage (" + std::to_string(used) + ")";
+      error = "attempting to set container \"" + name + "\" memory limit (" + std::to_string(to.memory_limit) +
+              ") below current usage (" + std::to_string(used) + ")";
   if (error.empty())
     if (auto r = cgroups_.create(path, to); !r.ok()) error = r.status().message();
   std::lock_guard lock(mutex_);
-  if (error.empty()) local->runs[name].resources = given;
-  else local->resize_error = error;
+  if (error.empty())
+    local->runs[name].resources = given;
+  else
+    local->resize_error = error;
 }
 
 void PodManager::restart_resized(const LocalPtr& local, const std::string& name) {

@@ -47,9 +47,11 @@ std::string reference_in(const Node& spec) {
 Result<Doc> static_pod(std::string_view text, const std::string& path, const std::string& node) {
   TRY(auto documents, parse_yaml(text, path));
   std::erase_if(documents, [](const YamlDocument& d) { return d.value.empty(); });
-  if (documents.size() != 1) return bad_request("a file of a static pod holds one pod, not " + std::to_string(documents.size()));
+  if (documents.size() != 1)
+    return bad_request("a file of a static pod holds one pod, not " + std::to_string(documents.size()));
   Node pod = std::move(documents[0].value);
-  if (pod.get("kind").str() != "Pod" || pod.get("apiVersion").str() != "v1") return bad_request("expected a v1 Pod, got " + pod.get("apiVersion").str() + " " + pod.get("kind").str());
+  if (pod.get("kind").str() != "Pod" || pod.get("apiVersion").str() != "v1")
+    return bad_request("expected a v1 Pod, got " + pod.get("apiVersion").str() + " " + pod.get("kind").str());
   auto kind = api::find_builtin("", "v1", "pods");
   TRY_OK(api::decode(*kind, pod));
   std::string name = pod.path("metadata.name").str();
@@ -65,13 +67,17 @@ Result<Doc> static_pod(std::string_view text, const std::string& path, const std
   pod["spec"].set("nodeName", node);
   pod["spec"]["tolerations"].append(Node::obj({{"operator", "Exists"}, {"effect", "NoExecute"}}));
   api::apply_defaults(*kind, pod);
-  if (std::string what = reference_in(pod.get("spec")); !what.empty()) return bad_request("static pods may not reference objects of the API: " + what);
-  if (auto causes = api::validate(*kind, pod, nullptr); !causes.empty()) return bad_request(causes[0].field + ": " + causes[0].message);
+  if (std::string what = reference_in(pod.get("spec")); !what.empty())
+    return bad_request("static pods may not reference objects of the API: " + what);
+  if (auto causes = api::validate(*kind, pod, nullptr); !causes.empty())
+    return bad_request(causes[0].field + ": " + causes[0].message);
   pod["status"].set("phase", "Pending");
   return Doc::from(pod);
 }
 
-bool is_static(Value pod) { return pod.path("metadata.annotations")[kSourceAnnotation].equals("file") && !is_mirror(pod); }
+bool is_static(Value pod) {
+  return pod.path("metadata.annotations")[kSourceAnnotation].equals("file") && !is_mirror(pod);
+}
 bool is_mirror(Value pod) { return pod.path("metadata.annotations")[kMirrorAnnotation].exists(); }
 
 Node mirror_of(Value pod, const std::string& node, const std::string& node_uid) {
@@ -80,7 +86,9 @@ Node mirror_of(Value pod, const std::string& node, const std::string& node_uid) 
   std::string hash = meta.get("uid").str();
   meta.erase("uid");
   meta["annotations"].set(kMirrorAnnotation, hash);
-  meta.set("ownerReferences", Node::arr({Node::obj({{"apiVersion", "v1"}, {"kind", "Node"}, {"name", node}, {"uid", node_uid}, {"controller", true}})}));
+  meta.set("ownerReferences",
+           Node::arr({Node::obj(
+               {{"apiVersion", "v1"}, {"kind", "Node"}, {"name", node}, {"uid", node_uid}, {"controller", true}})}));
   out.erase("status");
   return out;
 }
@@ -109,7 +117,9 @@ std::vector<std::string> StaticPods::load() {
     if (complaints_[path] != why) log_warn("a file of a static pod is left out", {{"file", path}, {"error", why}});
   complaints_ = std::move(complaints);
   for (const auto& [key, pod] : found)
-    if (auto it = pods_.find(key); it == pods_.end() || it->second.path("metadata.uid").str() != pod.path("metadata.uid").str()) changed.push_back(key);
+    if (auto it = pods_.find(key);
+        it == pods_.end() || it->second.path("metadata.uid").str() != pod.path("metadata.uid").str())
+      changed.push_back(key);
   for (const auto& [key, pod] : pods_)
     if (!found.count(key)) changed.push_back(key);
   pods_ = std::move(found);
@@ -130,11 +140,13 @@ std::vector<Doc> StaticPods::list() const {
 }
 
 void StaticPods::start() {
-  if (auto r = os::make_dirs(folder_); !r.ok()) log_warn("the folder of static pods cannot be made", {{"folder", folder_}, {"error", r.status()}});
+  if (auto r = os::make_dirs(folder_); !r.ok())
+    log_warn("the folder of static pods cannot be made", {{"folder", folder_}, {"error", r.status()}});
   wake_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   watch_.reset(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
   if (inotify_add_watch(watch_.get(), folder_.c_str(), kEvents) < 0) {
-    log_warn("the folder of static pods is not watched", {{"folder", folder_}, {"error", Status::from_errno("inotify", errno)}});
+    log_warn("the folder of static pods is not watched",
+             {{"folder", folder_}, {"error", Status::from_errno("inotify", errno)}});
     return;
   }
   thread_ = std::thread([this] { run(); });
@@ -150,7 +162,8 @@ void StaticPods::run() {
       changed_();
     } else if (n > 0) {
       char buffer[4096];
-      while (::read(watch_.get(), buffer, sizeof buffer) > 0) {}
+      while (::read(watch_.get(), buffer, sizeof buffer) > 0) {
+      }
       patience = kSettleMs;
     }
   }

@@ -1,9 +1,9 @@
 // Files of static pods: what each asks for, and what is told when the folder changes.
 #include "kubelet/static_pods.h"
 
-#include <catch2/catch.hpp>
 #include <stdlib.h>
 #include <unistd.h>
+#include <catch2/catch.hpp>
 
 #include <atomic>
 #include <condition_variable>
@@ -27,7 +27,9 @@ struct Folder {
     path = mkdtemp(name);
   }
   ~Folder() { (void)os::remove_tree(path); }
-  void put(const std::string& name, const std::string& text) { REQUIRE(os::write_file(path + "/" + name, text, 0644, false).ok()); }
+  void put(const std::string& name, const std::string& text) {
+    REQUIRE(os::write_file(path + "/" + name, text, 0644, false).ok());
+  }
 };
 
 }  // namespace
@@ -43,7 +45,8 @@ TEST_CASE("static pods: a file becomes a pod of this node, whose uid changes wit
   CHECK(pod->path("metadata.annotations")["kubernetes.io/config.source"].equals("file"));
   CHECK(pod->path("metadata.uid").str().size() == 32);
   CHECK(is_static(pod->root()));
-  auto same = static_pod(kPod, "/m/web.yaml", "edge"), other = static_pod(std::string(kPod) + "  terminationGracePeriodSeconds: 1\n", "/m/web.yaml", "edge");
+  auto same = static_pod(kPod, "/m/web.yaml", "edge"),
+       other = static_pod(std::string(kPod) + "  terminationGracePeriodSeconds: 1\n", "/m/web.yaml", "edge");
   REQUIRE(other.ok());
   CHECK(same->path("metadata.uid").str() == pod->path("metadata.uid").str());
   CHECK(other->path("metadata.uid").str() != pod->path("metadata.uid").str());
@@ -55,11 +58,14 @@ TEST_CASE("static pods: a file becomes a pod of this node, whose uid changes wit
 }
 
 TEST_CASE("static pods: a file that holds no pod, or one that needs the API, is refused with a reason") {
-  for (auto [text, why] : {std::pair{"kind: Service\napiVersion: v1\n", "expected a v1 Pod"},
-                           {"a: [", "m.yaml"},
-                           {"", "not 0"},
-                           {"apiVersion: v1\nkind: Pod\nmetadata: {name: x}\nspec: {containers: []}\n", "spec.containers"},
-                           {"apiVersion: v1\nkind: Pod\nmetadata: {name: x}\nspec: {containers: [{name: c, image: i, envFrom: [{secretRef: {name: s}}]}]}\n", "may not reference"}}) {
+  for (auto [text, why] :
+       {std::pair{"kind: Service\napiVersion: v1\n", "expected a v1 Pod"},
+        {"a: [", "m.yaml"},
+        {"", "not 0"},
+        {"apiVersion: v1\nkind: Pod\nmetadata: {name: x}\nspec: {containers: []}\n", "spec.containers"},
+        {"apiVersion: v1\nkind: Pod\nmetadata: {name: x}\nspec: {containers: [{name: c, image: i, envFrom: "
+         "[{secretRef: {name: s}}]}]}\n",
+         "may not reference"}}) {
     INFO(text);
     auto r = static_pod(text, "m.yaml", "edge");
     REQUIRE_FALSE(r.ok());
@@ -89,7 +95,8 @@ TEST_CASE("static pods: files that come, change and go are followed") {
   CHECK(pods.load().empty());
   std::string uid = pods.get("default/web-edge").path("metadata.uid").str();
   REQUIRE(os::write_file(folder.path + "/manifests/bad.yaml", "x", 0644, false).ok());
-  REQUIRE(os::write_file(folder.path + "/manifests/web.yaml", std::string(kPod) + "  hostNetwork: true\n", 0644, false).ok());
+  REQUIRE(os::write_file(folder.path + "/manifests/web.yaml", std::string(kPod) + "  hostNetwork: true\n", 0644, false)
+              .ok());
   REQUIRE(wait(2));
   // Both files may have been told of apart.
   std::vector<std::string> changed;

@@ -1,5 +1,5 @@
-// What a container leaves as its last words: its termination log, or the end of its output where its author wants that of one that
-// failed. (Kubernetes documentation: "Determine the Reason for Pod Failure".)
+// What a container leaves as its last words: its termination log, or the end of its output where its author wants that
+// of one that failed. (Kubernetes documentation: "Determine the Reason for Pod Failure".)
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -47,10 +47,15 @@ std::string log_end(std::string_view log) {
   return out.size() > kLongestLog ? out.substr(out.size() - kLongestLog) : out;
 }
 
-std::string PodManager::termination_message(const LocalPod& local, const std::string& container, const runtime::shim::State& state) const {
-  std::string said = os::read_file(pod_dir(local.uid) + "/containers/" + container + "/termination-log").value_or("").substr(0, kLongestMessage);
-  bool log = said.empty() && state.exit_code != 0 && find_container(local.pod.root(), container)["terminationMessagePolicy"].equals("FallbackToLogsOnError");
-  return log ? log_end(last_bytes(log_dir(local, container) + "/" + state.id.substr(state.id.rfind('-') + 1) + ".log")) : said;
+std::string PodManager::termination_message(const LocalPod& local, const std::string& container,
+                                            const runtime::shim::State& state) const {
+  std::string said = os::read_file(pod_dir(local.uid) + "/containers/" + container + "/termination-log")
+                         .value_or("")
+                         .substr(0, kLongestMessage);
+  bool log = said.empty() && state.exit_code != 0 &&
+             find_container(local.pod.root(), container)["terminationMessagePolicy"].equals("FallbackToLogsOnError");
+  return log ? log_end(last_bytes(log_dir(local, container) + "/" + state.id.substr(state.id.rfind('-') + 1) + ".log"))
+             : said;
 }
 
 }  // namespace k8lite::kubelet

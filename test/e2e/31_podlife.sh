@@ -149,7 +149,7 @@ expect "a pod to be resized" k create -f - <<<"$(busybox_pod grow 'sleep 1000')
     resizePolicy: [{resourceName: memory, restartPolicy: RestartContainer}]"
 wait_for 30 "it runs" phase grow Running
 resize() { k patch pod grow --subresource resize --type strategic -p "{\"spec\": {\"containers\": [{\"name\": \"main\", \"resources\": $1}]}}"; }
-cg() { local uid; uid=$(field pod/grow .metadata.uid); cat "$(on n1 sh -c "ls -d /sys/fs/cgroup/$1/kubepods/*/pod$uid/main /sys/fs/cgroup/$1/kubepods/pod$uid/main /sys/fs/cgroup/kubepods/*/pod$uid/main 2>/dev/null" | head -1)/$2"; }
+cg() { on n1 sh -c "cat /sys/fs/cgroup/$1/kubepods/*/pod$(field pod/grow .metadata.uid)/main/$2"; }
 actual() { is "$2" pod/grow ".status.containerStatuses[0].$1"; }
 expect "more cpu" resize '{"requests": {"cpu": "150m"}, "limits": {"cpu": "300m"}}'
 wait_for 20 "it has it" actual resources.limits.cpu 300m
@@ -159,13 +159,13 @@ same "without a restart" 0 "$(field pod/grow '.status.containerStatuses[0].resta
 expect "more memory" resize '{"requests": {"memory": "48Mi"}, "limits": {"memory": "48Mi"}}'
 wait_for 30 "by a restart" is 1 pod/grow '.status.containerStatuses[0].restartCount'
 wait_for 20 "it has it" actual resources.limits.memory 48Mi
-expect "far too much" resize '{"requests": {"cpu": "9000"}, "limits": {"cpu": "9000"}}'
+expect "far too much" resize '{"requests": {"cpu": "9000"}, "limits": {"cpu": "9001"}}'
 pending() { [ "$(field pod/grow '.status.conditions[?(@.type=="PodResizePending")].reason')" = "$1" ]; }
 wait_for 20 "is infeasible" pending Infeasible
 same "and nothing changes" 300m "$(field pod/grow '.status.containerStatuses[0].resources.limits.cpu')"
-expect "back" resize '{"requests": {"cpu": "100m"}, "limits": {"cpu": "100m"}}'
+expect "back" resize '{"requests": {"cpu": "100m"}, "limits": {"cpu": "150m"}}'
 wait_for 20 "nothing pends" pending ""
-wait_for 20 "it has less" actual resources.limits.cpu 100m
+wait_for 20 "it has less" actual resources.limits.cpu 150m
 
 say "bad input"
 stop n1

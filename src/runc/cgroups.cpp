@@ -106,7 +106,7 @@ bool remove_folder(const std::string& folder) {
     struct stat st;
     if (stat((folder + "/" + name).c_str(), &st) == 0 && S_ISDIR(st.st_mode)) remove_folder(folder + "/" + name);
   }
-  for (int attempt = 0; attempt < 60; ++attempt) {
+  for (int attempt = 0; attempt < 300; ++attempt) {
     if (rmdir(folder.c_str()) == 0 || errno == ENOENT) return true;
     if (errno != EBUSY) return false;
     std::vector<pid_t> left;

@@ -139,7 +139,11 @@ void await_start(Launch& l) {
   close_fd(l.socket);
   report_failures_to(-1);
   int fd = open(proc_fd(l.fifo).c_str(), O_WRONLY | O_CLOEXEC);
+  struct stat opened {
+  }, ours{};
   if (fd < 0) fail("open exec fifo");
+  if (fstat(fd, &opened) != 0 || fstat(l.fifo, &ours) != 0 || opened.st_ino != ours.st_ino || !S_ISFIFO(opened.st_mode))
+    refuse("open exec fifo: /proc is not the kernel's");
   if (write(fd, "0", 1) != 1) fail("write exec fifo");
   close(fd);
   close_fd(l.fifo);

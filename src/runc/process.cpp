@@ -15,6 +15,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "runc/common.h"
@@ -271,7 +272,14 @@ void set_label(const char* module, const char* file, const std::string& text) {
   if (text.empty()) return;
   std::string path = std::string("/proc/self/attr/") + module + file;
   if (!exists(path)) path = std::string("/proc/self/attr/") + file;
-  if (!write_whole(path, text)) fail("unable to apply label " + text);
+  // The container may have mounted something of its own there, that says yes and does nothing (CVE-2025-52881).
+  int fd = open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+  struct statfs fs {};
+  if (fd < 0) fail("unable to apply label " + text);
+  if (fstatfs(fd, &fs) != 0 || fs.f_type != 0x9fa0)
+    refuse("unable to apply label " + text + ": /proc is not the kernel's");
+  if (write(fd, text.data(), text.size()) != static_cast<ssize_t>(text.size())) fail("unable to apply label " + text);
+  close(fd);
 }
 
 }  // namespace

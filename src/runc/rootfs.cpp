@@ -262,9 +262,18 @@ void build_rootfs(Rootfs& r) {
 }
 
 void bind_console(Rootfs& r, int terminal) {
-  int target = make_file_in_root(r.root, "/dev/console"), tree = open_tree_of(terminal, "", false);
-  if (target < 0 || tree < 0) fail("set up /dev/console");
+  // A link in its place could lead onto a file of /proc: the terminal goes upon a plain file or device only
+  // (CVE-2025-52565).
+  int dev = make_dirs_in_root(r.root, "/dev"), made = -1;
+  if (dev >= 0) made = openat(dev, "console", O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0600);
+  close_fd(made);
+  int target = dev < 0 ? -1 : openat(dev, "console", O_PATH | O_NOFOLLOW | O_CLOEXEC),
+      tree = open_tree_of(terminal, "", false);
+  struct stat st {};
+  if (target < 0 || tree < 0 || fstat(target, &st) != 0) fail("set up /dev/console");
+  if (!S_ISREG(st.st_mode) && !S_ISCHR(st.st_mode)) refuse("set up /dev/console: something else is there");
   attach_tree(tree, target, "set up /dev/console");
+  close(dev);
   close(target);
   close(tree);
 }

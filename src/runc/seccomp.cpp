@@ -195,7 +195,7 @@ Code tree_of(std::vector<Entry> entries, const Architecture& arch, uint32_t othe
     bool plain = true;
     for (; i < entries.size() && static_cast<uint32_t>(entries[i].number) == number; ++i)
       one.rules.push_back(entries[i].rule), plain &= entries[i].rule->args.empty();
-    if (plain) one.action = one.rules.back()->action, one.rules.clear();
+    if (plain) one.action = one.rules.front()->action, one.rules.clear();
     add(std::move(one));
     add({number + 1, otherwise, {}});
   }
@@ -240,10 +240,11 @@ std::string read_rules(const Json& profile, uint32_t otherwise, uint32_t code, s
   return "";
 }
 
+// The table is sorted by name (cmake/syscalls.cmake).
 const Call* call_of(const std::string& name) {
-  for (const Call& c : kCalls)
-    if (name == c.name) return &c;
-  return nullptr;
+  const Call* at = std::lower_bound(std::begin(kCalls), std::end(kCalls), name,
+                                    [](const Call& c, const std::string& n) { return n.compare(c.name) > 0; });
+  return at != std::end(kCalls) && name == at->name ? at : nullptr;
 }
 
 }  // namespace

@@ -126,7 +126,13 @@ int verb_delete(const Options& o) {
   Container c;
   bool force = o.has("force");
   if (!try_load(o.args[0], c)) {
-    if (exists(folder_of(o.args[0]))) return remove_tree(folder_of(o.args[0])), 0;  // half made, and left by a crash
+    if (std::string folder = folder_of(o.args[0]); exists(folder)) {  // half made, and left by a crash
+      Json::parse(read_whole(folder + "/config.json"), c.spec);
+      if (c.spec.is_object() && !Cgroups::of_spec(c.spec, c.id).remove())
+        warn("unable to remove the cgroups of container " + c.id);
+      remove_tree(folder);
+      return 0;
+    }
     if (force) return 0;
     refuse("container does not exist");
   }

@@ -610,6 +610,41 @@ def masks_are_really_the_null_device(x):  # CVE-2025-31133
 
 
 @test
+def a_console_is_not_put_upon_a_link(x):  # CVE-2025-52565
+    if x.name != "k8lite":
+        raise Skip("peers of Debian 12 are from before that fix")
+    path = x.top / "tty.sock"
+    with contextlib.closing(receive_terminal(path)):
+        b, spec = x.bundle("true", terminal=True)
+        spec["mounts"] = [m for m in spec["mounts"] if m["destination"] != "/dev"]
+        (b / "rootfs/dev/console").symlink_to("/proc/sysrq-trigger")
+        (b / "config.json").write_text(json.dumps(spec))
+        p = x.call("create", "--bundle", str(b), "--console-socket", str(path), x.new_id())
+        assert p.returncode != 0 and "console" in p.stderr, p
+
+
+@test
+def a_half_made_container_can_be_deleted(x):
+    if x.name != "k8lite":
+        raise Skip("its own state folder")
+    b, spec = x.bundle("sleep", "60")
+    spec["hooks"] = {"createRuntime": [{"path": "/bin/sh", "args": ["sh", "-c", "sleep 600"]}]}
+    (b / "config.json").write_text(json.dumps(spec))
+    i = x.new_id()
+    p = subprocess.Popen(["runc", "--root", str(x.root), "create", "--bundle", str(b), i], executable=x.path, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    children = lambda: pathlib.Path(f"/proc/{p.pid}/task/{p.pid}/children").read_text().split()
+    until(lambda: len(children()) == 2, "the hook")
+    hook = int(children()[1])
+    p.kill()
+    p.wait()
+    os.kill(hook, signal.SIGKILL)
+    x.call("delete", i, check=0)
+    assert x.call("state", i).returncode == 1
+    left = list(pathlib.Path("/sys/fs/cgroup").glob(f"**/{i}"))
+    assert not left, left
+
+
+@test
 def exec_leaks_nothing_into_the_container(x):
     b, spec = x.bundle("sleep", "60")
     i, _ = x.detached(b, spec)

@@ -260,7 +260,7 @@ void default_definition(Node& object) {
 // Every version that objects were ever stored in is remembered; whoever migrated them takes it out through /status.
 void settle_definition(Node& object) {
   Node& status = object["status"];
-  if (!status.is_object())
+  if (!status.is_object() || status.size() == 0)
     status = Node::obj({{"acceptedNames", Node::obj({{"kind", ""}, {"plural", ""}})},
                         {"conditions", Node::array()},
                         {"storedVersions", Node::array()}});

@@ -71,7 +71,7 @@ TEST_CASE("describe: an autoscaler shows every kind of metric and how fast it ma
         "Metrics:                                               ( current / target )\n  resource cpu on pods  (as a percentage of request):  20% (10m) / 60%\n  resource memory of container \"c\" on pods:            <unknown> / 10Mi\n"
         "  \"rps\" on pods:                                       <unknown> / 5\n  \"rps\" on Service/s (target value):                   <unknown> / 5\n  \"q\" (target average value):                          <unknown> / 5\n"
         "Min replicas:                                          1\nMax replicas:                                          3\nBehavior:\n  Scale Up:\n  Scale Down:\n    Stabilization Window: 7 seconds\n    Select Policy: Max\n    Policies:\n"
-        "      - Type: Pods  Value: 4  Period: 60 seconds\nDeployment pods:  1 current / 2 desired\nConditions:\n  Type         Status  Reason            Message\n  ----         ------  ------            -------\n"
+        "      - Type: Pods  Value: 4  Period: 60 seconds\nDeployment pods:    1 current / 2 desired\nConditions:\n  Type         Status  Reason            Message\n  ----         ------  ------            -------\n"
         "  AbleToScale  True    ReadyForNewScale  recommended size matches current size\nEvents:        <none>\n");
 }
 

@@ -266,10 +266,10 @@ void emit_literal(const std::string& s, size_t indent, std::string& out) {
 }
 
 // As go-yaml chooses: blocks for several lines, double quotes where a bare text would mean something else, single quotes where it
-// could not be read.
+// could not be read. A text that is the whole document stands at the margin, where a block could hold lines that begin a document.
 void emit_string(const std::string& s, size_t indent, bool key, std::string& out) {
   bool lines = s.find('\n') != s.npos, blockable = printable(s) && !s.ends_with(' ') && s.find(" \n") == s.npos;
-  if (lines && blockable && !key) emit_literal(s, indent, out);
+  if (lines && blockable && !key && indent > 0) emit_literal(s, indent, out);
   else if (lines || !printable(s) || ambiguous(s)) emit_double_quoted(s, indent, key, out);
   else if (needs_quotes(s)) emit_folded(s, indent, key, '\'', out);
   else emit_folded(s, indent, key, '\0', out);

@@ -74,7 +74,7 @@ TEST_CASE("yaml: no character makes the parser run for ever") {
 
 TEST_CASE("yaml: what is printed reads back the same") {
   for (const char* text : {R"({"a":{"b":[1,{"c":"d","e":[]},[2,3]],"f":{}},"z":null})", R"({"s":["yes","1","","a: b","x\ny","x\ny\n","  lead","#c","it's","tab\there","null","2024-01-02","-","- a","0644","é"]})",
-                           R"([[1,[2]],{"a":[{"b":"c"}]}])", R"("x")", "{}", R"({"k":"line one\n  indented\n\nlast\n\n"})"}) {
+                           R"([[1,[2]],{"a":[{"b":"c"}]}])", R"("x")", R"("a &:a {| ]\n;b")", "{}", R"({"k":"line one\n  indented\n\nlast\n\n"})"}) {
     Node n = Node::parse(text).value();
     std::string yaml = dump_yaml(n);
     CAPTURE(yaml);

@@ -147,6 +147,18 @@ Result<> NodeReporter::report(bool ready, const std::string& why) {
     ready_ = ready;
     why_ = why;
   }
+  return report();
+}
+
+Result<> NodeReporter::report() {
+  std::lock_guard one(reporting_);
+  bool ready;
+  std::string why;
+  {
+    std::lock_guard lock(mutex_);
+    ready = ready_;
+    why = why_;
+  }
   auto node = client_.get({"", "v1", "nodes", "", config_.name, ""});
   if (!node.ok()) return node.status();
   Node patch = Node::obj({{"status", node_status(ready, why, (*node)["status"])}});
@@ -188,15 +200,11 @@ void NodeReporter::check_address() {
 }
 
 Result<> NodeReporter::report_pressure(const Pressure& pressure) {
-  bool ready;
-  std::string why;
   {
     std::lock_guard lock(mutex_);
     pressure_ = pressure;
-    ready = ready_;
-    why = why_;
   }
-  return report(ready, why);
+  return report();
 }
 
 void NodeReporter::start_heartbeats() {
@@ -220,7 +228,7 @@ void NodeReporter::start_heartbeats() {
         heard = clock_.mono();
       }
       if (owed || (n > 0 && n % kStatusEvery == 0)) {
-        auto s = report(ready, why);
+        auto s = report();
         owed = !s.ok();
         if (!s.ok() && s.status().is(Reason::NotFound)) (void)register_node(), (void)report(ready, why);
       }

@@ -44,6 +44,7 @@ class NodeReporter {
   void stop();
 
  private:
+  Result<> report();
   json::Node node_status(bool ready, const std::string& why, json::Value old) const;
   Result<> renew_lease();
   void check_address();
@@ -51,6 +52,7 @@ class NodeReporter {
   const Clock& clock_;
   NodeConfig config_;          // .ip guarded by the mutex, the rest never changes
   mutable std::mutex mutex_;
+  std::mutex reporting_;       // one report after the other, so that the last one to be written has the last word
   std::condition_variable wake_;
   bool stopping_ = false, ready_ = false, address_lost_ = false;
   std::string why_;

@@ -216,3 +216,29 @@ TEST_CASE("termination message: the end of a log, without what the node adds to 
   CHECK(log_end(log).starts_with("20\n"));
   CHECK(log_end(line + std::string(5000, 'x') + "\n").size() == 2048);
 }
+
+TEST_CASE("a pod that is deleted ends in a last phase, whatever had become of its containers") {
+  auto pod = pod_of(R"({"restartPolicy":"Always","containers":[{"name":"a"},{"name":"b"}]})");
+  auto over = [&](const Runs& runs) {
+    StatusInput in{"192.0.2.1", "10.42.0.2", {1'700'000'000'000'000}, true, "", ""};
+    in.over = true;
+    return pod_status(pod.root(), runs, in);
+  };
+  auto state = [](const json::Node& status, size_t i) { return status.get("containerStatuses").items()[i].get("state"); };
+  // One that never came to life.
+  auto status = over({});
+  CHECK(status.get("phase").str() == "Failed");
+  CHECK(state(status, 0).path("terminated.reason").str() == "ContainerStatusUnknown");
+  CHECK(state(status, 0).path("terminated.exitCode").dump() == "137");
+  CHECK(condition(status, "Ready").get("reason").str() == "PodFailed");
+  // A policy under which they would start again does not hide how they ended.
+  status = over({{"a", ended("a", 0)}, {"b", ended("b", 143)}});
+  CHECK(status.get("phase").str() == "Failed");
+  CHECK(state(status, 0).path("terminated.reason").str() == "Completed");
+  CHECK(state(status, 1).path("terminated.exitCode").dump() == "143");
+  CHECK(over({{"a", ended("a", 0)}, {"b", ended("b", 0)}}).get("phase").str() == "Succeeded");
+  // Not while something runs.
+  status = over({{"a", ended("a", 0)}, {"b", running("b")}});
+  CHECK(status.get("phase").str() == "Running");
+  CHECK(!state(status, 0).path("waiting.reason").str().empty());
+}

@@ -64,6 +64,7 @@ struct StatusInput {
   ResizeVerdict resize = {};    // pending
   bool resizing = false;        // in progress
   std::string resize_error = {};
+  bool over = false;            // it is being deleted and nothing of it will run again: the phase becomes Failed or Succeeded
 };
 // The pod's status: phase, conditions (others' kept), container statuses. Times of conditions change only with their status.
 json::Node pod_status(json::Value pod, const Runs& runs, const StatusInput& input);

@@ -54,7 +54,12 @@ Node waiting_state(Value pod, Value container, const ContainerRun* run) {
   return Node::obj({{"waiting", std::move(w)}});
 }
 
-Node container_status(Value pod, Value container, bool init, const ContainerRun* run) {
+// The end of a container nobody saw an end of, in a pod that is over.
+Node lost_state() {
+  return Node::obj({{"terminated", Node::obj({{"exitCode", 137}, {"reason", "ContainerStatusUnknown"}, {"message", "The container could not be located when the pod was terminated"}, {"startedAt", Node()}, {"finishedAt", Node()}})}});
+}
+
+Node container_status(Value pod, Value container, bool init, const ContainerRun* run, bool over) {
   std::string uid = pod.path("metadata.uid").str();
   Node s = Node::obj({{"name", container["name"].str()},
                       {"restartCount", run ? run->restart_count : 0},
@@ -68,13 +73,15 @@ Node container_status(Value pod, Value container, bool init, const ContainerRun*
     s["state"]["running"].set("startedAt", rfc3339({static_cast<int64_t>(run->current.started_us)}));
     started = run->started;
     ready = run->started && run->ready && (!init || is_sidecar(container));
-  } else if (has_ended(run) && !restarts(pod, container, init, *run)) {
+  } else if (has_ended(run) && (over || !restarts(pod, container, init, *run))) {
     s.set("state", terminated_state(run->current, uid, run->termination_message, run->start_failed));
     ready = init && run->current.exit_code == 0;
+  } else if (over) {
+    s.set("state", lost_state());
   } else {
     s.set("state", waiting_state(pod, container, run));
   }
-  bool waits_again = run && run->exists && !run->current.running && restarts(pod, container, init, *run);
+  bool waits_again = !over && run && run->exists && !run->current.running && restarts(pod, container, init, *run);
   if (waits_again)
     s.set("lastState", terminated_state(run->current, uid, run->termination_message, run->start_failed));
   else if (run && run->last)
@@ -148,6 +155,13 @@ std::string phase_of(Value pod, const Runs& runs) {
   if (waiting == total || (waiting > 0 && running == 0)) return "Pending";
   if (running > 0 || waiting > 0) return "Running";
   return failed > 0 ? "Failed" : "Succeeded";
+}
+
+// Nothing of it runs again, whatever its policy says.
+std::string last_phase(Value pod, const Runs& runs) {
+  for (Value c : pod.path("spec.containers").items())
+    if (const ContainerRun* run = find(runs, c); !has_ended(run) || run->current.exit_code != 0) return "Failed";
+  return "Succeeded";
 }
 
 void add_name(std::string& names, Value container) { names += (names.empty() ? "" : " ") + container["name"].str(); }
@@ -242,6 +256,8 @@ Node pod_status(Value pod, const Runs& runs, const StatusInput& in) {
   bool any = false;
   for (const auto& [name, run] : runs) any |= is_running(&run);
   if (any && (phase == "Failed" || phase == "Succeeded")) phase = old["phase"].str("Running");
+  const bool over = in.over && !any;
+  if (over && in.reason.empty()) phase = last_phase(pod, runs);
   s.set("phase", phase);
   if (int64_t generation = pod.path("metadata.generation").int_or(0)) s.set("observedGeneration", generation);
   if (!in.reason.empty()) s.set("reason", in.reason), s.set("message", in.message);
@@ -253,11 +269,11 @@ Node pod_status(Value pod, const Runs& runs, const StatusInput& in) {
   s.set("conditions", pod_conditions(pod, runs, in, phase));
   Node statuses = Node::array();
   for (Value c : pod.path("spec.initContainers").items())
-    s["initContainerStatuses"].append(container_status(pod, c, true, find(runs, c)));
-  for (Value c : pod.path("spec.containers").items()) statuses.append(container_status(pod, c, false, find(runs, c)));
+    s["initContainerStatuses"].append(container_status(pod, c, true, find(runs, c), over));
+  for (Value c : pod.path("spec.containers").items()) statuses.append(container_status(pod, c, false, find(runs, c), over));
   s.set("containerStatuses", std::move(statuses));
   for (Value c : pod.path("spec.ephemeralContainers").items()) {
-    Node status = container_status(pod, c, false, find(runs, c));
+    Node status = container_status(pod, c, false, find(runs, c), over);
     status.set("ready", false);
     status.erase("started");
     s["ephemeralContainerStatuses"].append(std::move(status));

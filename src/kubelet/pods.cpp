@@ -517,7 +517,10 @@ Result<Action> PodManager::terminate(const LocalPtr& local, int64_t grace) {
     TRY_OK(send_status(local));
     return Action::after(left > Duration{0} ? left : milliseconds(500));
   }
-  TRY_OK(send_status(local));
+  // Its last phase, which those wait for who hold it by a finalizer.
+  std::string phase = local->pod.path("status.phase").str();
+  bool over = local->pod.path("metadata.deletionTimestamp").exists() && !is_static(local->pod.root()) && phase != "Succeeded" && phase != "Failed";
+  TRY_OK(send_status(local, over));
   TRY_OK(clean_up(local));
   (void)tear_down_volumes(pod_dir(local->uid));
   pulls_->forget(local->uid);
@@ -552,12 +555,12 @@ bool overruled(Value pod) {
 }
 }  // namespace
 
-Result<> PodManager::send_status(const LocalPtr& local) {
+Result<> PodManager::send_status(const LocalPtr& local, bool over) {
   if (local->told) return {};
   json::Node status;
   {
     std::lock_guard lock(mutex_);
-    StatusInput in{node_ip_, local->ip, clock_.now(), local->sandbox, local->reason, local->message, local->disruption, local->resize, local->resizing, local->resize_error};
+    StatusInput in{node_ip_, local->ip, clock_.now(), local->sandbox, local->reason, local->message, local->disruption, local->resize, local->resizing, local->resize_error, over};
     status = pod_status(local->pod.root(), local->runs, in);
   }
   std::string text = status.dump();

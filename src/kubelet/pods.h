@@ -140,7 +140,7 @@ class PodManager : public machinery::Controller {
   Result<bool> start_over(const LocalPtr& local);
   void begin_again(const LocalPtr& local);
   Result<> clean_up(const LocalPtr& local);       // sandbox, network, cgroups; logs stay
-  Result<> send_status(const LocalPtr& local);
+  Result<> send_status(const LocalPtr& local, bool over = false);
   Result<> ensure_sandbox(const LocalPtr& local);
   Result<json::Doc> volume_of_claim(const LocalPtr& local, const std::string& name);
   Result<> ensure_volumes(const LocalPtr& local);

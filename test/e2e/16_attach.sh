@@ -25,7 +25,13 @@ for client in $(every_kubectl); do
   use_kubectl "$client"
   n=$((n + 1))
   say "attach with $client"
-  (on_exec n1 env KUBECONFIG="$KUBECONFIG" timeout 1 "${kubectl_command[@]}" attach talks >"$E2E_DIR/out" 2>"$E2E_DIR/err")
+  rm -f "$E2E_DIR/out" "$E2E_DIR/err"
+  (on_exec n1 env KUBECONFIG="$KUBECONFIG" timeout 30 "${kubectl_command[@]}" attach talks >"$E2E_DIR/out" 2>"$E2E_DIR/err") &
+  attached=$!
+  both() { grep -q '^out ' "$E2E_DIR/out" && grep -q '^err ' "$E2E_DIR/err"; }
+  wait_for 10 "both kinds" both
+  kill $attached
+  wait $attached
   expect "output" grep -q '^out ' "$E2E_DIR/out"
   expect "errors" grep -q '^err ' "$E2E_DIR/err"
   refuse "neither is in the other" grep -q '^err ' "$E2E_DIR/out"

@@ -1,5 +1,6 @@
 // Dispatch only: the first argument names the face of the executable. Faces that are not built yet say so and exit 1, so that no
 // caller takes silence for success.
+#include <malloc.h>
 #include <cstdio>
 #include <string_view>
 
@@ -43,6 +44,7 @@ void usage(FILE* out) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  mallopt(M_ARENA_MAX, 1);
   // As a symlink named after a face (kubectl), the executable is that face.
   std::string_view self = argc > 0 ? argv[0] : "";
   self = self.substr(self.rfind('/') + 1);

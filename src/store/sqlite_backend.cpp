@@ -30,7 +30,7 @@ class SqliteBackend : public Backend {
     TRY_OK(exec("PRAGMA journal_mode=WAL"));
     TRY_OK(exec("PRAGMA synchronous=FULL"));
     TRY_OK(exec("PRAGMA wal_autocheckpoint=4000"));
-    TRY_OK(exec("PRAGMA cache_size=-2048"));
+    TRY_OK(exec("PRAGMA cache_size=-1024"));
     TRY(int64_t version, number("PRAGMA user_version"));
     if (version > kSchemaVersion)
       return Status(Reason::ServiceUnavailable, path_ + ": written by a newer version (schema " + std::to_string(version) + ", this k8lite knows " +

@@ -36,21 +36,40 @@ for client in $(every_kubectl); do
   expect "errors" grep -q '^err ' "$E2E_DIR/err"
   refuse "neither is in the other" grep -q '^err ' "$E2E_DIR/out"
   # Its input ends with the client, not the container's (stdinOnce is false).
-  got=$({ echo "line $n"; sleep 0.3; } | on n1 env KUBECONFIG="$KUBECONFIG" timeout 2 "${kubectl_command[@]}" attach -i stays 2>/dev/null)
-  same "a line back" "got line $n" "$got"
-  got=$({ sleep 0.5; echo "word $n"; sleep 0.4; } | on_terminal attach -it screen 2>/dev/null & sleep 1.2; pkill -f 'attach -it screen'; wait)
-  got=$(clean <<<"$got" | grep -v "prompt" | xargs)
-  case $got in *"33 77 got word $n"*) checks=$((checks + 1)) ;; *) fail "a terminal: $got" ;; esac
+  rm -f "$E2E_DIR/stop"
+  until_stop() { until [ -e "$E2E_DIR/stop" ]; do sleep 0.1; done; }
+  has() { grep -q "$2" "$E2E_DIR/$1" || { cat "$E2E_DIR/$1"; return 1; }; }
+  { echo "line $n"; until_stop; } | (on_exec n1 env KUBECONFIG="$KUBECONFIG" timeout 60 "${kubectl_command[@]}" attach -i stays) >"$E2E_DIR/line" 2>/dev/null &
+  attached=$!
+  wait_for 10 "a line back" has line "^got line $n\$"
+  pkill -f 'attach -i stays$'
+  touch "$E2E_DIR/stop"
+  wait $attached
+  # The size of the terminal may arrive after the first line.
+  rm "$E2E_DIR/stop"
+  { until [ -e "$E2E_DIR/stop" ]; do echo "word $n"; sleep 0.5; done; } | on_terminal attach -it screen >"$E2E_DIR/word" 2>/dev/null &
+  attached=$!
+  on_screen() { clean <"$E2E_DIR/word" | grep -v prompt | xargs | grep -q "33 77 got word $n" || { cat "$E2E_DIR/word"; return 1; }; }
+  wait_for 15 "a terminal" on_screen
+  pkill -f 'attach -it screen'
+  touch "$E2E_DIR/stop"
+  wait $attached
 
   same "run -i: output, end of input and exit" "ab-5" "$(printf 'a\nb\n' | k run r$n -i -q --rm --restart=Never --image=busybox:e2e -- sh -c 'while read x; do printf $x; done; echo -5' 2>/dev/null | grep -v deleted)"
   wait_for 5 "r$n is gone" gone pod r$n
   printf '' | k run c$n -i -q --restart=Never --image=busybox:e2e -- sh -c 'cat >/dev/null; exit 6' >/dev/null 2>&1
   same "run -i: exit code" 6 $?
   wait_for 5 "c$n has ended with 6" code_is c$n 6
-  got=$({ sleep 1; echo "echo a-\$((1+1)); stty size; exit 3"; sleep 0.5; } | on_terminal run t$n -it --rm --restart=Never --image=busybox:e2e -- sh 2>&1 | clean)
+  rm "$E2E_DIR/stop"
+  { echo 'echo a-$((1+1)); until [ "$(stty size)" = "33 77" ]; do sleep 0.1; done; stty size; exit 3'; until_stop; } | on_terminal run t$n -it --rm --restart=Never --image=busybox:e2e -- sh >"$E2E_DIR/shell" 2>&1 &
+  attached=$!
+  deleted() { has shell "deleted" && gone pod t$n; }
+  wait_for 20 "t$n has come and gone" deleted
+  touch "$E2E_DIR/stop"
+  wait $attached
+  got=$(clean <"$E2E_DIR/shell")
   case $got in *"a-2"*"33 77"*) checks=$((checks + 1)) ;; *) fail "run -it: $got" ;; esac
-  wait_for 5 "t$n is gone" gone pod t$n
-  refuse "one that has ended" timeout 5 on n1 env KUBECONFIG="$KUBECONFIG" "${kubectl_command[@]}" attach "done"
+  refuse "one that has ended" timeout 30 on n1 env KUBECONFIG="$KUBECONFIG" "${kubectl_command[@]}" attach "done"
 done
 
 say "input that ends once"

@@ -39,17 +39,17 @@ struct Sent : net::ResponseWriter {
   bool started() const override { return status != 0; }
 };
 
-async::Task<bool> pieces(Sent* to, std::string text, size_t piece, bool gzip) {
+async::Task<bool> pieces(Sent* to, std::string text, size_t piece, async::Pool* packers) {
   size_t at = 0;
   co_await send_pieces(*to, 200, {{"Content-Type", "text/plain"}}, [&text, &at, piece](std::string& out) {
     out.append(text, at, piece);
     at += piece;
     return at < text.size();
-  }, gzip);
+  }, packers);
   co_return true;
 }
-async::Task<bool> body(Sent* to, std::string text, bool gzip) {
-  co_await send_body(*to, 201, {}, std::move(text), gzip);
+async::Task<bool> body(Sent* to, std::string text, async::Pool* packers) {
+  co_await send_body(*to, 201, {}, std::move(text), packers);
   co_return true;
 }
 
@@ -65,19 +65,20 @@ std::string some_text(size_t size) {
 TEST_CASE("body: small ones go out whole, large ones in pieces, and the client gets what was made") {
   async::Loop loop;
   loop.start();
+  async::Pool pool(3);
   for (size_t size : {size_t{0}, size_t{100}, size_t{128 * 1024}, size_t{128 * 1024 + 1}, size_t{1'000'003}}) {
     std::string text = some_text(size);
     for (bool gzip : {false, true}) {
       INFO(size << (gzip ? " packed" : ""));
       bool large = size > 128 * 1024;
       Sent one, two;
-      async::block_on(loop, pieces(&one, text, 50'000, gzip));
+      async::block_on(loop, pieces(&one, text, 50'000, gzip ? &pool : nullptr));
       CHECK(one.ended);
       CHECK(one.whole == !large);
       CHECK(one.headers.get("Content-Encoding") == (large && gzip ? "gzip" : ""));
       CHECK((large && gzip ? gunzip(one.body, 1 << 21).value_or("damaged") : one.body) == text);
       CHECK(one.largest < 256 * 1024);
-      async::block_on(loop, body(&two, text, gzip));
+      async::block_on(loop, body(&two, text, gzip ? &pool : nullptr));
       CHECK(two.status == 201);
       CHECK(two.ended);
       CHECK((two.headers.get("Content-Encoding") == "gzip" ? gunzip(two.body, 1 << 21).value_or("damaged") : two.body) == text);

@@ -1,5 +1,6 @@
 // From an HTTP request to Rest and back: authentication, request attributes, authorisation, routing, negotiation, watches.
 #pragma once
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <map>
@@ -87,6 +88,7 @@ class Front {
   };
   std::array<EventText, 16> events_;
   InFlight in_flight_;
+  async::Pool packers_{std::clamp(std::thread::hardware_concurrency(), 1u, 4u)};  // of large answers
 };
 
 }  // namespace k8lite::apiserver

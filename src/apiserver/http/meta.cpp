@@ -133,7 +133,7 @@ Task<void> Front::serve_meta(Call& call) {
     (void)co_await call.response.send(304, headers, "");
     co_return;
   }
-  co_await send_body(call.response, 200, std::move(headers), document->body, takes_gzip(call.request.headers.get("Accept-Encoding")) && !call.pretty);
+  co_await send_body(call.response, 200, std::move(headers), document->body, takes_gzip(call.request.headers.get("Accept-Encoding")) && !call.pretty ? &packers_ : nullptr);
 }
 
 }  // namespace k8lite::apiserver

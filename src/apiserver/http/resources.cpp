@@ -111,18 +111,18 @@ Task<void> Front::serve_list(Call& call, Target target) {
   if (page.status().is(Reason::Expired) && !params->continue_token.empty())
     co_return co_await send_rendered(call.response, 410, render_status(*accept, page.status(), inconsistent_token(params->continue_token)), {});
   if (!page.ok()) co_return co_await send_error(call.request, call.response, page.status());
-  bool gzip = takes_gzip(call.request.headers.get("Accept-Encoding")) && !call.pretty && !(call.record && call.record->wants_response());
+  async::Pool* packers = takes_gzip(call.request.headers.get("Accept-Encoding")) && !call.pretty && !(call.record && call.record->wants_response()) ? &packers_ : nullptr;
   bool plain = accept->format == Accept::Format::Json && accept->form != Accept::Form::Table;
   net::Headers headers = json_headers();
   for (const auto& w : api::warnings_of(*target.type->row)) headers.add("Warning", "299 - " + json::quoted(w));
   if (plain) {
     auto text = std::make_shared<ListText>(target.type, std::move(page).value(), accept->form == Accept::Form::PartialMetadata);
-    co_return co_await send_pieces(call.response, 200, std::move(headers), [text](std::string& out) { return text->next(out); }, gzip);
+    co_return co_await send_pieces(call.response, 200, std::move(headers), [text](std::string& out) { return text->next(out); }, packers);
   }
   auto rendered = render_list(*accept, target.type, std::move(page).value(), call.request.query.get("includeObject"), clock_.now());
   if (!rendered.ok()) co_return co_await send_status(call.response, rendered.status());
   headers.set("Content-Type", rendered->content_type);
-  co_await send_body(call.response, 200, std::move(headers), std::move(rendered->body), gzip);
+  co_await send_body(call.response, 200, std::move(headers), std::move(rendered->body), packers);
 }
 
 namespace {

@@ -126,6 +126,7 @@ class PodManager : public machinery::Controller {
   std::vector<PodTarget> stat_targets() const;  // what runs here (stats_targets.cpp)
 
  private:
+  static constexpr const char* kPressureKey = "node pressure";  // in the queue, where pods have "<namespace>/<name>"
   using LocalPtr = std::shared_ptr<LocalPod>;
   LocalPtr find(const std::string& uid) const;
   LocalPtr find_by_name(const std::string& ns, const std::string& pod) const;

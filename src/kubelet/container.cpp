@@ -275,6 +275,7 @@ void PodManager::start_container(const LocalPtr& local, const std::string& name)
   run.restart_count = attempt;
   run.exists = true;
   run.again = run.owed = false;
+  run.asked_image = c["image"].str();
   run.resources = json::Node::object();
   if (auto it = local->allocated.find(name); it != local->allocated.end()) run.resources = it->second;
   run.waiting_reason.clear();

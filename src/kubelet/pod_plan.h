@@ -29,7 +29,8 @@ struct ContainerRun {
   Duration backoff{0};                         // what the last restart cost; 0: there was none for long
   bool started = false, ready = false;         // by the startup and readiness probes
   bool hooking = false;                        // its postStart hook has not ended: it does not count as running yet
-  bool owed = false;                           // it is stopped only to be started with other resources
+  std::string asked_image;                     // of the current run, as the spec had it
+  bool owed = false;                           // it is stopped only to be started with another image or other resources
   json::Node resources;                        // that the current run has
   bool again = false;                          // however the current run ended, another is owed (the pod starts over)
 };

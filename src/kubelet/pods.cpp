@@ -173,6 +173,8 @@ void PodManager::take_known(const LocalPod& local, const runtime::shim::State& s
   run.started = !container["startupProbe"];
   run.ready = !container["readinessProbe"];
   if (auto it = local.allocated.find(name); it != local.allocated.end()) run.resources = it->second;
+  for (const auto& record : container_records(facts_.run_dir, local.uid))
+    if (record.id == s.id) run.asked_image = record.image;
   if (auto image = images_.find(container["image"].str())) name_image(*image, container, run.image, run.image_id);
   for (const char* list : {"containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"})
     for (Value c : local.pod["status"][list].items()) {
@@ -325,6 +327,7 @@ Result<Action> PodManager::sync(const LocalPtr& local) {
     (void)send_status(local);
     return Action::after(seconds(5));
   }
+  restart_changed(local);
   bool resize = tend_resize(local);
   pod = local->pod.root();
   TRY(bool over_again, start_over(local));

@@ -76,7 +76,7 @@ bool PodManager::tend_resize(const LocalPtr& local) {
     log_warn("a pod's cgroup could not be resized", {{"pod", local->key}, {"error", r.status()}});
   for (const auto& [name, step] : steps) {
     if (step == ResizeStep::Restart)
-      restart_resized(local, name);
+      restart_with(local, name, "Container " + name + " resize requires restart");
     else
       apply_resize(local, name);
   }
@@ -116,7 +116,7 @@ void PodManager::apply_resize(const LocalPtr& local, const std::string& name) {
     local->resize_error = error;
 }
 
-void PodManager::restart_resized(const LocalPtr& local, const std::string& name) {
+void PodManager::restart_with(const LocalPtr& local, const std::string& name, const std::string& why) {
   std::string id;
   {
     std::lock_guard lock(mutex_);
@@ -124,7 +124,21 @@ void PodManager::restart_resized(const LocalPtr& local, const std::string& name)
     run.owed = true;
     id = run.current.id;
   }
-  stop_container(local, name, id, grace_of(local), "Container " + name + " resize requires restart");
+  stop_container(local, name, id, grace_of(local), why);
+}
+
+// The image is the one thing beside its resources that may change of a container that runs.
+void PodManager::restart_changed(const LocalPtr& local) {
+  std::vector<std::string> changed;
+  {
+    std::lock_guard lock(mutex_);
+    for (const auto& [name, run] : local->runs)
+      if (kubelet::is_running(&run) && !run.owed && !run.asked_image.empty() && !is_ephemeral(local->pod.root(), name) &&
+          !find_container(local->pod.root(), name)["image"].equals(run.asked_image))
+        changed.push_back(name);
+  }
+  for (const auto& name : changed)
+    restart_with(local, name, "Container " + name + " definition changed, will be restarted");
 }
 
 }  // namespace k8lite::kubelet

@@ -203,3 +203,11 @@ wait_for 60 "pods deleted at any step of their start are gone" none_brief
 expect "all go" k delete pod --all --timeout=90s
 nothing_left() { [ -z "$(on n1 sh -c "ls $E2E_DIR/n1/data/agent/pods $E2E_DIR/n1/data/agent/containers 2>/dev/null | grep -v :")" ] && [ -z "$(find /sys/fs/cgroup -path "*$E2E_CGROUP/n1/kubepods*/pod*" -type d 2>/dev/null | head -1)" ]; }
 wait_for 30 "and leave nothing" nothing_left
+
+say "another image"
+expect "a pod" k create -f - <<<"$(busybox_pod swap 'sleep 1000')"
+wait_for 30 "it runs" phase swap Running
+expect "it is given another image" k patch pod swap --type strategic -p '{"spec": {"containers": [{"name": "main", "image": "busybox:nosuch"}]}}'
+wait_for 30 "its container ends for it" event_of swap 'Killing: Container main definition changed, will be restarted'
+expect "and back" k patch pod swap --type strategic -p '{"spec": {"containers": [{"name": "main", "image": "busybox:e2e"}]}}'
+wait_for 40 "it runs again" is 1 pod/swap '.status.containerStatuses[0].restartCount'

@@ -87,6 +87,8 @@ void PodManager::take_known(const LocalPod& local, const runtime::shim::State& s
   run.started = !container["startupProbe"];
   run.ready = !container["readinessProbe"];
   if (auto it = local.allocated.find(name); it != local.allocated.end()) run.resources = it->second;
+  for (const auto& record : container_records(facts_.run_dir, local.uid))
+    if (record.id == s.id) run.asked_image = record.image;
   if (auto image = images_.find(container["image"].str())) name_image(*image, container, run.image, run.image_id);
   for (const char* list : {"containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"})
     for (Value c : local.pod["status"][list].items()) {

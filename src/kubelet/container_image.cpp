@@ -46,6 +46,7 @@ std::optional<image::Image> PodManager::ensure_image(const LocalPtr& local, Valu
     std::lock_guard lock(mutex_);
     local->pulling.insert(name);
     local->runs[name].not_before = clock_.mono() + kUntilPulled;
+    local->runs[name].asked_image = c["image"].str();
   }
   ImageWanted wanted;
   wanted.pod_uid = local->uid;

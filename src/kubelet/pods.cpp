@@ -162,6 +162,7 @@ Result<Action> PodManager::sync(const LocalPtr& local) {
     (void)send_status(local);
     return Action::after(seconds(5));
   }
+  restart_changed(local);
   bool resize = tend_resize(local);
   pod = local->pod.root();
   TRY(bool over_again, start_over(local));

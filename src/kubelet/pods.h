@@ -156,7 +156,8 @@ class PodManager : public machinery::Controller {
   NodeRoom room_beside(const LocalPtr& local) const;
   bool tend_resize(const LocalPtr& local);
   void apply_resize(const LocalPtr& local, const std::string& name);
-  void restart_resized(const LocalPtr& local, const std::string& name);
+  void restart_with(const LocalPtr& local, const std::string& name, const std::string& why);
+  void restart_changed(const LocalPtr& local);
   // pressure.cpp
   machinery::Action look_at_pressure();
   void observe(Observations& seen) const;

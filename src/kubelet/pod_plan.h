@@ -67,6 +67,7 @@ struct StatusInput {
   ResizeVerdict resize = {};    // pending
   bool resizing = false;        // in progress
   std::string resize_error = {};
+  bool recursive_read_only = true;  // this kernel can
   bool over = false;            // it is being deleted and nothing of it will run again: the phase becomes Failed or Succeeded
 };
 // The pod's status: phase, conditions (others' kept), container statuses. Times of conditions change only with their status.

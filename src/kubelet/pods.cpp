@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/strings.h"
+#include "kubelet/mounts.h"
 
 namespace k8lite::kubelet {
 
@@ -18,7 +19,7 @@ constexpr auto kResizeAgain = seconds(10);
 
 PodManager::PodManager(machinery::Client& client, const Clock& clock, machinery::EventRecorder& events, NodeFacts facts, machinery::Informer& pods, machinery::Informer& services,
                        image::ImageStore& images, image::Puller& puller, async::Loop& loop)
-    : client_(client), clock_(clock), events_(events), facts_(std::move(facts)), node_ip_(facts_.ip), pods_(pods), services_(services), images_(images), puller_(puller), queue_(clock) {
+    : client_(client), loop_(loop), clock_(clock), events_(events), facts_(std::move(facts)), node_ip_(facts_.ip), pods_(pods), services_(services), images_(images), puller_(puller), queue_(clock) {
   runtime_ = std::make_unique<runtime::Runtime>(
       facts_.run_dir, [this](const std::string& uid, const runtime::shim::State& s) { on_exit(uid, s); },
       [this](const std::string& uid) {
@@ -145,7 +146,7 @@ Result<Action> PodManager::sync(const LocalPtr& local) {
       local->reason = "DeadlineExceeded";
       local->message = "Pod was active on the node longer than the specified deadline";
     }
-  if (refuse(local)) event(local, "Warning", "Evicted", local->message);
+  (void)refuse(local);
   if (!local->reason.empty()) return terminate(local, local->end_grace >= 0 ? local->end_grace : grace_of(local));
   if (auto r = ensure_sandbox(local); !r.ok()) {
     event(local, "Warning", "FailedCreatePodSandBox", "Failed to create pod sandbox: " + r.status().message());
@@ -300,7 +301,7 @@ Result<> PodManager::send_status(const LocalPtr& local, bool over) {
   json::Node status;
   {
     std::lock_guard lock(mutex_);
-    StatusInput in{node_ip_, local->ip, clock_.now(), local->sandbox, local->reason, local->message, local->disruption, local->resize, local->resizing, local->resize_error, over};
+    StatusInput in{node_ip_, local->ip, clock_.now(), local->sandbox, local->reason, local->message, local->disruption, local->resize, local->resizing, local->resize_error, has_recursive_read_only(), over};
     status = pod_status(local->pod.root(), local->runs, in);
   }
   std::string text = status.dump();

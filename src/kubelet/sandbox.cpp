@@ -3,9 +3,11 @@
 #include <fcntl.h>
 
 #include "api/volumes.h"
+#include "async/async.h"
 #include "base/log.h"
 #include "base/strings.h"
 #include "kubelet/pods.h"
+#include "net/stream.h"
 
 namespace k8lite::kubelet {
 
@@ -101,7 +103,12 @@ Result<> PodManager::ensure_volumes(const LocalPtr& local) {
   VolumeContext context{
       pod_dir(local->uid), env,
       [this, &local](const std::string& audience, int64_t valid) { return token(local, audience, valid); },
-      [this, &local](const std::string& claim) { return volume_of_claim(local, claim); }};
+      [this, &local](const std::string& claim) { return volume_of_claim(local, claim); },
+                        [this](const std::string& host) -> Result<std::string> {
+                          TRY(auto addresses, async::block_on(loop_, net::resolve(host)));
+                          if (addresses.empty()) return not_found("the server " + host + " has no address");
+                          return addresses[0];
+                        }};
   TRY_OK(set_up_volumes(context));
   return write_etc_files(local);
 }

@@ -1,6 +1,7 @@
 #include "controllers/volumes_plan.h"
 
 #include "api/volumes.h"
+#include "base/quantity.h"
 
 namespace k8lite::controllers {
 
@@ -43,6 +44,30 @@ void bind(ClaimPlan& plan, const Doc& claim, const Doc& volume) {
   plan.status.set("capacity", Node::obj({{"storage", volume.path("spec.capacity.storage").str()}}));
 }
 
+// A folder has no size of its own: what the volume says it has is raised, and that is all. Admission has asked the class.
+void expand(ClaimPlan& plan, const Doc& claim, const Doc& volume) {
+  auto wanted = Quantity::parse(claim.path("spec.resources.requests.storage").str()), has = Quantity::parse(volume.path("spec.capacity.storage").str());
+  if (!wanted || !has || *wanted <= *has) return;
+  // What asks for more than before, not what was given less from the start.
+  auto told = Quantity::parse(claim.path("status.capacity.storage").str());
+  if (!claim.path("status.phase").equals("Bound") || !told || *told > *has) return;
+  if (local_path_of(volume).empty()) {
+    if (volume["metadata"]["annotations"][api::kProvisionedBy])
+      plan.events.push_back({"Normal", "ExternalExpanding", "waiting for an external controller to expand this PVC"});
+    return;
+  }
+  std::string size = claim.path("spec.resources.requests.storage").str();
+  if (plan.volume.is_null()) plan.volume = volume.to_node();
+  plan.volume["spec"]["capacity"].set("storage", size);
+  plan.status.set("capacity", Node::obj({{"storage", size}}));
+  Node conditions = Node::array();
+  for (const Node& c : plan.status.get("conditions").items())
+    if (c.get("type").str() != "Resizing" && c.get("type").str() != "FileSystemResizePending") conditions.append(c);
+  if (conditions.items().empty()) plan.status.erase("conditions");
+  else plan.status.set("conditions", std::move(conditions));
+  plan.events.push_back({"Normal", "VolumeResizeSuccessful", "Resize volume succeeded"});
+}
+
 void named_volume(ClaimPlan& plan, const Doc& claim, const ClaimWorld& world) {
   std::string name = claim.path("spec.volumeName").str();
   Doc volume;
@@ -56,7 +81,11 @@ void named_volume(ClaimPlan& plan, const Doc& claim, const ClaimWorld& world) {
   if (!volume && completed) return lost("ClaimLost", "Bound claim has lost its PersistentVolume. Data on the volume is lost!");
   if (!volume) return;
   bool ours = api::is_reserved_for(volume.root(), claim.root());
-  if (ours) return bind(plan, claim, volume);
+  if (ours) {
+    bind(plan, claim, volume);
+    if (completed) expand(plan, claim, volume);
+    return;
+  }
   if (!volume.path("spec.claimRef")) {
     if (completed || api::volume_suits(volume.root(), claim.root())) return bind(plan, claim, volume);
     plan.events.push_back({"Warning", "VolumeMismatch", "Cannot bind to requested volume " + json::quoted(name) + ": it does not have the size, access modes, mode or storage class of the claim"});

@@ -195,3 +195,23 @@ TEST_CASE("volumes: a pod of the same name gets its own ephemeral claim once the
   REQUIRE(second);
   CHECK(second.path("metadata.ownerReferences").at(0)["uid"].equals(w.cluster.at(ControllerWorld::pods("p")).path("metadata.uid").str()));
 }
+
+TEST_CASE("volumes: a claim that asks for more grows a folder's volume at once, and waits for others' controllers") {
+  const char* bound = R"({"metadata":{"name":"data","namespace":"default","uid":"u1","annotations":{"pv.kubernetes.io/bind-completed":"yes"}},"spec":{"volumeName":"v","resources":{"requests":{"storage":"9Gi"}}},"status":{"phase":"Bound","capacity":{"storage":"5Gi"}}})";
+  auto made_by = [](const char* provisioner) {
+    Node v = volume("v", "5Gi", R"({"claimRef":{"namespace":"default","name":"data","uid":"u1"}})", "Bound").to_node();
+    if (*provisioner) v["metadata"]["annotations"].set("pv.kubernetes.io/provisioned-by", provisioner);
+    return Doc::from(v);
+  };
+  ClaimPlan plan = plan_claim(claim(bound), {{made_by("k8lite.io/local-path")}, storage_class("k8lite.io/local-path"), {}, ""});
+  CHECK(plan.volume.path("spec.capacity.storage").str() == "9Gi");
+  CHECK(plan.status.path("capacity.storage").str() == "9Gi");
+  CHECK(reason(plan) == "VolumeResizeSuccessful");
+  plan = plan_claim(claim(bound), {{made_by("ebs.csi.aws.com")}, storage_class("ebs.csi.aws.com"), {}, ""});
+  CHECK(plan.volume.is_null());
+  CHECK(plan.status.path("capacity.storage").str() == "5Gi");
+  CHECK(reason(plan) == "ExternalExpanding");
+  plan = plan_claim(claim(bound), {{made_by("")}, storage_class("x"), {}, ""});
+  CHECK(plan.volume.is_null());
+  CHECK(plan.events.empty());
+}

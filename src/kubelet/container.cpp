@@ -228,7 +228,10 @@ std::optional<PodManager::Failure> PodManager::try_start(const LocalPtr& local, 
   if (attempt >= 2) ::unlink((logs + "/" + std::to_string(attempt - 2) + ".log").c_str());
   if (auto r = record_start(local, c, attempt, found, *spec); !r.ok()) return Failure{"CreateContainerError", r.status()};
   event(local, "Normal", "Created", "Container created", name);
-  auto started = runtime_->start(local->uid, id, plan_container(*spec));
+  runtime::shim::Plan plan = plan_container(*spec);
+  plan.log_bytes = static_cast<uint64_t>(facts_.log_bytes);
+  plan.log_files = static_cast<uint64_t>(facts_.log_files);
+  auto started = runtime_->start(local->uid, id, plan);
   if (!started.ok()) {
     remove_record(facts_.run_dir, local->uid, id);
     event(local, "Warning", "Failed", "Error: " + started.status().message(), name);
@@ -254,7 +257,7 @@ void PodManager::start_container(const LocalPtr& local, const std::string& name)
   }
   auto lease = images_.lease();  // until the container's record says that the image is in use
   auto found = ensure_image(local, c);
-  if (!found) return;
+  if (!found || !ensure_image_volumes(local, c)) return;
   auto failure = try_start(local, c, attempt, *found);
   lease = os::Fd();
   std::lock_guard lock(mutex_);

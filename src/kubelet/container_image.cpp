@@ -40,7 +40,14 @@ std::vector<image::RegistryAuth> PodManager::pull_credentials(const LocalPtr& lo
 }
 
 std::optional<image::Image> PodManager::ensure_image(const LocalPtr& local, Value c) {
-  std::string name = c["name"].str();
+  {
+    std::lock_guard lock(mutex_);
+    local->runs[c["name"].str()].asked_image = c["image"].str();
+  }
+  return ensure_image(local, c["name"].str(), c["image"].str(), c["imagePullPolicy"].str("IfNotPresent"));
+}
+
+std::optional<image::Image> PodManager::ensure_image(const LocalPtr& local, const std::string& name, const std::string& reference, const std::string& policy) {
   {
     // Before the question: the answer to a pull may come at once.
     std::lock_guard lock(mutex_);
@@ -49,9 +56,9 @@ std::optional<image::Image> PodManager::ensure_image(const LocalPtr& local, Valu
   }
   ImageWanted wanted;
   wanted.pod_uid = local->uid;
-  wanted.image = c["image"].str();
-  wanted.policy = c["imagePullPolicy"].str("IfNotPresent");
-  wanted.credentials = [this, &local](const image::Reference& reference) { return pull_credentials(local, reference); };
+  wanted.image = reference;
+  wanted.policy = policy;
+  wanted.credentials = [this, &local](const image::Reference& wanted_image) { return pull_credentials(local, wanted_image); };
   wanted.event = [this, &local, &name](std::string_view type, std::string_view reason, const std::string& message) { event(local, type, reason, message, name); };
   ImageAnswer answer = pulls_->ensure(wanted);
   if (answer.state == ImageAnswer::State::Pulling) return {};

@@ -11,9 +11,9 @@ namespace {
 
 using json::Node;
 
-constexpr std::string_view kEnd = ".container.json";
+constexpr std::string_view kEnd = ".container.json", kVolumeEnd = ".volume.json";
 
-std::string record_path(const std::string& run_dir, const std::string& uid, const std::string& id) { return run_dir + "/" + uid + "/" + id + std::string(kEnd); }
+std::string record_path(const std::string& run_dir, const std::string& uid, const std::string& id, std::string_view end = kEnd) { return run_dir + "/" + uid + "/" + id + std::string(end); }
 
 ContainerRecord container_of(const Node& n) {
   ContainerRecord r;
@@ -32,6 +32,34 @@ ContainerRecord container_of(const Node& n) {
   return r;
 }
 
+std::string text_of(const ContainerRecord& r) {
+  Node layers = Node::array();
+  for (const auto& l : r.layers) layers.append(l);
+  runtime::shim::Writer process;
+  r.process.write(process);
+  return Node::obj({{"id", r.id}, {"pod", r.pod_uid}, {"name", r.name}, {"attempt", r.attempt}, {"image", r.image}, {"imageID", r.image_id}, {"layers", layers}, {"logPath", r.log_path}, {"created", r.created_us}, {"process", base64_encode(process.out)}}).dump();
+}
+
+std::vector<ContainerRecord> read_records(const std::string& run_dir, const std::string& pod_uid, std::string_view end) {
+  std::vector<ContainerRecord> out;
+  for (const auto& name : os::list_dir(run_dir + "/" + pod_uid)) {
+    if (!name.ends_with(end)) continue;
+    auto text = os::read_file(run_dir + "/" + pod_uid + "/" + name);
+    auto n = text.ok() ? Node::parse(*text) : Result<Node>(text.status());
+    if (n.ok()) out.push_back(container_of(*n));
+  }
+  return out;
+}
+
+// Of containers and of volumes: what the pods of this node stand on.
+std::vector<ContainerRecord> all_records(const std::string& run_dir) {
+  std::vector<ContainerRecord> out;
+  for (const auto& uid : os::list_dir(run_dir))
+    for (std::string_view end : {kEnd, kVolumeEnd})
+      for (auto& r : read_records(run_dir, uid, end)) out.push_back(std::move(r));
+  return out;
+}
+
 }  // namespace
 
 Result<> write_record(const std::string& run_dir, const PodRecord& r) {
@@ -39,14 +67,8 @@ Result<> write_record(const std::string& run_dir, const PodRecord& r) {
   return os::write_file(run_dir + "/" + r.uid + "/pod.json", text, 0600, false);
 }
 
-Result<> write_record(const std::string& run_dir, const ContainerRecord& r) {
-  Node layers = Node::array();
-  for (const auto& l : r.layers) layers.append(l);
-  runtime::shim::Writer process;
-  r.process.write(process);
-  std::string text = Node::obj({{"id", r.id}, {"pod", r.pod_uid}, {"name", r.name}, {"attempt", r.attempt}, {"image", r.image}, {"imageID", r.image_id}, {"layers", layers}, {"logPath", r.log_path}, {"created", r.created_us}, {"process", base64_encode(process.out)}}).dump();
-  return os::write_file(record_path(run_dir, r.pod_uid, r.id), text, 0600, false);
-}
+Result<> write_record(const std::string& run_dir, const ContainerRecord& r) { return os::write_file(record_path(run_dir, r.pod_uid, r.id), text_of(r), 0600, false); }
+Result<> write_volume_record(const std::string& run_dir, const ContainerRecord& r) { return os::write_file(record_path(run_dir, r.pod_uid, r.id, kVolumeEnd), text_of(r), 0600, false); }
 
 void remove_record(const std::string& run_dir, const std::string& pod_uid, const std::string& container_id) { ::unlink(record_path(run_dir, pod_uid, container_id).c_str()); }
 
@@ -61,28 +83,17 @@ std::vector<PodRecord> pod_records(const std::string& run_dir) {
   return out;
 }
 
-std::vector<ContainerRecord> container_records(const std::string& run_dir, const std::string& pod_uid) {
-  std::vector<ContainerRecord> out;
-  for (const auto& name : os::list_dir(run_dir + "/" + pod_uid)) {
-    if (!name.ends_with(kEnd)) continue;
-    auto text = os::read_file(run_dir + "/" + pod_uid + "/" + name);
-    auto n = text.ok() ? Node::parse(*text) : Result<Node>(text.status());
-    if (n.ok()) out.push_back(container_of(*n));
-  }
-  return out;
-}
+std::vector<ContainerRecord> container_records(const std::string& run_dir, const std::string& pod_uid) { return read_records(run_dir, pod_uid, kEnd); }
 
 std::set<std::string> layers_in_use(const std::string& run_dir) {
   std::set<std::string> out;
-  for (const auto& uid : os::list_dir(run_dir))
-    for (const auto& r : container_records(run_dir, uid)) out.insert(r.layers.begin(), r.layers.end());
+  for (const auto& r : all_records(run_dir)) out.insert(r.layers.begin(), r.layers.end());
   return out;
 }
 
 std::set<std::string> images_in_use(const std::string& run_dir) {
   std::set<std::string> out;
-  for (const auto& uid : os::list_dir(run_dir))
-    for (const auto& r : container_records(run_dir, uid)) out.insert(r.image_id);
+  for (const auto& r : all_records(run_dir)) out.insert(r.image_id);
   return out;
 }
 

@@ -33,6 +33,7 @@ struct ContainerRecord {
 
 Result<> write_record(const std::string& run_dir, const PodRecord& record);
 Result<> write_record(const std::string& run_dir, const ContainerRecord& record);
+Result<> write_volume_record(const std::string& run_dir, const ContainerRecord& record);  // of an image volume: `id` is the volume's name
 void remove_record(const std::string& run_dir, const std::string& pod_uid, const std::string& container_id);
 std::vector<PodRecord> pod_records(const std::string& run_dir);
 std::vector<ContainerRecord> container_records(const std::string& run_dir, const std::string& pod_uid);

@@ -177,7 +177,7 @@ std::string refused_under(const Pressure& p, Value pod) {
   std::string names;
   for (auto [is, name] : {std::pair{p.memory, "MemoryPressure"}, {p.disk, "DiskPressure"}, {p.pid, "PIDPressure"}})
     if (is) names += (names.empty() ? "" : " ") + std::string(name);
-  return "Pod was rejected: The node had condition: [" + names + "]. ";
+  return "The node had condition: [" + names + "]. ";
 }
 
 std::string eviction_message(const Threshold& t, const Observation& o) {

@@ -100,10 +100,10 @@ TEST_CASE("eviction: under pressure of memory best-effort pods are refused, unde
   auto fixed = pod_of(R"({"containers":[{"name":"c"}]})", R"(,"annotations":{"kubernetes.io/config.source":"file"})");
   Pressure none, memory{true, false, false}, disk{false, true, false};
   CHECK(refused_under(none, best_effort.root()).empty());
-  CHECK(refused_under(memory, best_effort.root()) == "Pod was rejected: The node had condition: [MemoryPressure]. ");
+  CHECK(refused_under(memory, best_effort.root()) == "The node had condition: [MemoryPressure]. ");
   CHECK(refused_under(memory, burstable.root()).empty());
   CHECK(refused_under(memory, tolerant.root()).empty());
-  CHECK(refused_under(disk, burstable.root()) == "Pod was rejected: The node had condition: [DiskPressure]. ");
+  CHECK(refused_under(disk, burstable.root()) == "The node had condition: [DiskPressure]. ");
   CHECK(refused_under(disk, critical.root()).empty());
   CHECK(refused_under(disk, fixed.root()).empty());
 }

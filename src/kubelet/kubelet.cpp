@@ -85,8 +85,15 @@ Result<> Kubelet::start() {
   NodeConfig node = node_config();
   facts.allocatable_cpu_milli = node.cpu_milli - node.reserved_cpu_milli;
   facts.allocatable_memory = node.memory - node.reserved_memory;
+  facts.allocatable["cpu"] = Quantity::milli(facts.allocatable_cpu_milli);
+  facts.allocatable["memory"] = Quantity::of(facts.allocatable_memory);
+  facts.allocatable["ephemeral-storage"] = Quantity::of(node.ephemeral_storage - node.reserved_storage);
+  facts.allocatable["pods"] = Quantity::of(node.max_pods);
+  facts.node = [this] { return nodes_.get(options_.node.name); };
   facts.eviction = args_->eviction;
   facts.pod_pids_limit = args_->pod_pids_limit;
+  facts.log_bytes = args_->log_bytes;
+  facts.log_files = args_->log_files;
   facts.on_pressure = [this](const Pressure& pressure) { return reporter_.report_pressure(pressure); };
   facts.collect_images = [this] { keeper_->collect(true); };
   facts.node_event = [this](const std::string& reason, const std::string& message) { node_event(reason, message); };
@@ -161,8 +168,28 @@ void Kubelet::run() {
   runner_->start();
   while (!reporter_.report(true, "").ok())
     if (wait(kRetry)) return;
+  follow_shutdown();
   log_info("the node is ready", {{"node", options_.node.name}, {"pods", network_->pod_cidr()}});
   follow_network();
+}
+
+void Kubelet::follow_shutdown() {
+  if (args_->shutdown_grace == Duration{0}) return;
+  ShutdownSettings settings;
+  settings.grace = args_->shutdown_grace;
+  settings.critical_grace = args_->shutdown_grace_critical;
+  settings.bus = options_.system_bus;
+  shutdown_ = std::make_unique<ShutdownWatch>(
+      std::move(settings),
+      [this] {
+        (void)reporter_.report(false, "node is shutting down");
+        manager_->shut_down(args_->shutdown_grace, args_->shutdown_grace_critical);
+      },
+      [this] {
+        manager_->stay_up();
+        (void)reporter_.report(true, "");
+      });
+  shutdown_->start();
 }
 
 void Kubelet::stop() {
@@ -173,6 +200,8 @@ void Kubelet::stop() {
   }
   if (puller_) puller_->stop();
   if (thread_.joinable()) thread_.join();
+  if (manager_) manager_->close();
+  shutdown_ = nullptr;
   if (keeper_) keeper_->stop();
   links_ = nullptr;
   reporter_.stop();

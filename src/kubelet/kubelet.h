@@ -10,6 +10,7 @@
 #include "kubelet/node.h"
 #include "kubelet/pods.h"
 #include "kubelet/server.h"
+#include "kubelet/shutdown.h"
 
 namespace k8lite::kubelet {
 
@@ -24,6 +25,7 @@ struct KubeletOptions {
   std::vector<std::string> args;  // see kubelet_args.h
   std::string listen_address = "::";
   net::TlsServerConfig tls;
+  std::string system_bus = "/run/dbus/system_bus_socket";
   // The rest is called on the node agent's thread. Once, when the pod network stands:
   std::function<void(const cni::Network&)> on_network;
   std::function<Result<>(const std::vector<PortMapping>&)> map_ports;  // see NodeFacts; on any thread
@@ -50,6 +52,7 @@ class Kubelet {
   void follow_network();     // until stop()
   void follow_address();
   bool sync_peers();
+  void follow_shutdown();
   void make_server();
   bool wait(Duration d);     // true: stopped
   async::Loop& loop_;
@@ -69,6 +72,7 @@ class Kubelet {
   std::unique_ptr<machinery::Runner> runner_;
   std::unique_ptr<KubeletServer> server_;
   std::unique_ptr<cni::LinkWatch> links_;
+  std::unique_ptr<ShutdownWatch> shutdown_;
   std::string told_cidr_;          // another pod network that was complained about
   std::string ip_, certified_ip_;  // the node agent's thread only: the node's address, and the one that all others know
   mutable std::mutex mutex_;

@@ -35,7 +35,7 @@ Result<> reserve(std::string_view text, KubeletArgs& out) {
   return {};
 }
 
-enum class Flag { Manifests, Hard, Soft, SoftGrace, Reclaim, MaxGrace, Transition, MaxPods, Pids, Reserved };
+enum class Flag { Manifests, Hard, Soft, SoftGrace, Reclaim, MaxGrace, Transition, MaxPods, Pids, Reserved, Shutdown, ShutdownCritical, LogSize, LogFiles };
 struct Row {
   std::string_view name;
   Flag flag;
@@ -49,6 +49,10 @@ constexpr Row kRows[] = {{"pod-manifest-path", Flag::Manifests},
                          {"eviction-pressure-transition-period", Flag::Transition},
                          {"max-pods", Flag::MaxPods},
                          {"pod-max-pids", Flag::Pids},
+                         {"shutdown-grace-period", Flag::Shutdown},
+                         {"shutdown-grace-period-critical-pods", Flag::ShutdownCritical},
+                         {"container-log-max-size", Flag::LogSize},
+                         {"container-log-max-files", Flag::LogFiles},
                          {"kube-reserved", Flag::Reserved},
                          {"system-reserved", Flag::Reserved}};
 
@@ -89,6 +93,24 @@ Result<> apply(Flag flag, std::string_view value, KubeletArgs& out) {
       TRY(out.pod_pids_limit, number(value, -1));
       return {};
     }
+    case Flag::Shutdown: {
+      TRY(out.shutdown_grace, duration(value));
+      return {};
+    }
+    case Flag::ShutdownCritical: {
+      TRY(out.shutdown_grace_critical, duration(value));
+      return {};
+    }
+    case Flag::LogSize: {
+      auto q = Quantity::parse(value);
+      if (!q || q->value() <= 0) return bad_request("\"" + std::string(value) + "\" is not a size such as 10Mi");
+      out.log_bytes = q->value();
+      return {};
+    }
+    case Flag::LogFiles: {
+      TRY(out.log_files, number(value, 2));
+      return {};
+    }
     case Flag::Reserved:
       return reserve(value, out);
   }
@@ -114,6 +136,10 @@ Result<KubeletArgs> parse_kubelet_args(const std::vector<std::string>& args) {
     }
     if (auto r = apply(row->flag, value, out); !r.ok()) return r.status().within("kubelet-arg " + std::string(name));
   }
+  if (out.shutdown_grace_critical > out.shutdown_grace)
+    return bad_request("kubelet-arg shutdown-grace-period-critical-pods must be less than or equal to shutdown-grace-period");
+  if (out.shutdown_grace > Duration{0} && out.shutdown_grace < seconds(1))
+    return bad_request("kubelet-arg shutdown-grace-period must be either zero or otherwise >= 1 sec");
   for (const auto& t : out.eviction.thresholds)
     if (t.soft && !out.eviction.soft_grace.count(std::string(signal_name(t.signal))))
       return bad_request("kubelet-arg eviction-soft: grace period must be specified for the soft eviction threshold " +

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/quantity.h"
 #include "base/strings.h"
+#include "kubelet/mounts.h"
 #include "os/files.h"
 
 namespace k8lite::kubelet {
@@ -91,6 +92,9 @@ Node NodeReporter::node_status(bool ready, const std::string& why, json::Value o
   status["nodeInfo"] = Node::obj({{"machineID", first_line("/etc/machine-id")}, {"systemUUID", first_line("/etc/machine-id")}, {"bootID", first_line(kBootId)}, {"kernelVersion", uts.release},
                                   {"osImage", os_release()}, {"containerRuntimeVersion", "k8lite://" + config_.version}, {"kubeletVersion", "v1.36.0+k8lite"}, {"kubeProxyVersion", ""},
                                   {"operatingSystem", "linux"}, {"architecture", architecture()}});
+  Node handler = Node::obj({{"name", ""}});
+  handler["features"] = Node::obj({{"recursiveReadOnlyMounts", has_recursive_read_only()}, {"userNamespaces", false}});
+  status["runtimeHandlers"] = Node::arr({std::move(handler)});
   return status;
 }
 

@@ -242,3 +242,19 @@ TEST_CASE("a pod that is deleted ends in a last phase, whatever had become of it
   CHECK(status.get("phase").str() == "Running");
   CHECK(!state(status, 0).path("waiting.reason").str().empty());
 }
+
+TEST_CASE("image: another one is seen against what was asked for last, but of no ephemeral container and only once") {
+  auto pod = pod_of(
+      R"({"containers":[{"name":"main","image":"web:2"}],"ephemeralContainers":[{"name":"debug","image":"busybox:2"}]})");
+  ContainerRun run = running("main");
+  CHECK_FALSE(has_other_image(pod.root(), "main", run));  // nobody knows
+  run.asked_image = "web:1";
+  CHECK(has_other_image(pod.root(), "main", run));
+  run.owed = true;
+  CHECK_FALSE(has_other_image(pod.root(), "main", run));
+  run.owed = false;
+  run.asked_image = "web:2";
+  CHECK_FALSE(has_other_image(pod.root(), "main", run));
+  run.asked_image = "busybox:1";
+  CHECK_FALSE(has_other_image(pod.root(), "debug", run));
+}

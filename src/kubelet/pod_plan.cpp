@@ -85,6 +85,11 @@ bool is_init(Value pod, std::string_view name) {
   return false;
 }
 
+bool has_other_image(Value pod, std::string_view name, const ContainerRun& run) {
+  return !run.asked_image.empty() && !run.owed && !is_ephemeral(pod, name) &&
+         !find_container(pod, name)["image"].equals(run.asked_image);
+}
+
 bool has_initialized(Value pod, const Runs& runs) {
   for (Value c : pod.path("spec.containers").items())
     if (const ContainerRun* run = find(runs, c); run && run->exists && !run->again) return true;

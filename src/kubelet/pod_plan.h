@@ -29,7 +29,8 @@ struct ContainerRun {
   Duration backoff{0};                         // what the last restart cost; 0: there was none for long
   bool started = false, ready = false;         // by the startup and readiness probes
   bool hooking = false;                        // its postStart hook has not ended: it does not count as running yet
-  bool owed = false;                           // it is stopped only to be started with other resources
+  std::string asked_image;                     // as the spec had it when a start was tried last; "": not known
+  bool owed = false;                           // it is stopped only to be started with another image or other resources
   json::Node resources;                        // that the current run has
   bool again = false;                          // however the current run ended, another is owed (the pod starts over)
 };
@@ -48,6 +49,8 @@ bool restarts_all(json::Value pod, const Runs& runs);
 // From the end of the current run to the next start; what the pause after that one will be.
 Duration pause_after(const ContainerRun& run);
 Duration next_backoff(Duration backoff);
+// Has the spec another image now than when the container was started, or tried to? The one thing beside its resources that may change.
+bool has_other_image(json::Value pod, std::string_view name, const ContainerRun& run);
 // Has one of the main containers been started?
 bool has_initialized(json::Value pod, const Runs& runs);
 // While the pod ends: may this container be told? Sidecars are, last to first, when what they serve has ended.
@@ -64,6 +67,7 @@ struct StatusInput {
   ResizeVerdict resize = {};    // pending
   bool resizing = false;        // in progress
   std::string resize_error = {};
+  bool recursive_read_only = true;  // this kernel can
   bool over = false;            // it is being deleted and nothing of it will run again: the phase becomes Failed or Succeeded
 };
 // The pod's status: phase, conditions (others' kept), container statuses. Times of conditions change only with their status.

@@ -59,7 +59,9 @@ Node lost_state() {
   return Node::obj({{"terminated", Node::obj({{"exitCode", 137}, {"reason", "ContainerStatusUnknown"}, {"message", "The container could not be located when the pod was terminated"}, {"startedAt", Node()}, {"finishedAt", Node()}})}});
 }
 
-Node container_status(Value pod, Value container, bool init, const ContainerRun* run, bool over) {
+Node volume_mounts(Value container, bool recursive);
+
+Node container_status(Value pod, Value container, bool init, const ContainerRun* run, const StatusInput& in, bool over) {
   std::string uid = pod.path("metadata.uid").str();
   Node s = Node::obj({{"name", container["name"].str()},
                       {"restartCount", run ? run->restart_count : 0},
@@ -91,6 +93,7 @@ Node container_status(Value pod, Value container, bool init, const ContainerRun*
   s.set("ready", ready);
   s.set("started", started);
   if (run && run->exists) s.set("containerID", "k8lite://" + uid + "/" + run->current.id);
+  if (container["volumeMounts"].size()) s.set("volumeMounts", volume_mounts(container, in.recursive_read_only));
   if (!init || is_sidecar(container)) {
     // What it was given, and what the running one has of it.
     if (Value requests = container["resources"]["requests"]; requests.size())
@@ -98,6 +101,21 @@ Node container_status(Value pod, Value container, bool init, const ContainerRun*
     s.set("resources", is_running(run) ? run->resources : container["resources"].to_node());
   }
   return s;
+}
+
+// What became of the words that a container mounts its volumes with (KEP-3857).
+Node volume_mounts(Value container, bool recursive) {
+  Node out = Node::array();
+  for (Value m : container["volumeMounts"].items()) {
+    Node s = Node::obj({{"name", m["name"].str()}, {"mountPath", m["mountPath"].str()}});
+    if (m["readOnly"].bool_or(false)) {
+      std::string word = m["recursiveReadOnly"].str("Disabled");
+      s.set("readOnly", true);
+      s.set("recursiveReadOnly", word == "IfPossible" ? (recursive ? "Enabled" : "Disabled") : word);
+    }
+    out.append(std::move(s));
+  }
+  return out;
 }
 
 struct ConditionsWriter {
@@ -269,11 +287,11 @@ Node pod_status(Value pod, const Runs& runs, const StatusInput& in) {
   s.set("conditions", pod_conditions(pod, runs, in, phase));
   Node statuses = Node::array();
   for (Value c : pod.path("spec.initContainers").items())
-    s["initContainerStatuses"].append(container_status(pod, c, true, find(runs, c), over));
-  for (Value c : pod.path("spec.containers").items()) statuses.append(container_status(pod, c, false, find(runs, c), over));
+    s["initContainerStatuses"].append(container_status(pod, c, true, find(runs, c), in, over));
+  for (Value c : pod.path("spec.containers").items()) statuses.append(container_status(pod, c, false, find(runs, c), in, over));
   s.set("containerStatuses", std::move(statuses));
   for (Value c : pod.path("spec.ephemeralContainers").items()) {
-    Node status = container_status(pod, c, false, find(runs, c), over);
+    Node status = container_status(pod, c, false, find(runs, c), in, over);
     status.set("ready", false);
     status.erase("started");
     s["ephemeralContainerStatuses"].append(std::move(status));

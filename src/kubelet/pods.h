@@ -2,12 +2,14 @@
 // time; exits and probe results come from other threads and only change what is known, then wake the worker.
 #pragma once
 #include <atomic>
+#include <condition_variable>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <set>
 #include <string>
 
+#include "api/usage.h"
 #include "cni/cni.h"
 #include "image/pull.h"
 #include "kubelet/container_record.h"
@@ -44,7 +46,10 @@ struct NodeFacts {
   std::string manifest_dir;  // of static pods; "": there are none
   int64_t cpu_milli = 0, memory = 0;
   int64_t allocatable_cpu_milli = 0, allocatable_memory = 0;
+  api::Usage allocatable;      // what pods may have of the node
+  std::function<json::Doc()> node;  // its object; empty while nobody knows it
   int64_t pod_pids_limit = 0;  // 0: none
+  int64_t log_bytes = 10 << 20, log_files = 5;  // of each container
   EvictionSettings eviction;   // without thresholds nobody looks
   // For the node under pressure; each may block.
   std::function<Result<>(const Pressure&)> on_pressure;  // told of every change, again until it succeeds
@@ -107,6 +112,12 @@ class PodManager : public machinery::Controller {
   // This pod shall be on the node, but is not known here yet: adoption is not over, or its worker has not looked at it.
   bool is_coming(const std::string& ns, const std::string& pod) const;
 
+  // The machine goes down: no pod begins any more, and those that run end. Blocks until they have, `grace` at most, of which the
+  // critical ones get the last `critical_grace`.
+  void shut_down(Duration grace, Duration critical_grace);
+  void stay_up();  // it does not, after all
+  void close();    // shut_down() returns
+
   std::string_view name() const override { return "kubelet"; }
   Result<machinery::Action> reconcile(const std::string& key) override;
   machinery::WorkQueue& queue() override { return queue_; }
@@ -126,6 +137,7 @@ class PodManager : public machinery::Controller {
   std::vector<PodTarget> stat_targets() const;  // what runs here (stats_targets.cpp)
 
  private:
+  static constexpr const char* kPressureKey = "node pressure";  // in the queue, where pods have "<namespace>/<name>"
   using LocalPtr = std::shared_ptr<LocalPod>;
   LocalPtr find(const std::string& uid) const;
   LocalPtr find_by_name(const std::string& ns, const std::string& pod) const;
@@ -155,17 +167,20 @@ class PodManager : public machinery::Controller {
   NodeRoom room_beside(const LocalPtr& local) const;
   bool tend_resize(const LocalPtr& local);
   void apply_resize(const LocalPtr& local, const std::string& name);
-  void restart_resized(const LocalPtr& local, const std::string& name);
+  void restart_with(const LocalPtr& local, const std::string& name, const std::string& why);
+  void restart_changed(const LocalPtr& local);
   // pressure.cpp
   machinery::Action look_at_pressure();
   void observe(Observations& seen) const;
   DiskUseOfPod disk_use_of(const LocalPtr& local) const;
   PodUse use_of(const LocalPtr& local, Signal signal) const;
   std::vector<LocalPtr> evictable() const;
+  // The node ends it for reasons of its own, which its status names; false: somebody was before us.
+  bool end_pod(const LocalPtr& local, const std::string& reason, const std::string& message, int64_t grace_seconds);
   void evict(const LocalPtr& local, const std::string& message, int64_t grace_seconds);
   void reclaim(const Threshold& threshold, Observations& seen, bool soft);
   void keep_disk_limits();
-  bool refuse(const LocalPtr& local);
+  bool refuse(const LocalPtr& local);  // node_shutdown.cpp
   Result<> make_cgroup(json::Value pod);
   // network.cpp
   Result<> ensure_ports(const LocalPtr& local);
@@ -199,6 +214,10 @@ class PodManager : public machinery::Controller {
   std::optional<Failure> try_start(const LocalPtr& local, json::Value container, int attempt, const image::Image& image);
   // The image, or nothing: then the container's state says why and when it is looked at again.
   std::optional<image::Image> ensure_image(const LocalPtr& local, json::Value container);
+  std::optional<image::Image> ensure_image(const LocalPtr& local, const std::string& container, const std::string& image, const std::string& policy);
+  // image_volumes.cpp: the image volumes that a container mounts, as ensure_image(); false: not yet.
+  bool ensure_image_volumes(const LocalPtr& local, json::Value container);
+  Result<> mount_image(const LocalPtr& local, const std::string& volume, const std::string& reference, const image::Image& image);
   std::vector<image::RegistryAuth> pull_credentials(const LocalPtr& local, const image::Reference& reference);
   void on_pulled(const std::string& uid);
   Result<> record_start(const LocalPtr& local, json::Value container, int attempt, const image::Image& image, const runtime::ContainerSpec& spec);
@@ -213,6 +232,7 @@ class PodManager : public machinery::Controller {
   std::string log_dir(const LocalPod& local, const std::string& container) const;
 
   machinery::Client& client_;
+  async::Loop& loop_;
   const Clock& clock_;
   machinery::EventRecorder& events_;
   const NodeFacts facts_;
@@ -228,6 +248,9 @@ class PodManager : public machinery::Controller {
   machinery::WorkQueue queue_;
   mutable std::mutex mutex_;
   std::map<std::string, LocalPtr> locals_;  // by uid
+  std::atomic<bool> shutting_down_{false};
+  bool closing_ = false;  // guarded by the mutex
+  std::condition_variable closed_;
   Pressure pressure_;                       // guarded by the mutex
   // Of the worker that looks at pressure.
   Pressure told_pressure_;

@@ -124,18 +124,23 @@ std::vector<PodManager::LocalPtr> PodManager::evictable() const {
   return out;
 }
 
-void PodManager::evict(const LocalPtr& local, const std::string& message, int64_t grace) {
+bool PodManager::end_pod(const LocalPtr& local, const std::string& reason, const std::string& message, int64_t grace) {
   {
     std::lock_guard lock(mutex_);
-    if (!local->reason.empty() || local->removed) return;
-    local->reason = "Evicted";
+    if (!local->reason.empty() || local->removed) return false;
+    local->reason = reason;
     local->message = message;
     local->disruption = true;
     local->end_grace = grace;
   }
+  queue_.add(local->key);
+  return true;
+}
+
+void PodManager::evict(const LocalPtr& local, const std::string& message, int64_t grace) {
+  if (!end_pod(local, "Evicted", message, grace)) return;
   log_warn("a pod is evicted", {{"pod", local->key}, {"why", message}});
   event(local, "Warning", "Evicted", message);
-  queue_.add(local->key);
 }
 
 // One pod at a time: the next look shows whether it was enough.
@@ -192,18 +197,6 @@ Action PodManager::look_at_pressure() {
   keep_disk_limits();
   if (decision.reclaim) reclaim(*decision.reclaim, seen, decision.soft_only);
   return Action::after(kPeriod);
-}
-
-// A pod that has not begun here yet may not, when the node has no room for it. True: it was refused.
-bool PodManager::refuse(const LocalPtr& local) {
-  Value pod = local->pod.root();
-  std::lock_guard lock(mutex_);
-  if (std::exchange(local->admitted, true) || local->sandbox || pod.path("status.startTime")) return false;
-  std::string why = refused_under(pressure_, pod);
-  if (why.empty()) return false;
-  local->reason = "Evicted";
-  local->message = why;
-  return true;
 }
 
 }  // namespace k8lite::kubelet

@@ -76,7 +76,7 @@ bool PodManager::tend_resize(const LocalPtr& local) {
     log_warn("a pod's cgroup could not be resized", {{"pod", local->key}, {"error", r.status()}});
   for (const auto& [name, step] : steps) {
     if (step == ResizeStep::Restart)
-      restart_resized(local, name);
+      restart_with(local, name, "Container " + name + " resize requires restart");
     else
       apply_resize(local, name);
   }
@@ -116,7 +116,7 @@ void PodManager::apply_resize(const LocalPtr& local, const std::string& name) {
     local->resize_error = error;
 }
 
-void PodManager::restart_resized(const LocalPtr& local, const std::string& name) {
+void PodManager::restart_with(const LocalPtr& local, const std::string& name, const std::string& why) {
   std::string id;
   {
     std::lock_guard lock(mutex_);
@@ -124,7 +124,27 @@ void PodManager::restart_resized(const LocalPtr& local, const std::string& name)
     run.owed = true;
     id = run.current.id;
   }
-  stop_container(local, name, id, grace_of(local), "Container " + name + " resize requires restart");
+  stop_container(local, name, id, grace_of(local), why);
+}
+
+// One that runs is ended for it whatever the restart policy; one that waits out its failures need not do so with another
+// image, to which they do not belong.
+void PodManager::restart_changed(const LocalPtr& local) {
+  std::vector<std::string> changed;
+  {
+    std::lock_guard lock(mutex_);
+    for (auto& [name, run] : local->runs) {
+      if (!has_other_image(local->pod.root(), name, run)) continue;
+      if (kubelet::is_running(&run)) {
+        changed.push_back(name);
+        continue;
+      }
+      run.asked_image.clear();
+      run.not_before = run.backoff = Duration{0};
+    }
+  }
+  for (const auto& name : changed)
+    restart_with(local, name, "Container " + name + " definition changed, will be restarted");
 }
 
 }  // namespace k8lite::kubelet

@@ -40,7 +40,12 @@ HookTarget PodManager::hook_target(const LocalPtr& local, const std::string& nam
 void PodManager::signal_stop(const LocalPtr& local, const std::string& name, const std::string& id) {
   Value c = find_container(local->pod.root(), name);
   std::string wanted = c["lifecycle"]["stopSignal"].str();
-  if (auto image = images_.find(c["image"].str()); wanted.empty() && image) wanted = image->config.path("config.StopSignal").str();
+  std::string image_name = c["image"].str();
+  {
+    std::lock_guard lock(mutex_);
+    if (const ContainerRun& run = local->runs[name]; !run.asked_image.empty()) image_name = run.asked_image;
+  }
+  if (auto image = images_.find(image_name); wanted.empty() && image) wanted = image->config.path("config.StopSignal").str();
   int number = signal_number(wanted);
   (void)runtime_->signal(local->uid, id, number ? number : SIGTERM);
 }

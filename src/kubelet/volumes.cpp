@@ -10,6 +10,8 @@
 #include "api/volumes.h"
 #include "base/quantity.h"
 #include "base/strings.h"
+#include "kubelet/mounts.h"
+#include "kubelet/nfs.h"
 #include "kubelet/pod_plan.h"
 #include "os/files.h"
 
@@ -24,7 +26,10 @@ struct File {
 };
 using Files = std::map<std::string, File>;
 
-std::string volume_dir(const std::string& pod_dir, std::string_view name) { return pod_dir + "/volumes/" + std::string(name); }
+std::string real_path(const std::string& path) {
+  char real[4096];
+  return ::realpath(path.c_str(), real) ? real : path;
+}
 
 // Replaces the folder's content as a whole: a new dated folder, then "..data" is renamed over; files are links through "..data".
 Result<> write_atomically(const std::string& dir, const Files& files) {
@@ -55,12 +60,6 @@ Result<> write_atomically(const std::string& dir, const Files& files) {
   return {};
 }
 
-Result<> check_path(const std::string& path) {
-  for (auto part : split(path, '/'))
-    if (part == ".." || part.empty()) return bad_request("path " + json::quoted(path) + " leaves the volume");
-  return {};
-}
-
 // Keys of a config map or secret, all or those of `items`, as files.
 Result<> add_keys(Files& files, Value source, const std::string& object_name, bool secret, const EnvironmentInput& env, mode_t mode) {
   bool optional = source["optional"].bool_or(false);
@@ -78,7 +77,7 @@ Result<> add_keys(Files& files, Value source, const std::string& object_name, bo
     auto it = content.find(item["key"].str());
     if (it == content.end() && optional) continue;
     if (it == content.end()) return not_found("references non-existent " + std::string(secret ? "secret" : "config") + " key: " + item["key"].str());
-    TRY_OK(check_path(item["path"].str()));
+    TRY_OK(check_volume_path(item["path"].str()));
     files[item["path"].str()] = {it->second, static_cast<mode_t>(item["mode"].int_or(mode))};
   }
   return {};
@@ -93,7 +92,7 @@ Result<> add_downward(Files& files, Value source, const EnvironmentInput& env, m
       Value r = item["resourceFieldRef"];
       TRY(text, resource_value(env, find_container(env.pod, r["containerName"].str()), r["resource"].str(), r["divisor"].str()));
     }
-    TRY_OK(check_path(item["path"].str()));
+    TRY_OK(check_volume_path(item["path"].str()));
     files[item["path"].str()] = {std::move(text), static_cast<mode_t>(item["mode"].int_or(mode))};
   }
   return {};
@@ -103,7 +102,7 @@ Result<> add_projected(Files& files, Value source, const VolumeContext& c, mode_
   for (Value s : source["sources"].items()) {
     if (Value t = s["serviceAccountToken"]) {
       TRY(std::string token, c.token(t["audience"].str(), t["expirationSeconds"].int_or(3600)));
-      TRY_OK(check_path(t["path"].str()));
+      TRY_OK(check_volume_path(t["path"].str()));
       files[t["path"].str()] = {std::move(token), mode};
     } else if (Value cm = s["configMap"]) {
       TRY_OK(add_keys(files, cm, cm["name"].str(), false, c.environment, mode));
@@ -119,10 +118,11 @@ Result<> add_projected(Files& files, Value source, const VolumeContext& c, mode_
 }
 
 Result<> empty_dir(Value source, const std::string& dir) {
-  if (os::exists(dir)) return {};
+  bool in_memory = source["medium"].equals("Memory"), there = os::exists(dir);
+  if (there && (!in_memory || is_mount_point(real_path(dir)))) return {};  // memory does not outlive a machine's restart
   TRY_OK(os::make_dirs(dir));
   ::chmod(dir.c_str(), 0777);
-  if (!source["medium"].equals("Memory")) return {};
+  if (!in_memory) return {};
   std::string data = "mode=1777";
   if (auto q = Quantity::parse(source["sizeLimit"].str())) data += ",size=" + std::to_string(q->value());
   if (::mount("tmpfs", dir.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, data.c_str()) != 0) return Status::from_errno("mount tmpfs", errno);
@@ -168,6 +168,15 @@ bool root_belongs_to(const std::string& path, gid_t group) {
   return ::stat(path.c_str(), &st) == 0 && st.st_gid == group && (st.st_mode & S_ISGID) && (st.st_mode & 0660) == 0660;
 }
 
+// A kind of volume that nothing here mounts, by its field's name.
+std::string no_plugin(Value source) {
+  std::string kind = "?";
+  for (auto m : source.members())
+    if (m.value.is_object() && m.key() != "capacity" && m.key() != "claimRef" && m.key() != "nodeAffinity") kind = m.key();
+  std::string driver = source[kind]["driver"].str();
+  return "no volume plugin matched: volumes of kind " + kind + (driver.empty() ? "" : " (driver " + driver + ")") + " are not supported by this node";
+}
+
 Result<> link_to(const std::string& target, const std::string& link) {
   char now[4096] = {};
   if (ssize_t n = ::readlink(link.c_str(), now, sizeof now - 1); n > 0 && target == std::string(now, static_cast<size_t>(n))) return {};
@@ -176,28 +185,74 @@ Result<> link_to(const std::string& target, const std::string& link) {
   return ::symlink(target.c_str(), link.c_str()) == 0 ? Result<>() : Status::from_errno("link " + link, errno);
 }
 
-Result<> persistent_volume(const std::string& claim, const VolumeContext& c, const std::string& dir) {
-  TRY(json::Doc volume, c.volume_of_claim(claim));
-  std::string path;
+// A folder on this machine that was given out as a volume, or one that somebody made here.
+Result<> local_folder(const json::Doc& volume, const VolumeContext& c, std::string& path) {
+  struct stat st {};
   if (Value s = volume.path("spec.hostPath")) {
     path = s["path"].str();
-    struct stat st;
     bool made = ::stat(path.c_str(), &st) != 0;
     TRY_OK(host_path(s));
     if (made && api::is_local_path(volume["metadata"]["annotations"][api::kProvisionedBy])) ::chmod(path.c_str(), 0777);
-  } else if (Value l = volume.path("spec.local")) {
-    path = l["path"].str();
-    struct stat st;
-    if (::stat(path.c_str(), &st) != 0) return Status::from_errno("local volume " + json::quoted(path), errno);
-    if (!S_ISDIR(st.st_mode)) return bad_request("local volume " + json::quoted(path) + " is not a folder: block devices are not supported by this node");
-    Value security = c.environment.pod.path("spec.securityContext");
-    if (Value g = security["fsGroup"]; g && !c.environment.pod.path("metadata.deletionTimestamp")) {
-      auto group = static_cast<gid_t>(g.int_or(0));
-      if (!security["fsGroupChangePolicy"].equals("OnRootMismatch") || !root_belongs_to(path, group)) TRY_OK(give_to_group(path, group, false));
-    }
-  } else {
-    return bad_request("persistent volume " + json::quoted(volume.path("metadata.name").str()) + " is of a kind that is not supported by this node (hostPath and local are)");
+    return {};
   }
+  path = volume.path("spec.local.path").str();
+  if (::stat(path.c_str(), &st) != 0) return Status::from_errno("local volume " + json::quoted(path), errno);
+  if (!S_ISDIR(st.st_mode)) return bad_request("local volume " + json::quoted(path) + " is not a folder: this node makes no file systems on devices (volumeMode: Block gives the device itself)");
+  Value security = c.environment.pod.path("spec.securityContext");
+  if (Value g = security["fsGroup"]; g && !c.environment.pod.path("metadata.deletionTimestamp")) {
+    auto group = static_cast<gid_t>(g.int_or(0));
+    if (!security["fsGroupChangePolicy"].equals("OnRootMismatch") || !root_belongs_to(path, group)) TRY_OK(give_to_group(path, group, false));
+  }
+  return {};
+}
+
+Result<> block_device(const json::Doc& volume, std::string& path) {
+  Value source = volume.path("spec.local") ? volume.path("spec.local") : volume.path("spec.hostPath");
+  path = source["path"].str();
+  struct stat st {};
+  if (::stat(path.c_str(), &st) != 0) return Status::from_errno("block device " + json::quoted(path), errno);
+  if (!S_ISBLK(st.st_mode)) return bad_request(json::quoted(path) + " is not a block device");
+  return {};
+}
+
+// Is the volume named under `volumeMounts`, or under `volumeDevices`, by one of the containers?
+bool is_used_as(Value pod, std::string_view list, const std::string& name) {
+  for (const char* containers : {"containers", "initContainers", "ephemeralContainers"})
+    for (Value c : pod["spec"][containers].items())
+      for (Value m : c[list].items())
+        if (m["name"].equals(name)) return true;
+  return false;
+}
+
+Result<> nfs(Value source, const std::vector<std::string>& options, const VolumeContext& c, const std::string& dir) {
+  TRY_OK(os::make_dirs(dir.substr(0, dir.rfind('/'))));
+  std::string real = real_path(dir.substr(0, dir.rfind('/'))) + dir.substr(dir.rfind('/'));
+  if (is_mount_point(real)) return {};
+  TRY_OK(os::make_dirs(dir));
+  std::string server = source["server"].str();
+  if (!c.resolve) return bad_request("there is nobody to look up the name of the server " + server);
+  TRY(std::string address, c.resolve(server));
+  return mount_nfs(plan_nfs(source, options, address), real);
+}
+
+Result<> persistent_volume(Value v, const std::string& claim, const VolumeContext& c, const std::string& dir) {
+  TRY(json::Doc volume, c.volume_of_claim(claim));
+  std::string name = v["name"].str(), path;
+  bool block = volume.path("spec.volumeMode").equals("Block");
+  if (is_used_as(c.environment.pod, block ? "volumeMounts" : "volumeDevices", name))
+    return bad_request(std::string("volume ") + name + " has volumeMode " + (block ? "Block, but is specified in volumeMounts" : "Filesystem, but is specified in volumeDevices"));
+  bool here = volume.path("spec.local") || volume.path("spec.hostPath");
+  if (block && here) {
+    TRY_OK(block_device(volume, path));
+    return link_to(path, dir);
+  }
+  if (Value s = volume.path("spec.nfs"); s && !block) {
+    std::vector<std::string> options;
+    for (Value o : volume.path("spec.mountOptions").items()) options.push_back(o.str());
+    return nfs(s, options, c, dir);
+  }
+  if (!here) return bad_request(no_plugin(volume.root()["spec"]) + " (persistent volume " + json::quoted(volume.path("metadata.name").str()) + ")");
+  TRY_OK(local_folder(volume, c, path));
   return link_to(path, dir);
 }
 
@@ -210,18 +265,28 @@ Result<> set_up(Value v, const VolumeContext& c) {
     return there || !group ? Result<>() : give_to_group(dir, static_cast<gid_t>(group.int_or(0)), false);
   }
   if (Value s = v["hostPath"]) return host_path(s);
-  if (std::string claim = api::claim_of(c.environment.pod, v); !claim.empty()) return persistent_volume(claim, c, dir);
+  if (v["image"]) return {};  // when the first container that mounts it starts: see image_volumes.cpp
+  if (Value s = v["nfs"]) return nfs(s, {}, c, dir);
+  if (std::string claim = api::claim_of(c.environment.pod, v); !claim.empty()) return persistent_volume(v, claim, c, dir);
   Files files;
   if (Value s = v["configMap"]) TRY_OK(add_keys(files, s, s["name"].str(), false, c.environment, static_cast<mode_t>(s["defaultMode"].int_or(0644))));
   else if (Value x = v["secret"]) TRY_OK(add_keys(files, x, x["secretName"].str(), true, c.environment, static_cast<mode_t>(x["defaultMode"].int_or(0644))));
   else if (Value d = v["downwardAPI"]) TRY_OK(add_downward(files, d, c.environment, static_cast<mode_t>(d["defaultMode"].int_or(0644))));
   else if (Value p = v["projected"]) TRY_OK(add_projected(files, p, c, static_cast<mode_t>(p["defaultMode"].int_or(0644))));
-  else return bad_request("this kind of volume is not supported by this node");
+  else return bad_request(no_plugin(v));
   TRY_OK(write_atomically(dir, files));
   return group ? give_to_group(dir, static_cast<gid_t>(group.int_or(0)), true) : Result<>();
 }
 
 }  // namespace
+
+std::string volume_dir(const std::string& pod_dir, std::string_view name) { return pod_dir + "/volumes/" + std::string(name); }
+
+Result<> check_volume_path(const std::string& path) {
+  for (auto part : split(path, '/'))
+    if (part == "..") return bad_request("path " + json::quoted(path) + " leaves the volume");
+  return {};
+}
 
 Result<> set_up_volumes(const VolumeContext& c) {
   for (Value v : c.environment.pod.path("spec.volumes").items()) {
@@ -237,49 +302,8 @@ bool has_changing_volumes(Value pod) {
   return false;
 }
 
-Result<std::vector<runtime::BindMount>> container_mounts(Value pod, Value container, const std::string& pod_dir, const std::map<std::string, std::string>& environment) {
-  std::vector<runtime::BindMount> out;
-  for (Value m : container["volumeMounts"].items()) {
-    Value volume;
-    for (Value v : pod.path("spec.volumes").items())
-      if (v["name"].equals(m["name"].str())) volume = v;
-    if (!volume) return bad_request("volume mount " + json::quoted(m["name"].str()) + " names no volume");
-    runtime::BindMount b;
-    b.source = volume["hostPath"] ? volume["hostPath"]["path"].str() : volume_dir(pod_dir, m["name"].str());
-    b.target = m["mountPath"].str();
-    if (!b.target.starts_with('/')) b.target = "/" + b.target;
-    b.read_only = m["readOnly"].bool_or(false) || volume["persistentVolumeClaim"]["readOnly"].bool_or(false);
-    if (volume["persistentVolumeClaim"] || volume["ephemeral"]) {  // a link to where it lies
-      char real[4096];
-      if (!::realpath(b.source.c_str(), real)) return Status::from_errno("volume " + json::quoted(m["name"].str()), errno);
-      b.source = real;
-    }
-    b.propagation = m["mountPropagation"].equals("Bidirectional") ? MS_SHARED : m["mountPropagation"].equals("HostToContainer") ? MS_SLAVE : 0;
-    std::string sub = m["subPathExpr"].empty() ? m["subPath"].str() : expand(m["subPathExpr"].str(), environment);
-    if (!sub.empty()) {
-      TRY_OK(check_path(sub));
-      std::string whole = b.source + "/" + sub;
-      struct stat st;
-      if (::stat(whole.c_str(), &st) != 0) TRY_OK(os::make_dirs(whole));
-      // The container might have planted links in its volume: what is mounted must still lie inside of it.
-      char real_base[4096], real_whole[4096];
-      if (!::realpath(b.source.c_str(), real_base) || !::realpath(whole.c_str(), real_whole)) return Status::from_errno("subPath " + sub, errno);
-      if (!(std::string(real_whole) + "/").starts_with(std::string(real_base) + "/")) return bad_request("subPath " + json::quoted(sub) + " leaves its volume");
-      b.source = real_whole;
-    }
-    struct stat st;
-    b.file = ::stat(b.source.c_str(), &st) == 0 && !S_ISDIR(st.st_mode);
-    out.push_back(std::move(b));
-  }
-  return out;
-}
-
 Result<> tear_down_volumes(const std::string& pod_dir) {
-  for (const auto& name : os::list_dir(pod_dir + "/volumes")) {
-    std::string dir = pod_dir + "/volumes/" + name;
-    struct stat a, b;
-    if (::stat(dir.c_str(), &a) == 0 && ::stat(pod_dir.c_str(), &b) == 0 && a.st_dev != b.st_dev) ::umount2(dir.c_str(), MNT_DETACH);
-  }
+  unmount_below(pod_dir);
   return os::remove_tree(pod_dir);
 }
 

@@ -133,16 +133,19 @@ uint64_t capability_mask(const std::vector<std::string>& add, const std::vector<
 
 shim::Plan plan_container(const ContainerSpec& s) {
   Steps steps;
-  root_file_system(s, steps);
-  kernel_file_systems(s, steps);
-  devices(s, steps);
+  auto whole_source = [](const BindMount& m) { return m.sub.empty() ? m.source : m.source + std::string(1, '\0') + m.sub; };
   std::vector<BindMount> mounts = s.mounts;
   // A mount below another one must come after it.
   std::stable_sort(mounts.begin(), mounts.end(), [](const BindMount& a, const BindMount& b) {
     return std::count(a.target.begin(), a.target.end(), '/') < std::count(b.target.begin(), b.target.end(), '/');
   });
   for (const BindMount& m : mounts)
-    steps.mount_in(m.source, m.target, "", MS_BIND | (m.recursive ? MS_REC : 0) | (m.read_only ? MS_RDONLY : 0) | m.propagation, "", m.file);
+    if (m.propagation & MS_SHARED) steps.add(Step::Share).text(whole_source(m));
+  root_file_system(s, steps);
+  kernel_file_systems(s, steps);
+  devices(s, steps);
+  for (const BindMount& m : mounts)
+    steps.mount_in(whole_source(m), m.target, "", MS_BIND | (m.recursive ? MS_REC : 0) | (m.read_only ? MS_RDONLY : 0) | (m.read_only_below ? shim::kReadOnlyBelow : 0) | m.propagation, "", m.file);
   if (!s.privileged && !s.unmasked_proc && !s.host_pid) {
     for (auto path : kMasked) steps.add(Step::Mask).text(path);
     for (auto path : kReadOnly) steps.add(Step::ReadOnly).text(path);

@@ -10,7 +10,9 @@ namespace k8lite::runtime {
 struct BindMount {
   std::string source, target;
   bool read_only = false, file = false, recursive = true;
-  unsigned long propagation = 0;  // MS_SLAVE, MS_SHARED or 0
+  unsigned long propagation = 0;  // MS_SLAVE, MS_SHARED (with `source` a shared mount: what is mounted inside shows outside) or 0
+  std::string sub = {};           // the part of `source` to mount, never followed out of it
+  bool read_only_below = false;   // with `read_only`: so is everything mounted below
 };
 
 struct ContainerSpec {

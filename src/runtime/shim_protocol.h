@@ -41,7 +41,11 @@ enum class Step : uint8_t {
   Mask,        // path inside of the rootfs: hidden by /dev/null or an empty read-only tmpfs; absent is fine
   ReadOnly,    // path inside of the rootfs: made read-only; absent is fine
   Enter,       // host path: where relative paths of the next mount's options begin
+  Share,       // host path, before all other steps: kept with its ties to the host, for the next MountIn of it with MS_SHARED
 };
+// Flags of MountIn beside mount(2)'s: read-only with all that is mounted below.
+inline constexpr uint64_t kReadOnlyBelow = uint64_t{1} << 40;
+// A source of MountIn may be "folder\0part": the part is opened below the folder, and no link leads out of that.
 
 struct Writer {
   std::string out;

@@ -5,6 +5,7 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
+#include <linux/openat2.h>
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
@@ -16,7 +17,10 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
+
+#include <vector>
 
 #include "shim/root.h"
 
@@ -47,6 +51,63 @@ void write_text(const std::string& path, const std::string& text, bool must) {
   if (fd >= 0) close(fd);
 }
 
+// What was shared with the host before this process' mounts were cut loose from it.
+struct Shared {
+  std::string source;
+  int tree;
+};
+std::vector<Shared> g_shared;
+
+// "folder\0part": a volume and what of it is wanted. Its writers cannot lead us out by links that they swap.
+int open_part(const std::string& source, size_t end_of_folder) {
+  int folder = open(source.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);  // up to its zero
+  if (folder < 0) return -1;
+  open_how how{};
+  how.flags = O_PATH | O_CLOEXEC;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
+  int fd = -1;
+  for (int tries = 0; fd < 0 && tries < 32; ++tries) {
+    fd = static_cast<int>(syscall(SYS_openat2, folder, source.c_str() + end_of_folder + 1, &how, sizeof how));
+    if (fd < 0 && errno != EAGAIN) break;
+  }
+  int err = errno;
+  close(folder);
+  errno = err;
+  return fd;
+}
+
+void share(Reader& r) {
+  std::string source = r.text();
+  size_t zero = source.find('\0');
+  int part = zero == std::string::npos ? -1 : open_part(source, zero);
+  if (zero != std::string::npos && part < 0) fail(std::string("open ") + source.c_str());
+  int tree = part >= 0 ? static_cast<int>(syscall(SYS_open_tree, part, "", 1u /* OPEN_TREE_CLONE */ | O_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE))
+                       : static_cast<int>(syscall(SYS_open_tree, AT_FDCWD, source.c_str(), 1u | O_CLOEXEC | AT_RECURSIVE));
+  if (tree < 0) fail(std::string("share ") + source.c_str());
+  if (part >= 0) close(part);
+  g_shared.push_back({source, tree});
+}
+
+// A tree that was kept by share(), put at `where`.
+bool mount_shared(const std::string& source, int where) {
+  for (size_t i = 0; i < g_shared.size(); ++i) {
+    if (g_shared[i].source != source || g_shared[i].tree < 0) continue;
+    constexpr unsigned kFromEmpty = 4, kToEmpty = 0x40;  // MOVE_MOUNT_F_EMPTY_PATH, MOVE_MOUNT_T_EMPTY_PATH
+    if (syscall(SYS_move_mount, g_shared[i].tree, "", where, "", kFromEmpty | kToEmpty) != 0) fail(std::string("mount ") + source.c_str());
+    close(g_shared[i].tree);
+    g_shared[i].tree = -1;
+    return true;
+  }
+  return false;
+}
+
+void read_only_below(int fd, const std::string& target) {
+  struct {
+    uint64_t set, clear, propagation, user_ns;
+  } attributes{1 /* MOUNT_ATTR_RDONLY */, 0, 0, 0};
+  if (syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes, sizeof attributes) != 0) fail("mount " + target + ": read-only below");
+}
+
 // Flags that a bind mount does not take at once: they need a second mount(2).
 constexpr unsigned long kRemountFlags = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
 
@@ -60,17 +121,33 @@ void mount_in(int root, Reader& r) {
   std::string where = fd_path(fd);
   unsigned long propagation = flags & (MS_SHARED | MS_SLAVE | MS_PRIVATE | MS_UNBINDABLE);
   flags &= ~propagation;
+  bool below = flags & runtime::shim::kReadOnlyBelow;
+  flags &= ~runtime::shim::kReadOnlyBelow;
   unsigned long first = (flags & MS_BIND) ? flags & (MS_BIND | MS_REC) : flags;
-  if (mount(source.empty() ? "none" : source.c_str(), where.c_str(), type.empty() ? nullptr : type.c_str(), first, data.empty() ? nullptr : data.c_str()) != 0)
-    fail("mount " + (source.empty() ? type : source) + " at " + target);
+  size_t zero = source.find('\0');
+  std::string what = source.empty() ? "none" : source.c_str();
+  int part = -1;
+  if (!((propagation & MS_SHARED) && mount_shared(source, fd))) {
+    if (zero != std::string::npos) {
+      part = open_part(source, zero);
+      if (part < 0) fail("mount " + what + " at " + target + ": open its part");
+      what = fd_path(part);
+    }
+    if (mount(what.c_str(), where.c_str(), type.empty() ? nullptr : type.c_str(), first, data.empty() ? nullptr : data.c_str()) != 0)
+      fail("mount " + (source.empty() ? type : std::string(source.c_str())) + " at " + target);
+  }
+  if (part >= 0) close(part);
   close(fd);
   fd = open_in_root(root, target, O_PATH);  // the new mount itself
   if (fd < 0) fail("mount " + target + ": reopen");
   where = fd_path(fd);
   if (propagation && mount("none", where.c_str(), nullptr, propagation | (flags & MS_REC), nullptr) != 0) fail("mount " + target + ": propagation");
   if ((flags & MS_BIND) && (flags & kRemountFlags)) {
-    if (mount("none", where.c_str(), nullptr, MS_BIND | MS_REMOUNT | (flags & kRemountFlags), nullptr) != 0) fail("mount " + target + ": remount");
+    struct statfs fs {};
+    unsigned long kept = fstatfs(fd, &fs) == 0 ? static_cast<unsigned long>(fs.f_flags) & kRemountFlags : 0;  // of the volume itself
+    if (mount("none", where.c_str(), nullptr, MS_BIND | MS_REMOUNT | (flags & kRemountFlags) | kept, nullptr) != 0) fail("mount " + target + ": remount");
   }
+  if (below) read_only_below(fd, target);
   close(fd);
 }
 
@@ -146,6 +223,7 @@ void run_step(Reader& r, int& root, const std::string& rootfs) {
     }
     case Step::Mask: return mask(root_fd(), r.text());
     case Step::ReadOnly: return make_read_only(root_fd(), r.text());
+    case Step::Share: return share(r);
     case Step::Enter: {
       std::string path = r.text();
       if (chdir(path.c_str()) != 0) fail("enter " + path);
@@ -267,10 +345,12 @@ void become_container(const Plan& plan, const int stdio[3], int error_fd) {
   umask(022);  // the shim's own would make a root folder that only root may enter
   join_cgroups(plan.process);
   unshare(CLONE_NEWCGROUP);
-  if (mount("none", "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) fail("make mounts private");
   Reader r{plan.steps};
   int root = -1;
-  for (uint64_t i = 0; i < plan.step_count && !r.bad; ++i) run_step(r, root, plan.rootfs);
+  uint64_t step = 0;
+  for (; step < plan.step_count && !r.in.empty() && r.in[0] == static_cast<char>(Step::Share); ++step) run_step(r, root, plan.rootfs);
+  if (mount("none", "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) fail("make mounts private");
+  for (; step < plan.step_count && !r.bad; ++step) run_step(r, root, plan.rootfs);
   if (r.bad) fail("the plan is broken", 0);
   set_stdio(stdio, plan.process.tty);
   enter_root(plan);

@@ -119,7 +119,7 @@ class Server {
       return *controller_clients_.emplace_back(api_->client(std::move(id), "kube-controller-manager"));
     };
     controllers_ = std::make_unique<controllers::Controllers>(*controllers_client_, clock_, random_, std::move(options));
-    scheduler_ = std::make_unique<scheduler::Scheduler>(*scheduler_client_, clock_, random_);
+    scheduler_ = std::make_unique<scheduler::Scheduler>(*scheduler_client_, clock_, random_, scheduler_configuration_);
     scheduler_->start();
     controllers_->start();
     api_->add_check(apiserver::kReadyz, "informer-sync", [this] { return std::string(controllers_->synced() ? "" : "informers are not synced yet"); });
@@ -170,6 +170,7 @@ class Server {
     options.cluster_domain = config_.cluster_domain;
     options.service_account_key_pem = identity_.service_account_key_pem;
     TRY_OK(apiserver::apply_arguments(config_.kube_apiserver_arg, options));
+    TRY(scheduler_configuration_, scheduler::configuration_of(config_.kube_scheduler_arg, [](const std::string& path) -> Result<std::string> { return os::read_file(path); }));
     TRY(auto kubelet_client, client_certificate(identity_.ca, "system:kube-apiserver", {"system:masters"}, now));
     options.serves_usage = std::find(config_.disable.begin(), config_.disable.end(), "metrics-server") == config_.disable.end();
     TRY(options.kubelet_tls, net::make_tls_client({.ca_pem = identity_.ca.certificate_pem, .certificate_pem = kubelet_client.certificate_pem, .key_pem = kubelet_client.key_pem, .server_name = {}}));
@@ -256,6 +257,7 @@ class Server {
   std::vector<std::unique_ptr<machinery::Client>> controller_clients_;
   std::unique_ptr<machinery::Client> join_client_, controllers_client_, scheduler_client_, node_client_;
   std::unique_ptr<controllers::Controllers> controllers_;
+  scheduler::Configuration scheduler_configuration_;
   std::unique_ptr<scheduler::Scheduler> scheduler_;
   std::unique_ptr<NodeRoot> node_;
 };

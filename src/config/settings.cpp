@@ -57,6 +57,7 @@ constexpr Setting kSettings[] = {
     {"disable", "", kServer, "", "components not to run: dns, proxy", nullptr, &Config::disable},
     {"kubelet-arg", "", kBoth, "", "settings of the node agent, KEY=VALUE", nullptr, &Config::kubelet_arg},
     {"kube-apiserver-arg", "", kServer, "", "settings of the API server, KEY=VALUE as kube-apiserver names them", nullptr, &Config::kube_apiserver_arg},
+    {"kube-scheduler-arg", "", kServer, "", "settings of the scheduler, KEY=VALUE: config=FILE with a KubeSchedulerConfiguration", nullptr, &Config::kube_scheduler_arg},
     {"kubelet-port", "", kBoth, "10250", "port of the node agent", nullptr, nullptr, &Config::kubelet_port},
     {"private-registry", "", kBoth, "/etc/k8lite/registries.yaml", "settings of image registries", &Config::private_registry},
     {"log", "", kBoth, "text", "form of the log: json or text", &Config::log_format},

@@ -23,7 +23,7 @@ struct Config {
   std::string cluster_cidr, service_cidr, service_node_port_range, cluster_dns, cluster_domain;
   std::string flannel_backend, flannel_iface, resolv_conf;
   bool disable_agent = false;
-  std::vector<std::string> disable, kubelet_arg, kube_apiserver_arg;
+  std::vector<std::string> disable, kubelet_arg, kube_apiserver_arg, kube_scheduler_arg;
   int kubelet_port = 10250;
   std::string private_registry;
   std::string log_format;

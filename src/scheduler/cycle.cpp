@@ -5,29 +5,88 @@
 namespace k8lite::scheduler {
 namespace {
 
-using json::Value;
+constexpr size_t kSmallCluster = 100;  // up to here every node is looked at
+constexpr size_t kLeastPercent = 5;
 
-int64_t priority_of(Value pod) { return pod.path("spec.priority").int_or(0); }
-std::string key_of(Value pod) { return pod.path("metadata.namespace").str() + "/" + pod.path("metadata.name").str(); }
-
-Refusal refuse(const FilterInput& in, const NodeInfo& n) {
-  for (size_t i = 0; i < kFilterCount; ++i)
-    if (Refusal r = kFilters[i].check(in, n); !r.reasons.empty()) return r;
+Refusal refuse(const FilterInput& in, const NodeInfo& n, uint32_t* by) {
+  for (size_t i = 0; i < kFilterCount; ++i) {
+    if (!(in.profile.filters & bit(kFilters[i].plugin))) continue;
+    if (Refusal r = kFilters[i].check(in, n); !r.reasons.empty()) {
+      if (by) *by |= bit(kFilters[i].plugin);
+      return r;
+    }
+  }
   return {};
 }
 
-// Room that is kept for pods which had others ended for them: it counts as taken for everybody who is not more important.
-Refusal refuse_with_nominated(const FilterInput& in, const NodeInfo& n) {
-  const auto& nominated = in.snapshot.nominated(n.name());
+// How many nodes that fit are enough: all of a small cluster, of a large one a share that shrinks as it grows.
+size_t enough(size_t nodes, int64_t percent) {
+  if (nodes < kSmallCluster) return nodes;
+  size_t share = percent > 0                        ? static_cast<size_t>(percent)
+                 : nodes / 125 < 50 - kLeastPercent ? 50 - nodes / 125
+                                                    : kLeastPercent;
+  return std::max(kSmallCluster, nodes * std::min<size_t>(share, 100) / 100);
+}
+
+struct Search {
+  FilterInput& in;
+  Decision& out;
+  std::map<std::string, size_t> reasons;
+  std::vector<const NodeInfo*> fit;
+
+  void look_at(const NodeInfo& node) {
+    Refusal r = refuse_with_nominated(in, node, &out.refused_by);
+    if (r.reasons.empty()) return fit.push_back(&node);
+    for (auto& why : r.reasons) ++reasons[std::move(why)];
+    if (!r.final) out.helpable.push_back(node.name());
+  }
+  void look_around(size_t from) {
+    const auto& order = in.snapshot.order();
+    size_t wanted = enough(order.size(), in.profile.percentage_of_nodes), seen = 0;
+    while (seen < order.size() && fit.size() < wanted) look_at(*order[(from + seen++) % order.size()]);
+    out.next = order.empty() ? 0 : (from + seen) % order.size();
+  }
+  // The others do not have to be looked at, however many there are.
+  void look_at_named(const std::set<std::string>& names) {
+    size_t found = 0;
+    for (const auto& name : names) {
+      auto it = in.snapshot.nodes().find(name);
+      if (it == in.snapshot.nodes().end()) continue;
+      ++found;
+      look_at(it->second);
+    }
+    if (size_t rest = out.nodes - found) reasons["node(s) didn't satisfy plugin(s) [NodeAffinity]"] += rest;
+    out.refused_by |= bit(kNodeAffinity);
+  }
+};
+
+std::string why_nowhere(const PodInfo& pod, const Snapshot& snapshot, uint32_t& by) {
+  if (std::string why = check_claims(pod, snapshot); !why.empty()) {
+    by |= bit(kVolumeBinding);
+    return why;
+  }
+  if (!pod.only_nodes || !pod.only_nodes->empty()) return "";
+  by |= bit(kNodeAffinity);
+  return "pod affinity terms conflict";
+}
+
+}  // namespace
+
+// Room that is kept for pods which had others ended for them: it counts as taken for everybody who is not more
+// important.
+Refusal refuse_with_nominated(FilterInput& in, const NodeInfo& n, uint32_t* by) {
   NodeInfo fuller;
-  for (const auto& [key, pod] : nominated) {
-    if (key == key_of(in.pod) || priority_of(pod.root()) < priority_of(in.pod)) continue;
-    if (!fuller.node) fuller = n;
-    fuller.add(key, pod);
+  CycleState with;
+  FilterInput then{in.pod, in.snapshot, in.profile, with};
+  for (const auto& [key, pod] : in.snapshot.nominated(n.name())) {
+    if (key == in.pod.key || pod->priority < in.pod.priority) continue;
+    if (!fuller.node) fuller = n, with = in.state;
+    fuller.add(pod);
+    recount(then, *pod, n, 1);
   }
   if (fuller.node)
-    if (Refusal r = refuse(in, fuller); !r.reasons.empty()) return r;
-  return refuse(in, n);
+    if (Refusal r = refuse(then, fuller, by); !r.reasons.empty()) return r;
+  return refuse(in, n, by);
 }
 
 std::string histogram(const std::map<std::string, size_t>& reasons, size_t nodes) {
@@ -39,105 +98,57 @@ std::string histogram(const std::map<std::string, size_t>& reasons, size_t nodes
   return out + ".";
 }
 
-struct Candidate {
-  std::string node;
-  std::vector<std::string> victims;
-  int64_t highest = 0, sum = 0;
-  std::string started;  // of the first of the most important ones
-  // Better: the most important victim is less important, then all together, then fewer of them, then those that ran for less long.
-  bool operator<(const Candidate& o) const {
-    if (highest != o.highest) return highest < o.highest;
-    if (sum != o.sum) return sum < o.sum;
-    if (victims.size() != o.victims.size()) return victims.size() < o.victims.size();
-    return started > o.started;
-  }
-};
-
-std::string started_at(const json::Doc& pod) { return pod.path("status.startTime").str(pod.path("metadata.creationTimestamp").str()); }
-
-// The pods that have to go from this node; none when even that would not help.
-Candidate victims_on(const FilterInput& in, const NodeInfo& node) {
-  Candidate out{node.name(), {}, 0, 0, ""};
-  std::vector<std::string> lower;
-  for (const auto& [key, p] : node.pods)
-    if (priority_of(p.pod.root()) < priority_of(in.pod)) lower.push_back(key);
-  if (lower.empty()) return out;
-  auto pod = [&node](const std::string& key) -> const json::Doc& { return node.pods.at(key).pod; };
-  // The most important first, of equals the one that runs longest: they get their place back when there is room.
-  std::sort(lower.begin(), lower.end(), [&pod](const std::string& a, const std::string& b) {
-    int64_t pa = priority_of(pod(a).root()), pb = priority_of(pod(b).root());
-    if (pa != pb) return pa > pb;
-    return std::pair(started_at(pod(a)), a) < std::pair(started_at(pod(b)), b);
-  });
-  NodeInfo reduced = node;
-  for (const auto& key : lower) reduced.remove(key);
-  if (!refuse_with_nominated(in, reduced).reasons.empty()) return out;
-  for (const auto& key : lower) {
-    reduced.add(key, pod(key));
-    if (refuse_with_nominated(in, reduced).reasons.empty()) continue;
-    reduced.remove(key);
-    int64_t priority = priority_of(pod(key).root());
-    if (out.victims.empty()) out.highest = priority, out.started = started_at(pod(key));
-    out.sum += priority;
-    out.victims.push_back(key);
-  }
-  return out;
+CycleState count_for(const PodInfo& pod, const Snapshot& snapshot, const Profile& profile) {
+  CycleState state;
+  if (profile.filters & bit(kPodTopologySpread)) count_spread(pod, snapshot, profile, state);
+  if (profile.filters & bit(kInterPodAffinity)) count_affinity(pod, snapshot, state);
+  return state;
 }
 
-// A pod for which others are ending already waits for their end.
-bool waits_for_its_victims(Value pod, const Snapshot& snapshot) {
-  for (const auto& [name, node] : snapshot.nodes()) {
-    if (!snapshot.nominated(name).count(key_of(pod))) continue;
-    for (const auto& [key, p] : node.pods)
-      if (p.pod.path("metadata.deletionTimestamp") && priority_of(p.pod.root()) < priority_of(pod)) return true;
-  }
-  return false;
+void recount(FilterInput& in, const PodInfo& pod, const NodeInfo& node, int by) {
+  recount_spread(in, pod, node, by);
+  recount_affinity(in, pod, node, by);
 }
 
-}  // namespace
-
-Preemption preempt(Value pod, const Snapshot& snapshot, const Decision& decision) {
-  if (pod.path("spec.preemptionPolicy").equals("Never")) return {"", {}, "preemption: not eligible due to preemptionPolicy=Never."};
-  if (waits_for_its_victims(pod, snapshot)) return {"", {}, "preemption: not eligible due to a terminating pod on the nominated node."};
-  Amounts requests = pod_requests(pod);
-  FilterInput in{pod, requests, snapshot};
-  std::optional<Candidate> best;
-  for (const auto& name : decision.helpable) {
-    Candidate c = victims_on(in, snapshot.nodes().at(name));
-    if (!c.victims.empty() && (!best || c < *best)) best = std::move(c);
-  }
-  if (best) return {best->node, best->victims, ""};
-  if (decision.nodes == 0) return {};
-  std::map<std::string, size_t> reasons;
-  if (!decision.helpable.empty()) reasons["No preemption victims found for incoming pod"] = decision.helpable.size();
-  if (size_t rest = decision.nodes - decision.helpable.size()) reasons["Preemption is not helpful for scheduling"] = rest;
-  return {"", {}, "preemption: " + histogram(reasons, decision.nodes)};
+bool fits(const PodInfo& pod, const Snapshot& snapshot, const Profile& profile, const std::string& node) {
+  auto it = snapshot.nodes().find(node);
+  if (it == snapshot.nodes().end()) return false;
+  CycleState state = count_for(pod, snapshot, profile);
+  FilterInput in{pod, snapshot, profile, state};
+  return refuse_with_nominated(in, it->second).reasons.empty();
 }
 
-Decision schedule(Value pod, const Snapshot& snapshot) {
-  Amounts requests = pod_requests(pod);
-  FilterInput in{pod, requests, snapshot};
-  std::map<std::string, size_t> reasons;
+Decision schedule(const PodInfo& pod, const Snapshot& snapshot, const Profile& profile, size_t from) {
   Decision out;
   out.nodes = snapshot.nodes().size();
-  if (std::string why = check_claims(pod, snapshot); !why.empty()) {
+  if (out.nodes == 0) {
+    out.message = "no nodes available to schedule pods";
+    return out;
+  }
+  if (std::string why = why_nowhere(pod, snapshot, out.refused_by); !why.empty()) {
     out.message = "0/" + std::to_string(out.nodes) + " nodes are available: " + why + ".";
     return out;
   }
-  const NodeInfo* best = nullptr;
-  int64_t best_score = -1;
-  for (const auto& [name, node] : snapshot.nodes()) {
-    if (Refusal r = refuse_with_nominated(in, node); !r.reasons.empty()) {
-      for (const auto& why : r.reasons) ++reasons[why];
-      if (!r.final) out.helpable.push_back(name);
-      continue;
-    }
-    int64_t score = 0;
-    for (size_t i = 0; i < kScoreCount; ++i) score += kScores[i].weight * kScores[i].rate(in, node);
-    if (score > best_score) best = &node, best_score = score;
+  CycleState state = count_for(pod, snapshot, profile);
+  FilterInput in{pod, snapshot, profile, state};
+  Search search{in, out, {}, {}};
+  // Where others were ended for it, it goes if it can.
+  if (std::string kept = snapshot.nominated_node(pod.key); !kept.empty())
+    if (auto it = snapshot.nodes().find(kept);
+        it != snapshot.nodes().end() && refuse_with_nominated(in, it->second).reasons.empty())
+      search.fit.push_back(&it->second);
+  if (!search.fit.empty())
+    out.next = from;
+  else if (pod.only_nodes && (profile.filters & bit(kNodeAffinity)))
+    search.look_at_named(*pod.only_nodes), out.next = from;
+  else
+    search.look_around(from);
+  if (search.fit.empty()) {
+    out.message = histogram(search.reasons, out.nodes);
+    return out;
   }
-  if (best) out.node = best->name(), out.claims = unbound_claims(pod, snapshot);
-  else out.message = snapshot.nodes().empty() ? "no nodes available to schedule pods" : histogram(reasons, out.nodes);
+  out.node = (search.fit.size() == 1 ? search.fit[0] : best_of(in, search.fit))->name();
+  out.claims = unbound_claims(pod, snapshot);
   return out;
 }
 

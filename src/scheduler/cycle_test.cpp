@@ -42,7 +42,9 @@ struct World {
     snapshot.set_pod(p.path("metadata.namespace").str() + "/" + p.path("metadata.name").str(), Doc::from(n));
     return *this;
   }
-  Decision ask(const Doc& p) { return schedule(p.root(), snapshot); }
+  Profile profile;
+  Decision ask(const Doc& p) { return schedule(PodInfo(p), snapshot, profile); }
+  Preemption make_room(const Doc& p, const Decision& d) { return preempt(PodInfo(p), snapshot, profile, d); }
   std::string where(const Doc& p) { return ask(p).node; }
   std::string why(const Doc& p) { return ask(p).message; }
 };
@@ -266,7 +268,7 @@ TEST_CASE("scheduler: of the nodes that fit, the better one") {
 
 namespace {
 Doc ranked(const std::string& name, int priority, const char* cpu, const std::string& more = "") { return pod(name, R"({"priority":)" + std::to_string(priority) + "," + asks(cpu) + more + "}"); }
-Preemption preempt_for(World& w, const Doc& p) { return preempt(p.root(), w.snapshot, w.ask(p)); }
+Preemption preempt_for(World& w, const Doc& p) { return w.make_room(p, w.ask(p)); }
 }  // namespace
 
 TEST_CASE("preemption: the fewest and least important have to go, and only where it helps") {
@@ -311,6 +313,7 @@ TEST_CASE("preemption: its room is kept, and it waits for those that end") {
   w.snapshot.nominate("default/high", "n", high);
   Node ending = ranked("low", 1, "1").to_node();
   ending["metadata"].set("deletionTimestamp", "2026-01-01T00:00:00Z");
+  ending["status"]["conditions"] = Node::arr({Node::obj({{"type", "DisruptionTarget"}, {"status", "True"}, {"reason", "PreemptionByScheduler"}})});
   w.runs("n", Doc::from(ending));
   CHECK(preempt_for(w, high).message == "preemption: not eligible due to a terminating pod on the nominated node.");
   w.snapshot.remove_pod("default/low");
@@ -339,10 +342,10 @@ TEST_CASE("scheduler: random worlds are never overbooked, and victims make room"
     Doc p = ranked(name, static_cast<int>(random.next() % 4), cpu.c_str());
     Decision d = w.ask(p);
     if (d.node.empty()) {
-      Preemption e = preempt(p.root(), w.snapshot, d);
+      Preemption e = w.make_room(p, d);
       if (e.node.empty()) continue;
       for (const auto& v : e.victims) {
-        CHECK(w.snapshot.nodes().at(e.node).pods.at(v).pod.path("spec.priority").int_or(0) < p.path("spec.priority").int_or(0));
+        CHECK(w.snapshot.nodes().at(e.node).pods.at(v)->priority < p.path("spec.priority").int_or(0));
         w.snapshot.remove_pod(v);
         running.erase(v.substr(8));
       }
@@ -353,10 +356,9 @@ TEST_CASE("scheduler: random worlds are never overbooked, and victims make room"
     running.insert(name);
     for (const auto& [n, info] : w.snapshot.nodes()) {
       int64_t cpu_sum = 0;
-      for (const auto& [key, x] : info.pods) cpu_sum += x.requests.at("cpu");
+      for (const auto& [key, x] : info.pods) cpu_sum += x->requests.cpu;
       REQUIRE(cpu_sum <= 4000);
-      auto requested = info.requested.find("cpu");
-      REQUIRE(cpu_sum == (requested == info.requested.end() ? 0 : requested->second));
+      REQUIRE(cpu_sum == info.requested.cpu);
       REQUIRE(info.pods.size() <= 6);
     }
   }

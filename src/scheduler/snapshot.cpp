@@ -2,125 +2,171 @@
 
 #include <algorithm>
 
-#include "base/quantity.h"
-
 namespace k8lite::scheduler {
 namespace {
 
 using json::Value;
 
-int64_t amount(std::string_view name, Value text) {
-  auto q = Quantity::parse(text.is_string() ? text.str() : std::string(text.raw()));
-  if (!q) return 0;
-  return name == "cpu" ? q->milli_value() : q->value();
-}
-
-Amounts amounts_of(Value map) {
-  Amounts out;
-  for (auto m : map.members()) out[m.key()] = amount(m.key(), m.value);
-  return out;
-}
-
-void add(Amounts& to, const Amounts& from) {
-  for (const auto& [name, n] : from) to[name] += n;
-}
-
-// Of a container that is resized in place, the most of what it asks for, was given and has; a resize that can never be is not counted.
-Amounts requests_of(Value pod, Value container, std::string_view statuses) {
-  Amounts out = amounts_of(container["resources"]["requests"]);
-  for (Value s : pod["status"][statuses].items()) {
-    if (!s["name"].equals(container["name"].str())) continue;
-    Amounts held = amounts_of(s["allocatedResources"]);
-    for (const auto& [name, n] : amounts_of(s["resources"]["requests"])) held[name] = std::max(held[name], n);
-    bool infeasible = false;
-    for (Value c : pod.path("status.conditions").items()) infeasible |= c["type"].equals("PodResizePending") && c["reason"].equals("Infeasible");
-    for (const auto& [name, n] : held) out[name] = infeasible ? n : std::max(out[name], n);
-  }
-  return out;
-}
-
 bool over(Value pod) {
-  std::string phase = pod.path("status.phase").str();
-  return phase == "Succeeded" || phase == "Failed";
+  Value phase = pod.path("status.phase");
+  return phase.equals("Succeeded") || phase.equals("Failed");
 }
+
+constexpr std::string_view kZone = "topology.kubernetes.io/zone", kHostname = "kubernetes.io/hostname";
 
 }  // namespace
 
-Amounts pod_requests(Value pod) {
-  Amounts sum{{"cpu", 0}, {"memory", 0}}, sidecars, largest;
-  for (Value c : pod.path("spec.containers").items()) add(sum, requests_of(pod, c, "containerStatuses"));
-  for (Value c : pod.path("spec.initContainers").items()) {
-    Amounts own = requests_of(pod, c, "initContainerStatuses");
-    if (c["restartPolicy"].equals("Always")) {
-      add(sidecars, own);
-      own = sidecars;
-    } else {
-      add(own, sidecars);  // it runs beside the sidecars started before it
-    }
-    for (const auto& [name, n] : own) largest[name] = std::max(largest[name], n);
-  }
-  add(sum, sidecars);
-  for (const auto& [name, n] : largest) sum[name] = std::max(sum[name], n);
-  for (const auto& [name, n] : amounts_of(pod.path("spec.resources.requests"))) sum[name] = n;
-  add(sum, amounts_of(pod.path("spec.overhead")));
-  return sum;
+std::string full_image_name(std::string name) {
+  size_t slash = name.rfind('/'), from = slash == name.npos ? 0 : slash;
+  if (name.find(':', from) == name.npos && name.find('@') == name.npos) name += ":latest";
+  return name;
 }
 
-void NodeInfo::add(const std::string& key, const json::Doc& pod) {
-  remove(key);
-  PodOnNode p{pod, pod_requests(pod.root())};
-  for (const auto& [name, n] : p.requests) requested[name] += n;
-  pods.emplace(key, std::move(p));
+void NodeInfo::set(const json::Doc& doc) {
+  node = doc;
+  id = doc.path("metadata.name").str();
+  labels = node["metadata"]["labels"];
+  taints = node["spec"]["taints"];
+  unschedulable = node["spec"]["unschedulable"].bool_or(false);
+  zone = labels[kZone].str();
+  hostname = labels[kHostname].str();
+  prefers_not = false;
+  for (Value t : taints.items()) prefers_not |= t["effect"].equals("PreferNoSchedule");
+  allocatable = amounts_of(node["status"]["allocatable"]);
+  room_for_pods = node["status"]["allocatable"]["pods"] ? allocatable.get("pods") : -1;
+  images.clear();
+  for (Value image : node["status"]["images"].items())
+    for (Value n : image["names"].items()) images[n.str()] = image["sizeBytes"].int_or(0);
+}
+
+std::string_view NodeInfo::label(std::string_view key, std::string& buffer) const {
+  if (key == kZone) return zone;
+  if (key == kHostname) return hostname;
+  buffer = labels[key].str();
+  return buffer;
+}
+
+void NodeInfo::add(const PodPtr& pod) {
+  remove(pod->key);
+  requested.add(pod->requests);
+  weight.add(pod->weight);
+  pods.emplace(pod->key, pod);
 }
 
 void NodeInfo::remove(const std::string& key) {
   auto it = pods.find(key);
   if (it == pods.end()) return;
-  for (const auto& [name, n] : it->second.requests) requested[name] -= n;
+  requested.add(it->second->requests, -1);
+  weight.add(it->second->weight, -1);
   pods.erase(it);
+}
+
+void Snapshot::count_images(const NodeInfo& node, int by) {
+  for (const auto& [name, size] : node.images)
+    if ((image_nodes_[name] += by) == 0) image_nodes_.erase(name);
 }
 
 void Snapshot::set_node(const json::Doc& node) {
   std::string name = node.path("metadata.name").str();
-  NodeInfo& info = nodes_[name];
-  info.node = node;
-  info.allocatable = amounts_of(node.path("status.allocatable"));
-  if (auto it = waiting_.find(name); it != waiting_.end()) {
-    for (auto& [key, pod] : it->second) info.add(key, pod);
-    waiting_.erase(it);
+  auto [it, fresh] = nodes_.try_emplace(name);
+  NodeInfo& info = it->second;
+  std::string zone = info.zone;
+  count_images(info, -1);
+  info.set(node);
+  count_images(info, 1);
+  order_is_old_ |= fresh || zone != info.zone;
+  if (auto w = waiting_.find(name); w != waiting_.end()) {
+    for (auto& [key, pod] : w->second) {
+      info.add(pod);
+      index(pod, &info, true);
+    }
+    waiting_.erase(w);
   }
 }
 
 void Snapshot::remove_node(const std::string& name) {
   auto it = nodes_.find(name);
   if (it == nodes_.end()) return;
-  for (auto& [key, p] : it->second.pods) waiting_[name][key] = p.pod;
+  for (auto& [key, p] : it->second.pods) {
+    index(p, &it->second, false);
+    waiting_[name][key] = p;
+  }
+  count_images(it->second, -1);
   nodes_.erase(it);
+  order_is_old_ = true;
+}
+
+const std::vector<const NodeInfo*>& Snapshot::order() const {
+  if (!std::exchange(order_is_old_, false)) return order_;
+  std::map<std::string_view, std::vector<const NodeInfo*>> zones;
+  for (const auto& [name, node] : nodes_) zones[node.zone].push_back(&node);
+  order_.clear();
+  for (size_t i = 0; order_.size() < nodes_.size(); ++i)
+    for (const auto& [zone, nodes] : zones)
+      if (i < nodes.size()) order_.push_back(nodes[i]);
+  return order_;
+}
+
+void Snapshot::index(const PodPtr& pod, const NodeInfo* node, bool in) {
+  auto one = [&pod, node, in](Places& places) {
+    if (in)
+      places[pod.get()] = node;
+    else
+      places.erase(pod.get());
+  };
+  Places& of_namespace = by_namespace_[pod->ns];
+  one(of_namespace);
+  if (of_namespace.empty()) by_namespace_.erase(pod->ns);
+  if (!pod->affinity.empty() || !pod->anti_affinity.empty() || !pod->preferred.empty()) one(with_affinity_);
+  if (!pod->anti_affinity.empty()) one(with_anti_affinity_);
+  if (pod->owner.empty() || pod->ending) return;
+  auto& counts = by_owner_[pod->owner];
+  if ((counts[node] += in ? 1 : -1) == 0) counts.erase(node);
+  if (counts.empty()) by_owner_.erase(pod->owner);
+}
+
+void Snapshot::put(const PodPtr& pod, const std::string& node) {
+  remove_pod(pod->key);
+  node_of_[pod->key] = node;
+  auto n = nodes_.find(node);
+  if (n == nodes_.end()) {
+    waiting_[node][pod->key] = pod;
+    return;
+  }
+  n->second.add(pod);
+  index(pod, &n->second, true);
 }
 
 void Snapshot::set_pod(const std::string& key, const json::Doc& pod) {
   std::string node = pod.path("spec.nodeName").str();
-  auto it = node_of_.find(key);
-  if (it != node_of_.end() && it->second != node) remove_pod(key);
   if (node.empty() || over(pod.root())) return remove_pod(key);
-  nominate(key, "", pod);
-  node_of_[key] = node;
-  if (auto n = nodes_.find(node); n != nodes_.end()) n->second.add(key, pod);
-  else waiting_[node][key] = pod;
+  put(std::make_shared<PodInfo>(pod), node);
 }
+
+void Snapshot::assume(const PodPtr& pod, const std::string& node) { put(pod, node); }
 
 void Snapshot::nominate(const std::string& key, const std::string& node, const json::Doc& pod) {
-  for (auto it = nominated_.begin(); it != nominated_.end();) {
-    it->second.erase(key);
-    it = it->second.empty() ? nominated_.erase(it) : std::next(it);
+  if (auto it = nominated_node_.find(key); it != nominated_node_.end()) {
+    auto n = nominated_.find(it->second);
+    n->second.erase(key);
+    if (n->second.empty()) nominated_.erase(n);
+    nominated_node_.erase(it);
   }
-  if (!node.empty()) nominated_[node][key] = pod;
+  if (node.empty()) return;
+  nominated_[node][key] = std::make_shared<PodInfo>(pod);
+  nominated_node_[key] = node;
 }
 
-const std::map<std::string, json::Doc>& Snapshot::nominated(const std::string& node) const {
-  static const std::map<std::string, json::Doc> kNone;
+const std::map<std::string, PodPtr>& Snapshot::nominated(const std::string& node) const {
+  static const std::map<std::string, PodPtr> kNone;
+  if (nominated_.empty()) return kNone;
   auto it = nominated_.find(node);
   return it == nominated_.end() ? kNone : it->second;
+}
+
+std::string Snapshot::nominated_node(const std::string& key) const {
+  auto it = nominated_node_.find(key);
+  return it == nominated_node_.end() ? "" : it->second;
 }
 
 void Snapshot::set_namespace(const json::Doc& ns) { namespaces_[ns.path("metadata.name").str()] = ns; }
@@ -131,8 +177,10 @@ json::Value Snapshot::namespace_labels(const std::string& name) const {
 }
 
 void Snapshot::set_volume(const std::string& name, const json::Doc& volume) {
-  if (volume) volumes_[name] = volume;
-  else volumes_.erase(name);
+  if (volume)
+    volumes_[name] = volume;
+  else
+    volumes_.erase(name);
 }
 
 json::Doc Snapshot::volume(const std::string& name) const {
@@ -146,12 +194,49 @@ std::vector<json::Doc> Snapshot::volumes() const {
   return out;
 }
 
+void Snapshot::set_budget(const std::string& key, const json::Doc& budget) {
+  budgets_.erase(key);
+  if (!budget) return;
+  auto selector = api::LabelSelector::from_object(budget.path("spec.selector"));
+  if (!selector.ok()) return;
+  Budget b{budget.path("metadata.namespace").str(),
+           *selector,
+           false,
+           budget.path("status.disruptionsAllowed").int_or(0),
+           {}};
+  b.selects_none = !budget.path("spec.selector") ||
+                   selector->empty();  // upstream's preemption does not count those that select everything
+  for (auto m : budget.path("status.disruptedPods").members()) b.disrupted.insert(m.key());
+  budgets_.emplace(key, std::move(b));
+}
+
+const Snapshot::Places& Snapshot::pods_of_namespace(const std::string& ns) const {
+  static const Places kNone;
+  auto it = by_namespace_.find(ns);
+  return it == by_namespace_.end() ? kNone : it->second;
+}
+
+const std::unordered_map<const NodeInfo*, int64_t>& Snapshot::pods_of_owner(const std::string& uid) const {
+  static const std::unordered_map<const NodeInfo*, int64_t> kNone;
+  auto it = by_owner_.find(uid);
+  return it == by_owner_.end() ? kNone : it->second;
+}
+
+int64_t Snapshot::nodes_with_image(const std::string& image) const {
+  auto it = image_nodes_.find(image);
+  return it == image_nodes_.end() ? 0 : it->second;
+}
+
 void Snapshot::remove_pod(const std::string& key) {
   nominate(key, "", {});
   auto it = node_of_.find(key);
   if (it == node_of_.end()) return;
-  if (auto n = nodes_.find(it->second); n != nodes_.end()) n->second.remove(key);
-  if (auto w = waiting_.find(it->second); w != waiting_.end()) w->second.erase(key);
+  if (auto n = nodes_.find(it->second); n != nodes_.end()) {
+    if (auto p = n->second.pods.find(key); p != n->second.pods.end()) index(p->second, &n->second, false);
+    n->second.remove(key);
+  }
+  if (auto w = waiting_.find(it->second); w != waiting_.end() && w->second.erase(key) && w->second.empty())
+    waiting_.erase(w);
   node_of_.erase(it);
 }
 

@@ -38,7 +38,7 @@ struct World {
   static Doc pod(const std::string& name = "p") {
     return parse(R"({"metadata":{"name":")" + name + R"(","namespace":"default","uid":"u-)" + name + R"("},"spec":{"containers":[{"name":"c"}],"volumes":[{"name":"v","persistentVolumeClaim":{"claimName":"data"}}]}})");
   }
-  Decision ask() { return schedule(pod().root(), s); }
+  Decision ask() { return schedule(PodInfo(pod()), s, {}); }
 };
 
 }  // namespace
@@ -94,9 +94,9 @@ TEST_CASE("scheduler: an ephemeral claim of a pod that was there before is not t
     w.s.claims["default/p-v"] = parse(R"({"metadata":{"name":"p-v","namespace":"default","uid":"u","ownerReferences":[{"apiVersion":"v1","kind":"Pod","name":"p","uid":")" + uid +
                                       R"(","controller":true}]},"spec":{"accessModes":["ReadWriteOnce"],"storageClassName":"wait","resources":{"requests":{"storage":"1Gi"}}}})");
   };
-  CHECK(schedule(pod.root(), w.s).message == "0/2 nodes are available: waiting for ephemeral volume controller to create the persistentvolumeclaim \"p-v\".");
+  CHECK(schedule(PodInfo(pod), w.s, {}).message == "0/2 nodes are available: waiting for ephemeral volume controller to create the persistentvolumeclaim \"p-v\".");
   owned_by("old");
-  CHECK(schedule(pod.root(), w.s).message == "0/2 nodes are available: PVC \"default/p-v\" was not created for pod \"default/p\" (pod is not owner).");
+  CHECK(schedule(PodInfo(pod), w.s, {}).message == "0/2 nodes are available: PVC \"default/p-v\" was not created for pod \"default/p\" (pod is not owner).");
   owned_by("new");
-  CHECK(schedule(pod.root(), w.s).node == "a");
+  CHECK(schedule(PodInfo(pod), w.s, {}).node == "a");
 }

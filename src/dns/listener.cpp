@@ -71,13 +71,20 @@ Result<int> Listener::open_at(const std::string& address, int port) {
 Result<int> Listener::open(const std::vector<std::string>& addresses, int port) {
   if (addresses.empty()) return bad_request("dns: no address to listen on");
   spare_.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-  const bool any_port = port == 0;
+  // A port that is free for UDP may be taken for TCP, or at the next address.
+  for (int i = 0;; ++i) {
+    auto all = open_all(addresses, port);
+    if (all.ok() || port != 0 || i == kPortTries) return all;
+    for (Poll::Id id : socket_ids_) poll_.remove(id);
+    socket_ids_.clear();
+    sockets_.clear();
+  }
+}
+
+Result<int> Listener::open_all(const std::vector<std::string>& addresses, int port) {
   for (const auto& address : addresses) {
-    auto bound = open_at(address, port);
-    // A port free for UDP may be taken for TCP.
-    for (int i = 0; any_port && port == 0 && !bound.ok() && i < kPortTries; ++i) bound = open_at(address, 0);
-    if (!bound.ok()) return bound.status();
-    port = *bound;
+    TRY(int bound, open_at(address, port));
+    port = bound;
   }
   return port;
 }

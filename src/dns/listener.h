@@ -23,6 +23,7 @@ class Listener {
  private:
   struct Connection;
   Result<os::Fd> bind_socket(const std::string& address, int port, int type);
+  Result<int> open_all(const std::vector<std::string>& addresses, int port);
   Result<int> open_at(const std::string& address, int port);
   void on_udp(int fd);
   void on_accept(int fd);

@@ -48,10 +48,10 @@ int connect_to(const std::string& path) {
   return fd;
 }
 
-void read_spec(Launch& l) {
+void read_spec(Launch& l, const std::string& config) {
   bool found = false;
-  std::string text = read_whole(l.rootfs.bundle + "/config.json", &found);
-  if (!found) refuse("JSON specification file config.json not found");
+  std::string text = read_whole(config[0] == '/' ? config : l.rootfs.bundle + "/" + config, &found);
+  if (!found) refuse("JSON specification file " + config + " not found");
   if (std::string wrong = Json::parse(text, l.container.spec); !wrong.empty()) refuse("config.json: " + wrong);
   const Json& spec = l.spec();
   if (!spec["process"].is_object()) refuse("process property must not be empty");
@@ -103,6 +103,7 @@ void fill_state(Launch& l) {
       .set("config", config)
       .set("rootless", geteuid() != 0)
       .set("cgroup_paths", l.cgroups.paths());
+  if (!l.cgroups.unit().empty()) c.state.set("systemd_unit", l.cgroups.unit());
 }
 
 void save_state(Launch& l, pid_t pid) {
@@ -166,7 +167,10 @@ bool send_record(int socket, char kind, const std::string& text) {
 char receive_record(int socket, std::string& text) {
   char buffer[16 * 1024];
   ssize_t n;
-  while ((n = recv(socket, buffer, sizeof buffer, 0)) < 0 && errno == EINTR) {
+  while ((n = recv(socket, buffer, sizeof buffer, 0)) > 0 ? buffer[0] == 'L' : n < 0 && errno == EINTR) {
+    std::string line(buffer, n > 0 ? static_cast<size_t>(n) : 0);
+    size_t space = line.find(' ');
+    if (space != std::string::npos) log_line(line.substr(1, space - 1).c_str(), line.substr(space + 1));
   }
   if (n <= 0) return 0;
   text.assign(buffer + 1, static_cast<size_t>(n - 1));
@@ -225,7 +229,7 @@ pid_t spawn_init(Launch& l) {
 
 std::string run_and_wait(Launch& l, pid_t pid) {
   const Json& hooks = l.spec()["hooks"];
-  l.cgroups.create();
+  l.cgroups.create(l.spec(), l.container.id, pid);
   l.cgroups.apply(l.spec()["linux"]["resources"], geteuid() == 0);
   l.cgroups.add(pid);
   send_record(l.socket, 'C', std::to_string(pid));
@@ -264,7 +268,7 @@ void prepare(Launch& l, const Options& o, bool create_only) {
   l.waits_on_fifo = create_only;
   l.no_new_keyring = o.has("no-new-keyring");
   l.preserve_fds = static_cast<int>(o.number("preserve-fds", 0));
-  read_spec(l);
+  read_spec(l, o.get("config", "config.json"));
   bool terminal = l.spec()["process"]["terminal"].bool_or(false), detach = create_only || o.has("detach");
   std::string socket_path = o.get("console-socket");
   if (terminal && detach && socket_path.empty())
@@ -311,6 +315,7 @@ int verb_create(const Options& o) {
   Launch l;
   prepare(l, o, true);
   count_listeners(l);
+  debug("nsexec container setup");
   pid_t pid = spawn_init(l);
   if (std::string wrong = run_and_wait(l, pid); !wrong.empty()) refuse("unable to start container process: " + wrong);
   save_state(l, pid);
@@ -328,6 +333,7 @@ int verb_run(const Options& o) {
   if (fg.console_socket() >= 0) l.console_socket = fg.console_socket();
   if (!detach && !o.has("no-subreaper")) prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   if (!detach) fg.block_signals();
+  debug("nsexec container setup");
   pid_t pid = spawn_init(l);
   if (std::string wrong = run_and_wait(l, pid); !wrong.empty()) refuse("unable to start container process: " + wrong);
   close_fd(l.console_socket);

@@ -111,6 +111,7 @@ std::vector<Namespaces::Joined> namespaces_of(pid_t pid) {
 }
 
 [[noreturn]] void become(Execution& e) {
+  debug("child process in init()");
   setsid();
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   Becoming b{&e.process, &e.container.spec["linux"]["seccomp"], e.preserve_fds, -1, "", false};
@@ -122,6 +123,7 @@ std::vector<Namespaces::Joined> namespaces_of(pid_t pid) {
     r.root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     int master = make_terminal(r, slave);
     close_fd(r.root);
+    set_console_size(slave, e.process["consoleSize"]);
     (void)!fchown(slave, static_cast<uid_t>(e.process["user"]["uid"].int_or(0)), static_cast<gid_t>(-1));
     if (!send_fd(e.console, master, "/dev/ptmx")) fail("send the terminal");
     close(master);
@@ -132,6 +134,7 @@ std::vector<Namespaces::Joined> namespaces_of(pid_t pid) {
   }
   std::string program, text;
   shed_rights(b, program);
+  debug("init: closing the pipe to signal completion");
   send_record(e.socket, 'R');
   if (receive_record(e.socket, text) != 'S') _exit(1);
   execute(b, program);
@@ -237,6 +240,7 @@ int verb_exec(const Options& o) {
   e.namespaces = namespaces_of(e.container.pid);
   if (!detach && !o.has("no-subreaper")) prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   if (!detach) fg.block_signals();
+  debug("nsexec container setup");
   pid_t pid = spawn(e);
   close_fd(e.console);
   if (o.has("pid-file")) replace_file(o.get("pid-file"), std::to_string(pid));

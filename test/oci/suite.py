@@ -669,6 +669,138 @@ def spec_writes_a_bundle_that_runs(x):
 
 
 @test
+def a_hook_without_variables_has_the_callers(x):
+    b, spec = x.bundle("true")
+    seen = x.top / "seen"
+    spec["hooks"] = {"createRuntime": [{"path": "/bin/sh", "args": ["sh", "-c", f"echo $OF_THE_CALLER > {seen}"]}]}
+    x.run(b, spec, env={**os.environ, "OF_THE_CALLER": "yes"})
+    assert seen.read_text() == "yes\n", seen.read_text()
+
+
+@test
+def hooks_of_the_container_begin_in_its_root(x):
+    b, spec = x.bundle("cat", "/tmp/made")
+    spec["hooks"] = {"createContainer": [{"path": "/bin/sh", "args": ["sh", "-c", "echo here > ./tmp/made"], "env": ["PATH=/bin"]}]}
+    if x.name == "crun":
+        raise Skip("it begins elsewhere")
+    assert x.run(b, spec).stdout == "here\n"
+
+
+@test
+def the_filter_holds_for_the_hooks_of_the_start(x):
+    b, spec = x.bundle("true")
+    spec["linux"]["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_KILL"}]}
+    spec["hooks"] = {"startContainer": [{"path": "/bin/sh", "args": ["sh", "-c", "mkdir /tmp/a"], "env": ["PATH=/bin"]}]}
+    if x.name == "crun":
+        raise Skip("its hooks come before the filter")
+    p = x.run(b, spec, check=1)
+    assert "bad system call" in p.stderr.lower(), p.stderr
+
+
+@test
+def a_working_folder_is_made_and_its_owner_alone_may_enter(x):
+    def change(spec):
+        spec["root"]["readonly"] = True
+        spec["process"]["cwd"] = "/not/yet"
+    assert x.sh("pwd", change) == "/not/yet\n"
+    b, spec = x.bundle("sleep", "60", cwd="/home")
+    (b / "rootfs/home").mkdir(mode=0o700)
+    os.chown(b / "rootfs/home", 42, 42)
+    spec["process"]["user"]["uid"] = 42
+    i, _ = x.detached(b, spec)
+    if x.name != "crun":
+        x.call("exec", "--user", "0", i, "true", check=0)
+
+
+@test
+def the_name_of_the_host_is_no_sysctl(x):
+    if x.name == "crun":
+        raise Skip("it allows that")
+    b, spec = x.bundle("true")
+    spec["linux"]["sysctl"] = {"kernel.hostname": "other"}
+    assert "kernel.hostname" in x.run(b, spec, check=1).stderr
+
+
+@test
+def debug_lines_go_to_the_log(x):
+    b, spec = x.bundle("sleep", "60")
+    log = x.top / "debug.log"
+    (b / "config.json").write_text(json.dumps(spec))
+    if x.name == "crun":
+        raise Skip("it says other things")
+    i = x.new_id()
+    p = subprocess.run(["runc", "--root", str(x.root), "--debug", "--log", str(log), "run", "-d", "--bundle", str(b), i], executable=x.path,
+                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=30)
+    assert p.returncode == 0 and "level=debug" in log.read_text() and "init: closing the pipe" in log.read_text(), log.read_text()
+    assert not (b / "rootfs" / str(log)[1:]).exists()  # not a file of that name inside of the container
+    x.call("--debug", "exec", i, "true", check=0)
+
+
+@test
+def a_cgroup_with_others_in_it_is_warned_of(x):
+    if x.name == "crun":
+        raise Skip("it does not")
+    b, spec = x.bundle("sleep", "60")
+    spec["linux"]["cgroupsPath"] = f"/oci-shared-{os.getpid()}"
+    x.detached(b, spec)
+    _, out = x.detached(b, spec)
+    assert "cgroup is not empty" in out.read_text(), out.read_text()
+
+
+@test
+def exec_joins_only_sub_cgroups_that_are_there(x):
+    if x.name == "crun":
+        raise Skip("its flag means other things")
+    b, spec = x.bundle("sleep", "60")
+    i, _ = x.detached(b, spec)
+    for where, said in (("..", "is not a sub cgroup path"), ("none", "/none/cgroup.procs: no such file"), *([("what:/", "unknown controller")] if V1 else [])):
+        p = x.call("exec", "--cgroup", where, i, "true", check=255)
+        assert said in p.stderr, (where, p.stderr)
+
+
+@test
+def exec_sets_the_size_of_its_terminal(x):
+    b, spec = x.bundle("sleep", "60")
+    i, _ = x.detached(b, spec)
+    process = x.top / "process.json"
+    process.write_text(json.dumps({"terminal": True, "consoleSize": {"height": 11, "width": 99}, "cwd": "/", "args": ["sh", "-c", "stty size > /tmp/size"], "env": ["PATH=/bin"], "user": {"uid": 0, "gid": 0}}))
+    if x.name == "crun":
+        raise Skip("it takes the caller's")
+    x.call("exec", "--process", str(process), i, check=0)
+    assert (b / "rootfs/tmp/size").read_text() == "11 99\n", (b / "rootfs/tmp/size").read_text()
+
+
+@test
+def a_shorter_period_fits_below_a_parents_quota(x):
+    if not V1:
+        raise Skip("both are one file in version 2")
+    parent = pathlib.Path(f"/sys/fs/cgroup/cpu/oci-parent-{os.getpid()}")
+    parent.mkdir(exist_ok=True)
+    try:
+        (parent / "cpu.cfs_quota_us").write_text("50000")
+        b, spec = x.bundle("sleep", "60")
+        spec["linux"]["cgroupsPath"] = f"/{parent.name}/child"
+        spec["linux"]["resources"]["cpu"] = {"quota": 30000, "period": 100000}
+        i, _ = x.detached(b, spec)
+        x.call("update", "--cpu-period", "10000", "--cpu-quota", "3000", i, check=0)
+        assert (parent / "child/cpu.cfs_quota_us").read_text() == "3000\n"
+        x.call("delete", "--force", i)
+    finally:
+        for d in ("child", ""):
+            with contextlib.suppress(OSError):
+                (parent / d).rmdir()
+
+
+@test
+def supplementary_groups_are_kept_when_the_annotation_says_so(x):
+    if x.name == "runc":
+        raise Skip("an annotation of crun's")
+    b, spec = x.bundle("id", "-G")
+    spec["annotations"] = {"run.oci.keep_original_groups": "1"}
+    assert "4242" in x.run(b, spec, preexec_fn=lambda: os.setgroups([4242])).stdout
+
+
+@test
 def features_are_told(x):
     p = x.call("features")
     if p.returncode != 0 and x.name != "k8lite":

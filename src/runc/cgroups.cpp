@@ -159,10 +159,11 @@ Cgroups Cgroups::of_spec(const Json& spec, const std::string& id) {
   return c;
 }
 
-Cgroups Cgroups::of_state(const Json& paths, const std::string& unit) {
+Cgroups Cgroups::of_state(const Json& state) {
   Cgroups c;
-  c.unit_ = unit;
-  for (const auto& m : paths.members()) {
+  c.unit_ = state["systemd_unit"].str();
+  c.shared_ = state["shared_cgroup"].bool_or(false);
+  for (const auto& m : state["cgroup_paths"].members()) {
     bool known = false;  // controllers of one hierarchy share a folder
     for (auto& f : c.folders_)
       if (f.second == m.second.str()) f.first += "," + m.first, known = true;
@@ -173,13 +174,16 @@ Cgroups Cgroups::of_state(const Json& paths, const std::string& unit) {
   return c;
 }
 
-Json Cgroups::paths() const {
+// By controller, as runc's state file has them.
+void Cgroups::to_state(Json& state) const {
   Json out = Json::object();
   for (const auto& [controllers, folder] : folders_) {
     if (controllers.empty()) out.set("", folder);
     for (const auto& c : split(controllers, ',')) out.set(c, folder);
   }
-  return out;
+  state.set("cgroup_paths", out);
+  if (!unit_.empty()) state.set("systemd_unit", unit_);
+  if (shared_) state.set("shared_cgroup", true);
 }
 
 std::string Cgroups::folder(std::string_view controller) const {
@@ -188,11 +192,15 @@ std::string Cgroups::folder(std::string_view controller) const {
   return "";
 }
 
-void Cgroups::create(const Json& spec, const std::string& id, pid_t pid) const {
-  if (!unit_.empty())
+void Cgroups::create(const Json& spec, const std::string& id, pid_t pid) {
+  if (!unit_.empty()) {
     start_unit(unit_of(spec["linux"]["cgroupsPath"].str(), id), spec, id, pid, v2_);
-  else if (exists(folder(v2_ ? "" : "devices")))
-    if (size_t n = pids().size()) warn("container's cgroup is not empty: " + std::to_string(n) + " process(es) found");
+  } else if (exists(folder(v2_ ? "" : "devices"))) {
+    size_t others = pids().size();
+    shared_ = others > 0;
+    if (frozen()) refuse("container's cgroup unexpectedly frozen");
+    if (others) warn("container's cgroup is not empty: " + std::to_string(others) + " process(es) found");
+  }
   for (const auto& [controllers, folder] : folders_) {
     if (!make_dirs(folder)) {
       if (errno == EROFS || errno == EACCES) {
@@ -314,7 +322,11 @@ bool Cgroups::remove() const {
     signal_all(SIGKILL);
     stop_unit(unit_);
   }
-  for (const auto& [controllers, folder] : folders_) good &= remove_folder(folder);
+  for (const auto& [controllers, folder] : folders_)
+    if (shared_)
+      rmdir(folder.c_str());
+    else
+      good &= remove_folder(folder);
   return good;
 }
 

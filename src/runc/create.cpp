@@ -38,13 +38,14 @@ void undo_making() {
   remove_tree(g_making->container.folder);
 }
 
-int connect_to(const std::string& path) {
+int connect_to(const std::string& path, const char* whom) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.size() >= sizeof address.sun_path) fail("socket " + path, ENAMETOOLONG);
   memcpy(address.sun_path, path.c_str(), path.size());
   int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd < 0 || connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) fail("connect to " + path);
+  if (fd < 0 || connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
+    fail(std::string("failed to connect with ") + whom + " " + path);
   return fd;
 }
 
@@ -69,6 +70,7 @@ void read_spec(Launch& l, const std::string& config) {
   const auto& seccomp = spec["linux"]["seccomp"];
   if (seccomp.is_object() && seccomp_notifies(seccomp) && seccomp["listenerPath"].str().empty())
     refuse("seccomp: SCMP_ACT_NOTIFY needs listenerPath");
+  refuse_hopeless_notifications(seccomp);
 }
 
 void make_folder(Launch& l) {
@@ -99,11 +101,7 @@ void fill_state(Launch& l) {
   labels.append("bundle=" + l.rootfs.bundle);
   for (const auto& m : c.spec["annotations"].members()) labels.append(m.first + "=" + m.second.str());
   config.set("rootfs", l.rootfs.path).set("labels", labels);
-  c.state.set("created", now_rfc3339(true))
-      .set("config", config)
-      .set("rootless", geteuid() != 0)
-      .set("cgroup_paths", l.cgroups.paths());
-  if (!l.cgroups.unit().empty()) c.state.set("systemd_unit", l.cgroups.unit());
+  c.state.set("created", now_rfc3339(true)).set("config", config).set("rootless", geteuid() != 0);
 }
 
 void save_state(Launch& l, pid_t pid) {
@@ -116,6 +114,7 @@ void save_state(Launch& l, pid_t pid) {
                 {"NEWUSER", CLONE_NEWUSER},     {"NEWUTS", CLONE_NEWUTS}};
   for (const auto& t : kTypes) paths.set(t.name, "/proc/" + std::to_string(pid) + "/ns/" + namespace_name(t.flag));
   l.container.state.set("namespace_paths", paths);
+  l.cgroups.to_state(l.container.state);
   store(l.container, pid);
 }
 
@@ -159,6 +158,21 @@ void save_state(Launch& l, pid_t pid) {
 }
 
 }  // namespace
+
+int connect_to_seccomp_agent(const Json& spec) {
+  const Json& seccomp = spec["linux"]["seccomp"];
+  return seccomp_notifies(seccomp) ? connect_to(seccomp["listenerPath"].str(), "seccomp agent") : -1;
+}
+std::string notify_state(const Container& c, const char* status, pid_t container_pid, pid_t pid) {
+  Json state = Json::object(), fds = Json::array();
+  fds.append("seccompFd");
+  state.set("ociVersion", "1.2.0")
+      .set("fds", fds)
+      .set("pid", static_cast<int64_t>(pid))
+      .set("metadata", c.spec["linux"]["seccomp"]["listenerMetadata"].str())
+      .set("state", c.oci_state(status, container_pid));
+  return state.dump();
+}
 
 bool send_record(int socket, char kind, const std::string& text) {
   std::string record = kind + text;
@@ -239,7 +253,7 @@ std::string run_and_wait(Launch& l, pid_t pid) {
     if (kind == 'R') return "";
     if (kind == 'H') {
       Json state = l.container.oci_state("creating", pid);
-      run_hooks(hooks["prestart"], state, "prestart");
+      run_hooks(hooks["prestart"], l.container.oci_state("created", pid), "prestart");  // they came before the others
       run_hooks(hooks["createRuntime"], state, "createRuntime");
       send_record(l.socket, 'H');
       continue;
@@ -285,9 +299,8 @@ void prepare(Launch& l, const Options& o, bool create_only) {
   r.no_pivot = o.has("no-pivot");
   make_folder(l);
   fill_state(l);
-  if (!socket_path.empty()) l.console_socket = connect_to(socket_path);
-  const Json& seccomp = l.spec()["linux"]["seccomp"];
-  if (seccomp_notifies(seccomp)) l.notify_socket = connect_to(seccomp["listenerPath"].str());
+  if (!socket_path.empty()) l.console_socket = connect_to(socket_path, "console socket");
+  l.notify_socket = connect_to_seccomp_agent(l.spec());
   prepare_trees(r);
 }
 

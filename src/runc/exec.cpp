@@ -29,7 +29,7 @@ struct Execution {
   Json process;
   std::vector<Namespaces::Joined> namespaces;
   std::vector<std::string> sub_cgroups;  // --cgroup
-  int socket = -1, console = -1, preserve_fds = 0;
+  int socket = -1, console = -1, preserve_fds = 0, notify_socket = -1;
 };
 
 void set_user_flag(Json& process, const std::string& text) {
@@ -114,7 +114,7 @@ std::vector<Namespaces::Joined> namespaces_of(pid_t pid) {
   debug("child process in init()");
   setsid();
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-  Becoming b{&e.process, &e.container.spec["linux"]["seccomp"], e.preserve_fds, -1, "", false};
+  Becoming b{&e.process, &e.container.spec["linux"]["seccomp"], e.preserve_fds, e.notify_socket, "", false};
   for (const auto& n : e.namespaces) b.user_ns |= n.flag == CLONE_NEWUSER;
   umask(022);
   if (e.process["terminal"].bool_or(false)) {
@@ -133,8 +133,12 @@ std::vector<Namespaces::Joined> namespaces_of(pid_t pid) {
     if (ioctl(0, TIOCSCTTY, 0) != 0) fail("take the terminal");
   }
   std::string program, text;
+  if (e.notify_socket >= 0) {
+    if (receive_record(e.socket, text) != 'I') _exit(1);
+    b.notify_state = notify_state(e.container, "running", e.container.pid, static_cast<pid_t>(atoi(text.c_str())));
+  }
   shed_rights(b, program);
-  debug("init: closing the pipe to signal completion");
+  debug("setns_init: about to exec");
   send_record(e.socket, 'R');
   if (receive_record(e.socket, text) != 'S') _exit(1);
   execute(b, program);
@@ -200,6 +204,7 @@ pid_t spawn(Execution& e) {
     char kind = receive_record(e.socket, text);
     if (kind == 'P') {
       real = static_cast<pid_t>(atoi(text.c_str()));
+      if (e.notify_socket >= 0) send_record(e.socket, 'I', text);
       waitpid(helper, nullptr, 0);
     } else if (kind == 'R') {
       while (!real) {  // the helper's word may come behind its child's
@@ -237,6 +242,7 @@ int verb_exec(const Options& o) {
   Foreground fg(terminal && !detach && socket_path.empty());
   e.console = socket_path.empty() ? fg.console_socket() : connect_console(socket_path);
   if (!terminal) own_stdio(e.process);
+  e.notify_socket = connect_to_seccomp_agent(e.container.spec);
   e.namespaces = namespaces_of(e.container.pid);
   if (!detach && !o.has("no-subreaper")) prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   if (!detach) fg.block_signals();

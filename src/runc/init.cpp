@@ -209,16 +209,7 @@ void run_init(Launch& l) {
   seal_rootfs(l.rootfs);
   enter_rootfs(l.rootfs);
   set_personality(spec["linux"]["personality"]);
-  if (l.notify_socket >= 0) {
-    Json state = Json::object(), fds = Json::array();
-    fds.append("seccompFd");
-    state.set("ociVersion", "1.2.0")
-        .set("fds", fds)
-        .set("pid", static_cast<int64_t>(g_host_pid))
-        .set("metadata", spec["linux"]["seccomp"]["listenerMetadata"].str())
-        .set("state", l.container.oci_state("creating", g_host_pid));
-    b.notify_state = state.dump();
-  }
+  if (l.notify_socket >= 0) b.notify_state = notify_state(l.container, "creating", g_host_pid, g_host_pid);
   std::string program;
   shed_rights(b, program);
   debug("init: closing the pipe to signal completion");

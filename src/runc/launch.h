@@ -36,6 +36,9 @@ char receive_record(int socket, std::string& text);
 [[noreturn]] void run_init(Launch& l);           // the child, in its new namespaces but the cgroup's
 pid_t spawn_init(Launch& l);                     // the parent: clones, by way of a helper where namespaces are joined
 std::string run_and_wait(Launch& l, pid_t pid);  // parent's half until R: "" or the child's error
+int connect_to_seccomp_agent(const Json& spec);  // -1: it has none
+// What the agent is told with a listener.
+std::string notify_state(const Container& c, const char* status, pid_t container_pid, pid_t pid);
 void set_console_size(int terminal, const Json& size);
 int make_terminal(Rootfs& r, int& slave);  // in the container's own devpts: the master
 

@@ -328,17 +328,14 @@ void shed_rights(const Becoming& b, std::string& program) {
   set_label("apparmor/", "exec", p["apparmorProfile"].str().empty() ? "" : "exec " + p["apparmorProfile"].str());
   set_label("", "exec", p["selinuxLabel"].str());
   if (no_new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) fail("set no_new_privs");
-  // Without no_new_privs the kernel wants a right that goes with the next step.
-  if (!no_new_privs) load_seccomp(b);
   std::string cwd = p["cwd"].str_or("/");
   if (cwd.empty()) cwd = "/";
   bool entered = enter_cwd(cwd, false);
+  // Without no_new_privs the kernel wants a right that goes with the next step.
+  if (!no_new_privs) load_seccomp(b);
   const Json& user = p["user"];
   set_user_and_capabilities(b);
-  if (entered)
-    verify_cwd();
-  else
-    enter_cwd(cwd, true);
+  if (!entered) enter_cwd(cwd, true);
   umask(static_cast<mode_t>(user["umask"].int_or(022)));
   program = find_program(p);
 }
@@ -346,6 +343,12 @@ void shed_rights(const Becoming& b, std::string& program) {
 void execute(const Becoming& b, const std::string& program, void (*last)()) {
   const Json& p = *b.process;
   std::vector<std::string> variables = p["env"].strings();
+  // Of several values of a name the last counts.
+  for (size_t i = variables.size(); i-- > 0;) {
+    std::string name = variables[i].substr(0, variables[i].find('=') + 1);
+    for (size_t j = i; j-- > 0 && !name.empty();)
+      if (starts_with(variables[j], name)) variables.erase(variables.begin() + static_cast<long>(j)), --i;
+  }
   if (variable(p, "HOME").empty()) {
     std::string uid = p["user"]["uid"].exists() ? p["user"]["uid"].dump() : "0", home = "/";
     for (const auto& line : split(read_whole("/etc/passwd"), '\n')) {

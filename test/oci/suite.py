@@ -51,7 +51,7 @@ class Box:
     count = 0
 
     def __init__(self, name, path):
-        self.name, self.path, self.ids = name, path, []
+        self.name, self.path, self.ids, self.flags = name, path, [], []
         self.top = pathlib.Path(tempfile.mkdtemp(prefix="oci-"))
         self.top.chmod(0o755)
         self.root = self.top / "state"
@@ -80,7 +80,7 @@ class Box:
 
     def call(self, *args, check=None, timeout=30, **kw):
         kw.setdefault("stdin", subprocess.DEVNULL)
-        p = subprocess.run(["runc", "--root", str(self.root), *args], executable=self.path, capture_output=True, text=True, timeout=timeout, **kw)
+        p = subprocess.run(["runc", "--root", str(self.root), *self.flags, *args], executable=self.path, capture_output=True, text=True, timeout=timeout, **kw)
         if check is not None and p.returncode != check:
             raise AssertionError(f"{args}: exit {p.returncode}: {p.stdout}{p.stderr}")
         return p
@@ -107,7 +107,7 @@ class Box:
         out = self.top / f"{i}.out"
         args = [verb, *(["-d"] if verb == "run" else []), "--bundle", str(b), *flags, i]
         with open(out, "w") as f:
-            p = subprocess.run(["runc", "--root", str(self.root), *args], executable=self.path, stdin=subprocess.DEVNULL, stdout=f, stderr=f, timeout=30)
+            p = subprocess.run(["runc", "--root", str(self.root), *self.flags, *args], executable=self.path, stdin=subprocess.DEVNULL, stdout=f, stderr=f, timeout=30)
         assert p.returncode == 0, out.read_text()
         return i, out
 
@@ -859,6 +859,75 @@ def a_filter_without_getcwd_still_starts(x):
     if x.name == "runc":
         raise Skip("it looks where it is afterwards")
     assert x.run(b, spec).stdout == "yes\n"
+
+
+def unit_has(unit, name):
+    return subprocess.run(["systemctl", "show", "--value", "-p", name, unit], capture_output=True, text=True).stdout.strip()
+
+
+@test
+def systemd_makes_the_scope_and_knows_its_limits(x):
+    if not os.path.exists("/run/systemd/private"):
+        raise Skip("no systemd here")
+    x.flags = ["--systemd-cgroup"]
+    b, spec = x.bundle("sleep", "60")
+    name = f"{x.name}{os.getpid()}"
+    spec["linux"]["cgroupsPath"] = f"system-ocisuite.slice:oci:{name}"
+    spec["linux"]["resources"] |= {"memory": {"limit": 64 << 20}, "pids": {"limit": 40}, "cpu": {"quota": 30000, "period": 100000, "shares": 512}}
+    spec["annotations"] = {"org.systemd.property.TimeoutStopUSec": "uint64 7000000", "org.systemd.property.CollectMode": "'inactive-or-failed'"}
+    i, _ = x.detached(b, spec)
+    unit, where = f"oci-{name}.scope", f"/system.slice/system-ocisuite.slice/oci-{name}.scope"
+    lines = pathlib.Path(f"/proc/{x.state(i)['pid']}/cgroup").read_text().split()
+    assert any(l.split(":", 2)[2].startswith(where) for l in lines), lines
+    limit = "MemoryLimit" if V1 else "MemoryMax"
+    got = {p: unit_has(unit, p) for p in ("ActiveState", "Slice", "Delegate", "TasksMax", "CPUQuotaPerSecUSec", "TimeoutStopUSec", limit)}
+    assert got == {"ActiveState": "active", "Slice": "system-ocisuite.slice", "Delegate": "yes", "TasksMax": "40", "CPUQuotaPerSecUSec": "300ms", "TimeoutStopUSec": "7s", limit: str(64 << 20)}, got
+    x.call("update", "--memory", "80m", "--pids-limit", "50", i, check=0)
+    assert (unit_has(unit, limit), unit_has(unit, "TasksMax")) == (str(80 << 20), "50")
+    subprocess.run(["systemctl", "daemon-reload"], check=True)
+    x.call("exec", i, "sh", "-c", "echo > /dev/null", check=0)  # the manager took no device away
+    x.call("delete", "--force", i, check=0)
+    assert unit_has(unit, "ActiveState") == "inactive" and not list(pathlib.Path("/sys/fs/cgroup").glob(f"**/oci-{name}.scope"))
+
+
+@test
+def systemd_refuses_a_path_that_names_no_unit(x):
+    if x.name == "crun":
+        raise Skip("it takes any")
+    x.flags = ["--systemd-cgroup"]
+    b, spec = x.bundle("true")
+    spec["linux"]["cgroupsPath"] = "/just/a/path"
+    assert "slice:prefix:name" in x.run(b, spec, check=1).stderr
+
+
+@test
+def version_2_limits_are_in_the_files(x):
+    if V1:
+        raise Skip("first version here")
+    b, spec = x.bundle("sleep", "60")
+    spec["linux"]["cgroupsPath"] = f"/oci-files-{os.getpid()}-{x.name}"
+    spec["linux"]["resources"] |= {
+        "memory": {"limit": 64 << 20, "swap": 96 << 20, "reservation": 32 << 20}, "pids": {"limit": 40},
+        "cpu": {"quota": 30000, "period": 100000, "shares": 1024, "cpus": "0"}, "blockIO": {"weight": 500}, "unified": {"memory.high": "60000000"}}
+    i, _ = x.detached(b, spec)
+    top = pathlib.Path("/sys/fs/cgroup") / spec["linux"]["cgroupsPath"][1:]
+    wanted = {"memory.max": str(64 << 20), "memory.low": str(32 << 20), "pids.max": "40", "cpu.max": "30000 100000", "cpuset.cpus": "0", "memory.high": str(60000000 // 4096 * 4096)}
+    if (top / "memory.swap.max").exists():
+        wanted["memory.swap.max"] = str(32 << 20)
+    got = {f: (top / f).read_text().strip() for f in wanted}
+    assert got == wanted, got
+    if x.name != "crun":
+        stats = json.loads(x.call("events", "--stats", i, check=0).stdout)["data"]
+        assert stats["pids"]["current"] == 1 and stats["memory"]["usage"]["limit"] == 64 << 20 and stats["cpu"]["usage"]["total"] > 0, stats
+    x.call("pause", i, check=0)
+    assert "frozen 1" in (top / "cgroup.events").read_text() and x.state(i)["status"] == "paused"
+    x.call("resume", i, check=0)
+    x.call("update", "--memory", "70m", "--memory-swap", "70m", "--cpu-quota", "20000", i, check=0)
+    assert (top / "memory.max").read_text() == f"{70 << 20}\n" and (top / "cpu.max").read_text() == "20000 100000\n"
+    x.call("kill", i, "KILL", check=0)
+    x.wait(i, "stopped")
+    x.call("delete", i, check=0)
+    assert not top.exists()
 
 
 @test

@@ -18,6 +18,7 @@
 #include "runc/foreground.h"
 #include "runc/hooks.h"
 #include "runc/launch.h"
+#include "runc/notify.h"
 #include "runc/process.h"
 #include "runc/seccomp.h"
 
@@ -298,6 +299,7 @@ void prepare(Launch& l, const Options& o, bool create_only) {
   r.mount_ns = l.namespaces.has(CLONE_NEWNS);
   r.no_pivot = o.has("no-pivot");
   make_folder(l);
+  offer_notify_socket(l);
   fill_state(l);
   if (!socket_path.empty()) l.console_socket = connect_to(socket_path, "console socket");
   l.notify_socket = connect_to_seccomp_agent(l.spec());
@@ -352,11 +354,13 @@ int verb_run(const Options& o) {
   close_fd(l.console_socket);
   save_state(l, pid);
   write_pid_file(o, pid);
+  int ready = listen_for_ready(l.container);
   if (std::string wrong = start_now(l); !wrong.empty()) refuse("unable to start container process: " + wrong);
   undo_on_failure(nullptr);
   l.container.pid = pid;
   run_hooks_leniently(l.spec()["hooks"]["poststart"], l.container.oci_state("running", pid));
-  if (detach) return 0;
+  if (detach) return relay_ready(ready, pid, true), 0;
+  relay_ready_aside(ready, pid);
   int code = fg.wait_for(pid);
   l.container.status = "stopped";
   if (!o.has("keep")) destroy(l.container);
@@ -371,6 +375,7 @@ int verb_start(const Options& o) {
   std::string path = c.folder + "/exec.fifo";
   int fd = open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC), process = pidfd_open_of(c.pid);
   if (fd < 0) fail("open exec fifo");
+  int ready = listen_for_ready(c);
   pollfd polls[2] = {{fd, POLLIN, 0}, {process, POLLIN, 0}};
   char byte = 0;
   for (;;) {
@@ -380,6 +385,7 @@ int verb_start(const Options& o) {
   }
   unlink(path.c_str());
   run_hooks_leniently(c.spec["hooks"]["poststart"], c.oci_state("running", c.pid));
+  relay_ready(ready, c.pid, true);
   return 0;
 }
 

@@ -931,6 +931,30 @@ def version_2_limits_are_in_the_files(x):
 
 
 @test
+def a_manager_hears_that_the_container_is_ready(x):
+    if x.name == "crun":
+        raise Skip("it keeps its socket elsewhere")
+    path = str(x.top / "manager")
+    manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    manager.bind(path)
+    manager.settimeout(20)
+    b, spec = x.bundle("sh", "-c", "echo $NOTIFY_SOCKET > /tmp/where; sleep 60")
+    (b / "config.json").write_text(json.dumps(spec))
+    i, env = x.new_id(), {**os.environ, "NOTIFY_SOCKET": path}
+    with open(os.devnull, "w") as null:
+        subprocess.run(["runc", "--root", str(x.root), "create", "--bundle", str(b), i], executable=x.path, env=env, check=True, stdin=subprocess.DEVNULL, stdout=null, stderr=null, timeout=30)
+    start = subprocess.Popen(["runc", "--root", str(x.root), "start", i], executable=x.path, env=env)
+    until(lambda: (b / "rootfs/tmp/where").exists() and (b / "rootfs/tmp/where").read_text(), "the program runs")
+    inside = (b / "rootfs/tmp/where").read_text().strip()
+    sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    sender.sendto(b"STATUS=soon", f"/proc/{x.state(i)['pid']}/root{inside}")
+    sender.sendto(b"READY=1", f"/proc/{x.state(i)['pid']}/root{inside}")
+    assert start.wait(20) == 0
+    said = manager.recv(4096).decode() + (manager.recv(4096).decode() if x.name == "runc" else "")
+    assert "READY=1" in said and f"MAINPID={x.state(i)['pid']}" in said and "STATUS" not in said, said
+
+
+@test
 def features_are_told(x):
     p = x.call("features")
     if p.returncode != 0 and x.name != "k8lite":

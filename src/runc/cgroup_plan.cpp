@@ -84,7 +84,9 @@ void block(Plan& p, const Json& b, bool v2) {
     }
     if (b["leafWeight"].uint_or(0)) p.number("blkio", "blkio.leaf_weight", b["leafWeight"], true);
     for (const Json& d : b["weightDevice"].items()) {
-      if (d["weight"].exists()) p.add("blkio", "blkio.weight_device", device_of(d) + " " + d["weight"].dump(), true);
+      if (d["weight"].exists())
+        for (const char* file : {"blkio.bfq.weight_device", "blkio.weight_device"})
+          p.add("blkio", file, device_of(d) + " " + d["weight"].dump(), true);
       if (d["leafWeight"].exists())
         p.add("blkio", "blkio.leaf_weight_device", device_of(d) + " " + d["leafWeight"].dump(), true);
     }
@@ -136,7 +138,7 @@ std::vector<CgroupWrite> plan_cgroup(const Json& r, bool v2) {
   for (const auto& m : r["unified"].members()) {
     if (m.first.find('/') != std::string::npos)
       refuse("unified resource \"" + m.first + "\" must be a file name (no slashes)");
-    if (!v2) refuse("unified resources are for cgroup version 2 only");
+    if (!v2) refuse("invalid configuration: unified resources are for cgroup version 2 only");
     p.add("", m.first, m.second.str());
   }
   if (v2)

@@ -10,8 +10,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "runc/common.h"
 #include "runc/devices.h"
+#include "runc/systemd.h"
 
 namespace k8lite::runc {
 namespace {
@@ -61,6 +64,20 @@ std::string join_path(const std::string& a, const std::string& b) {
   for (const auto& part : split(b, '/'))
     if (part != "." && part != "..") out += "/" + part;
   return out;
+}
+
+// Where the service manager's own tree begins in a hierarchy: "/" but in a container of its own.
+std::string manager_path(const std::string& controllers) {
+  for (const auto& line : split(read_whole("/proc/1/cgroup"), '\n')) {
+    size_t one = line.find(':'), two = line.find(':', one + 1);
+    if (two == std::string::npos || line.compare(one + 1, two - one - 1, controllers) != 0) continue;
+    std::string path = line.substr(two + 1);
+    constexpr std::string_view kScope = "/init.scope";
+    if (path.size() >= kScope.size() && path.compare(path.size() - kScope.size(), kScope.size(), kScope) == 0)
+      path.resize(path.size() - kScope.size());
+    return path;
+  }
+  return "/";
 }
 
 bool has_controller(const std::string& list, std::string_view name) {
@@ -123,20 +140,30 @@ bool remove_folder(const std::string& folder) {
 Cgroups Cgroups::of_spec(const Json& spec, const std::string& id) {
   Cgroups c;
   std::string path = spec["linux"]["cgroupsPath"].str();
-  if (path.find(':') != std::string::npos && path[0] != '/' && split(path, ':').size() == 3)
-    refuse("cgroupsPath \"" + path + "\" is for the systemd cgroup driver, which this build does not have");
+  Unit unit;
+  if (systemd_driver()) {
+    unit = unit_of(path, id);
+    c.unit_ = unit.name;
+    path = unit.path();
+  } else if (path.find(':') != std::string::npos && path[0] != '/' && split(path, ':').size() == 3) {
+    refuse("cgroupsPath \"" + path + "\" is for the systemd cgroup driver: --systemd-cgroup");
+  }
   for (const Own& own : own_cgroups(c.v2_)) {
     std::string base = own.mount;
-    if (path.empty() || path[0] != '/')
+    if (!c.unit_.empty())
+      base = join_path(base, manager_path(own.controllers));
+    else if (path.empty() || path[0] != '/')
       base = join_path(base, c.v2_ && own.path != "/" ? parent_of(own.path) : own.path);
     c.folders_.emplace_back(own.controllers, join_path(base, path.empty() ? id : path));
   }
   return c;
 }
 
-Cgroups Cgroups::of_state(const Json& paths) {
+Cgroups Cgroups::of_state(const Json& state) {
   Cgroups c;
-  for (const auto& m : paths.members()) {
+  c.unit_ = state["systemd_unit"].str();
+  c.shared_ = state["shared_cgroup"].bool_or(false);
+  for (const auto& m : state["cgroup_paths"].members()) {
     bool known = false;  // controllers of one hierarchy share a folder
     for (auto& f : c.folders_)
       if (f.second == m.second.str()) f.first += "," + m.first, known = true;
@@ -147,13 +174,16 @@ Cgroups Cgroups::of_state(const Json& paths) {
   return c;
 }
 
-Json Cgroups::paths() const {
+// By controller, as runc's state file has them.
+void Cgroups::to_state(Json& state) const {
   Json out = Json::object();
   for (const auto& [controllers, folder] : folders_) {
     if (controllers.empty()) out.set("", folder);
     for (const auto& c : split(controllers, ',')) out.set(c, folder);
   }
-  return out;
+  state.set("cgroup_paths", out);
+  if (!unit_.empty()) state.set("systemd_unit", unit_);
+  if (shared_) state.set("shared_cgroup", true);
 }
 
 std::string Cgroups::folder(std::string_view controller) const {
@@ -162,7 +192,15 @@ std::string Cgroups::folder(std::string_view controller) const {
   return "";
 }
 
-void Cgroups::create() const {
+void Cgroups::create(const Json& spec, const std::string& id, pid_t pid) {
+  if (!unit_.empty()) {
+    start_unit(unit_of(spec["linux"]["cgroupsPath"].str(), id), spec, id, pid, v2_);
+  } else if (exists(folder(v2_ ? "" : "devices"))) {
+    size_t others = pids().size();
+    shared_ = others > 0;
+    if (frozen()) refuse("container's cgroup unexpectedly frozen");
+    if (others) warn("container's cgroup is not empty: " + std::to_string(others) + " process(es) found");
+  }
   for (const auto& [controllers, folder] : folders_) {
     if (!make_dirs(folder)) {
       if (errno == EROFS || errno == EACCES) {
@@ -188,7 +226,8 @@ Cgroups Cgroups::below(const std::string& text) const {
   size_t colon = text.find(':');
   std::string only = colon == std::string::npos ? "" : text.substr(0, colon),
               path = colon == std::string::npos ? text : text.substr(colon + 1);
-  if (path.find("..") != std::string::npos) refuse("bad sub cgroup path: " + path);
+  for (const auto& part : split(path, '/'))
+    if (part == "..") refuse(path + " is not a sub cgroup path");
   bool found = false;
   for (auto& [controllers, folder] : out.folders_) {
     bool wanted = only.empty();
@@ -196,9 +235,9 @@ Cgroups Cgroups::below(const std::string& text) const {
     if (!wanted) continue;
     folder = join_path(folder, path);
     found |= exists(folder);
-    if (!exists(folder)) refuse("unable to add a process to " + folder + ": no such cgroup");
+    if (!exists(folder)) fail("adding pid to " + folder + "/cgroup.procs", ENOENT);
   }
-  if (!found) refuse("no cgroup of controller " + only);
+  if (!found) refuse("unknown controller " + only);
   return out;
 }
 
@@ -210,7 +249,10 @@ void Cgroups::apply(const Json& resources, bool devices) const {
       for (const auto& [file, rule] : plan_device_writes(resources["devices"]))
         if (!write_whole(f + "/" + file, rule)) fail("write " + rule + " to " + f + "/" + file);
   }
-  for (const CgroupWrite& w : plan_cgroup(resources, v2_)) {
+  std::vector<CgroupWrite> plan = plan_cgroup(resources, v2_);
+  bool again = false;
+  for (size_t i = 0; i < plan.size(); ++i) {
+    const CgroupWrite w = plan[i];
     std::string f = folder(w.controller);
     if (f.empty() || !exists(f + "/" + w.file)) {
       if (w.optional) continue;
@@ -218,6 +260,12 @@ void Cgroups::apply(const Json& resources, bool devices) const {
     }
     if (write_whole(f + "/" + w.file, w.value)) continue;
     int err = errno;
+    // A shorter period with the old quota may be more than the parent has: the quota first, then again.
+    if (w.file == "cpu.cfs_period_us" && err == EINVAL && resources["cpu"]["quota"].exists() && !again) {
+      again = true;
+      plan.insert(plan.begin() + static_cast<long>(std::min(i + 2, plan.size())), w);
+      continue;
+    }
     // Memory and memory+swap depend on each other's order: the second of them first, then again.
     if (w.file == "memory.limit_in_bytes" && resources["memory"]["swap"].exists() &&
         write_whole(f + "/memory.memsw.limit_in_bytes", std::to_string(resources["memory"]["swap"].int_or(-1))) &&
@@ -270,7 +318,15 @@ bool Cgroups::signal_all(int number) const {
 
 bool Cgroups::remove() const {
   bool good = true;
-  for (const auto& [controllers, folder] : folders_) good &= remove_folder(folder);
+  if (!unit_.empty()) {
+    signal_all(SIGKILL);
+    stop_unit(unit_);
+  }
+  for (const auto& [controllers, folder] : folders_)
+    if (shared_)
+      rmdir(folder.c_str());
+    else
+      good &= remove_folder(folder);
   return good;
 }
 

@@ -23,12 +23,14 @@ uint64_t weight_of_blkio(uint64_t weight);
 class Cgroups {
  public:
   // Where a container of this spec goes. A relative path (and none: the id) is below the caller's own cgroups.
+  // With the systemd driver: in the slice and unit that the spec names.
   static Cgroups of_spec(const Json& spec, const std::string& id);
-  static Cgroups of_state(const Json& cgroup_paths);
-  Json paths() const;  // by controller, as runc's state file has them
+  static Cgroups of_state(const Json& state);
+  void to_state(Json& state) const;
 
   bool v2() const { return v2_; }
-  void create() const;  // fails with a message
+  // Fails with a message. A cgroup with others in it is theirs, too: it is not cleared at the end.
+  void create(const Json& spec, const std::string& id, pid_t pid);
   void apply(const Json& resources, bool devices) const;
   void add(pid_t pid) const;
   Cgroups below(
@@ -42,11 +44,14 @@ class Cgroups {
   std::string folder(std::string_view controller) const;  // "" : there is none
   const std::vector<std::pair<std::string, std::string>>& all() const { return folders_; }
   bool empty() const { return folders_.empty(); }
+  const std::string& unit() const { return unit_; }  // systemd's; "" : none
 
  private:
   std::vector<std::pair<std::string, std::string>>
       folders_;  // controllers of a hierarchy ("cpu,cpuacct"; "" the second version's), folder
   bool v2_ = false;
+  std::string unit_;
+  bool shared_ = false;
 };
 
 }  // namespace k8lite::runc

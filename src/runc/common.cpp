@@ -40,6 +40,11 @@ std::string now_rfc3339(bool nanoseconds) {
 void log_line(const char* level, const std::string& text) {
   const Log& log = log_settings();
   std::string line;
+  if (g_report_fd >= 0) {  // in a container's process the log's path would lead into the container
+    std::string record = std::string("L") + level + ' ' + text;
+    (void)!send(g_report_fd, record.data(), record.size(), MSG_NOSIGNAL);
+    return;
+  }
   if (log.json)
     line = "{\"level\":\"" + std::string(level) + "\",\"msg\":" + quoted(text) + ",\"time\":\"" + now_rfc3339(false) +
            "\"}\n";

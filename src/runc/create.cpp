@@ -18,6 +18,7 @@
 #include "runc/foreground.h"
 #include "runc/hooks.h"
 #include "runc/launch.h"
+#include "runc/notify.h"
 #include "runc/process.h"
 #include "runc/seccomp.h"
 
@@ -38,20 +39,21 @@ void undo_making() {
   remove_tree(g_making->container.folder);
 }
 
-int connect_to(const std::string& path) {
+int connect_to(const std::string& path, const char* whom) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.size() >= sizeof address.sun_path) fail("socket " + path, ENAMETOOLONG);
   memcpy(address.sun_path, path.c_str(), path.size());
   int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd < 0 || connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) fail("connect to " + path);
+  if (fd < 0 || connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
+    fail(std::string("failed to connect with ") + whom + " " + path);
   return fd;
 }
 
-void read_spec(Launch& l) {
+void read_spec(Launch& l, const std::string& config) {
   bool found = false;
-  std::string text = read_whole(l.rootfs.bundle + "/config.json", &found);
-  if (!found) refuse("JSON specification file config.json not found");
+  std::string text = read_whole(config[0] == '/' ? config : l.rootfs.bundle + "/" + config, &found);
+  if (!found) refuse("JSON specification file " + config + " not found");
   if (std::string wrong = Json::parse(text, l.container.spec); !wrong.empty()) refuse("config.json: " + wrong);
   const Json& spec = l.spec();
   if (!spec["process"].is_object()) refuse("process property must not be empty");
@@ -69,6 +71,7 @@ void read_spec(Launch& l) {
   const auto& seccomp = spec["linux"]["seccomp"];
   if (seccomp.is_object() && seccomp_notifies(seccomp) && seccomp["listenerPath"].str().empty())
     refuse("seccomp: SCMP_ACT_NOTIFY needs listenerPath");
+  refuse_hopeless_notifications(seccomp);
 }
 
 void make_folder(Launch& l) {
@@ -99,10 +102,7 @@ void fill_state(Launch& l) {
   labels.append("bundle=" + l.rootfs.bundle);
   for (const auto& m : c.spec["annotations"].members()) labels.append(m.first + "=" + m.second.str());
   config.set("rootfs", l.rootfs.path).set("labels", labels);
-  c.state.set("created", now_rfc3339(true))
-      .set("config", config)
-      .set("rootless", geteuid() != 0)
-      .set("cgroup_paths", l.cgroups.paths());
+  c.state.set("created", now_rfc3339(true)).set("config", config).set("rootless", geteuid() != 0);
 }
 
 void save_state(Launch& l, pid_t pid) {
@@ -115,6 +115,7 @@ void save_state(Launch& l, pid_t pid) {
                 {"NEWUSER", CLONE_NEWUSER},     {"NEWUTS", CLONE_NEWUTS}};
   for (const auto& t : kTypes) paths.set(t.name, "/proc/" + std::to_string(pid) + "/ns/" + namespace_name(t.flag));
   l.container.state.set("namespace_paths", paths);
+  l.cgroups.to_state(l.container.state);
   store(l.container, pid);
 }
 
@@ -159,6 +160,21 @@ void save_state(Launch& l, pid_t pid) {
 
 }  // namespace
 
+int connect_to_seccomp_agent(const Json& spec) {
+  const Json& seccomp = spec["linux"]["seccomp"];
+  return seccomp_notifies(seccomp) ? connect_to(seccomp["listenerPath"].str(), "seccomp agent") : -1;
+}
+std::string notify_state(const Container& c, const char* status, pid_t container_pid, pid_t pid) {
+  Json state = Json::object(), fds = Json::array();
+  fds.append("seccompFd");
+  state.set("ociVersion", "1.2.0")
+      .set("fds", fds)
+      .set("pid", static_cast<int64_t>(pid))
+      .set("metadata", c.spec["linux"]["seccomp"]["listenerMetadata"].str())
+      .set("state", c.oci_state(status, container_pid));
+  return state.dump();
+}
+
 bool send_record(int socket, char kind, const std::string& text) {
   std::string record = kind + text;
   return send(socket, record.data(), record.size(), MSG_NOSIGNAL) >= 0;
@@ -166,7 +182,10 @@ bool send_record(int socket, char kind, const std::string& text) {
 char receive_record(int socket, std::string& text) {
   char buffer[16 * 1024];
   ssize_t n;
-  while ((n = recv(socket, buffer, sizeof buffer, 0)) < 0 && errno == EINTR) {
+  while ((n = recv(socket, buffer, sizeof buffer, 0)) > 0 ? buffer[0] == 'L' : n < 0 && errno == EINTR) {
+    std::string line(buffer, n > 0 ? static_cast<size_t>(n) : 0);
+    size_t space = line.find(' ');
+    if (space != std::string::npos) log_line(line.substr(1, space - 1).c_str(), line.substr(space + 1));
   }
   if (n <= 0) return 0;
   text.assign(buffer + 1, static_cast<size_t>(n - 1));
@@ -225,7 +244,7 @@ pid_t spawn_init(Launch& l) {
 
 std::string run_and_wait(Launch& l, pid_t pid) {
   const Json& hooks = l.spec()["hooks"];
-  l.cgroups.create();
+  l.cgroups.create(l.spec(), l.container.id, pid);
   l.cgroups.apply(l.spec()["linux"]["resources"], geteuid() == 0);
   l.cgroups.add(pid);
   send_record(l.socket, 'C', std::to_string(pid));
@@ -235,7 +254,7 @@ std::string run_and_wait(Launch& l, pid_t pid) {
     if (kind == 'R') return "";
     if (kind == 'H') {
       Json state = l.container.oci_state("creating", pid);
-      run_hooks(hooks["prestart"], state, "prestart");
+      run_hooks(hooks["prestart"], l.container.oci_state("created", pid), "prestart");  // they came before the others
       run_hooks(hooks["createRuntime"], state, "createRuntime");
       send_record(l.socket, 'H');
       continue;
@@ -264,7 +283,7 @@ void prepare(Launch& l, const Options& o, bool create_only) {
   l.waits_on_fifo = create_only;
   l.no_new_keyring = o.has("no-new-keyring");
   l.preserve_fds = static_cast<int>(o.number("preserve-fds", 0));
-  read_spec(l);
+  read_spec(l, o.get("config", "config.json"));
   bool terminal = l.spec()["process"]["terminal"].bool_or(false), detach = create_only || o.has("detach");
   std::string socket_path = o.get("console-socket");
   if (terminal && detach && socket_path.empty())
@@ -280,10 +299,10 @@ void prepare(Launch& l, const Options& o, bool create_only) {
   r.mount_ns = l.namespaces.has(CLONE_NEWNS);
   r.no_pivot = o.has("no-pivot");
   make_folder(l);
+  offer_notify_socket(l);
   fill_state(l);
-  if (!socket_path.empty()) l.console_socket = connect_to(socket_path);
-  const Json& seccomp = l.spec()["linux"]["seccomp"];
-  if (seccomp_notifies(seccomp)) l.notify_socket = connect_to(seccomp["listenerPath"].str());
+  if (!socket_path.empty()) l.console_socket = connect_to(socket_path, "console socket");
+  l.notify_socket = connect_to_seccomp_agent(l.spec());
   prepare_trees(r);
 }
 
@@ -311,6 +330,7 @@ int verb_create(const Options& o) {
   Launch l;
   prepare(l, o, true);
   count_listeners(l);
+  debug("nsexec container setup");
   pid_t pid = spawn_init(l);
   if (std::string wrong = run_and_wait(l, pid); !wrong.empty()) refuse("unable to start container process: " + wrong);
   save_state(l, pid);
@@ -328,16 +348,19 @@ int verb_run(const Options& o) {
   if (fg.console_socket() >= 0) l.console_socket = fg.console_socket();
   if (!detach && !o.has("no-subreaper")) prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   if (!detach) fg.block_signals();
+  debug("nsexec container setup");
   pid_t pid = spawn_init(l);
   if (std::string wrong = run_and_wait(l, pid); !wrong.empty()) refuse("unable to start container process: " + wrong);
   close_fd(l.console_socket);
   save_state(l, pid);
   write_pid_file(o, pid);
+  int ready = listen_for_ready(l.container);
   if (std::string wrong = start_now(l); !wrong.empty()) refuse("unable to start container process: " + wrong);
   undo_on_failure(nullptr);
   l.container.pid = pid;
   run_hooks_leniently(l.spec()["hooks"]["poststart"], l.container.oci_state("running", pid));
-  if (detach) return 0;
+  if (detach) return relay_ready(ready, pid, true), 0;
+  relay_ready_aside(ready, pid);
   int code = fg.wait_for(pid);
   l.container.status = "stopped";
   if (!o.has("keep")) destroy(l.container);
@@ -352,6 +375,7 @@ int verb_start(const Options& o) {
   std::string path = c.folder + "/exec.fifo";
   int fd = open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC), process = pidfd_open_of(c.pid);
   if (fd < 0) fail("open exec fifo");
+  int ready = listen_for_ready(c);
   pollfd polls[2] = {{fd, POLLIN, 0}, {process, POLLIN, 0}};
   char byte = 0;
   for (;;) {
@@ -361,6 +385,7 @@ int verb_start(const Options& o) {
   }
   unlink(path.c_str());
   run_hooks_leniently(c.spec["hooks"]["poststart"], c.oci_state("running", c.pid));
+  relay_ready(ready, c.pid, true);
   return 0;
 }
 

@@ -31,7 +31,7 @@ constexpr char kSpec[] = R"({"ociVersion":"1.2.0","process":{"terminal":true,"us
 {"destination":"/dev/mqueue","type":"mqueue","source":"mqueue","options":["nosuid","noexec","nodev"]},
 @SYS,
 {"destination":"/sys/fs/cgroup","type":"cgroup","source":"cgroup","options":["nosuid","noexec","nodev","relatime","ro"]}],
-"linux":{@MAPS"resources":{"devices":[{"allow":false,"access":"rwm"}]},"namespaces":[{"type":"pid"},@NET{"type":"ipc"},{"type":"uts"},{"type":"mount"},{"type":"cgroup"}],
+"linux":{@MAPS"resources":{"devices":[{"allow":false,"access":"rwm"}]},"namespaces":[{"type":"pid"},@NET{"type":"ipc"},{"type":"uts"},{"type":"mount"}@CGROUP],
 "maskedPaths":["/proc/acpi","/proc/asound","/proc/kcore","/proc/keys","/proc/latency_stats","/proc/timer_list","/proc/timer_stats","/proc/sched_debug","/sys/firmware","/proc/scsi"],
 "readonlyPaths":["/proc/bus","/proc/fs","/proc/irq","/proc/sys","/proc/sysrq-trigger"]}})";
 
@@ -52,6 +52,7 @@ int verb_spec(const Options& o) {
           ? R"({"destination":"/sys","type":"none","source":"/sys","options":["rbind","nosuid","noexec","nodev","ro"]})"
           : R"({"destination":"/sys","type":"sysfs","source":"sysfs","options":["nosuid","noexec","nodev","ro"]})");
   put(text, "@NET", rootless ? R"({"type":"user"},)" : R"({"type":"network"},)");
+  put(text, "@CGROUP", exists("/sys/fs/cgroup/cgroup.controllers") ? R"(,{"type":"cgroup"})" : "");
   std::string ids = "[{\"containerID\":0,\"hostID\":";
   put(text, "@MAPS",
       rootless ? "\"uidMappings\":" + ids + std::to_string(geteuid()) + ",\"size\":1}],\"gidMappings\":" + ids +
@@ -66,7 +67,7 @@ int verb_spec(const Options& o) {
 int verb_features(const Options&) {
   Json out = Json::object(), linux_part = Json::object(), cgroup = Json::object(), seccomp = Json::object(),
        annotations = Json::object();
-  cgroup.set("v1", true).set("v2", true).set("systemd", false).set("systemdUser", false).set("rdma", true);
+  cgroup.set("v1", true).set("v2", true).set("systemd", true).set("systemdUser", true).set("rdma", true);
   seccomp.set("enabled", true)
       .set("actions", list_of(seccomp_actions()))
       .set("operators", list_of(seccomp_operators()))

@@ -32,7 +32,9 @@ struct Owned {
 std::vector<Owned> all_rules(const Json& rules) {
   std::vector<Owned> out;
   for (const Json& j : rules.items()) {
-    std::string type = j["type"].str_or("a"), access = j["access"].str_or("rwm");
+    std::string type = j["type"].str_or("a"), access;
+    for (char c : j["access"].str_or("rwm"))
+      if (strchr("rwm", c)) access += c;
     if (access.empty()) access = "rwm";
     char t = type.empty() ? 'a' : type[0] == 'u' ? 'c' : type[0];
     out.push_back({{j["allow"].bool_or(false), t, j["major"].int_or(-1), j["minor"].int_or(-1), nullptr}, access});

@@ -29,7 +29,7 @@ struct Execution {
   Json process;
   std::vector<Namespaces::Joined> namespaces;
   std::vector<std::string> sub_cgroups;  // --cgroup
-  int socket = -1, console = -1, preserve_fds = 0;
+  int socket = -1, console = -1, preserve_fds = 0, notify_socket = -1;
 };
 
 void set_user_flag(Json& process, const std::string& text) {
@@ -111,9 +111,10 @@ std::vector<Namespaces::Joined> namespaces_of(pid_t pid) {
 }
 
 [[noreturn]] void become(Execution& e) {
+  debug("child process in init()");
   setsid();
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-  Becoming b{&e.process, &e.container.spec["linux"]["seccomp"], e.preserve_fds, -1, "", false};
+  Becoming b{&e.process, &e.container.spec["linux"]["seccomp"], e.preserve_fds, e.notify_socket, "", false};
   for (const auto& n : e.namespaces) b.user_ns |= n.flag == CLONE_NEWUSER;
   umask(022);
   if (e.process["terminal"].bool_or(false)) {
@@ -122,6 +123,7 @@ std::vector<Namespaces::Joined> namespaces_of(pid_t pid) {
     r.root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     int master = make_terminal(r, slave);
     close_fd(r.root);
+    set_console_size(slave, e.process["consoleSize"]);
     (void)!fchown(slave, static_cast<uid_t>(e.process["user"]["uid"].int_or(0)), static_cast<gid_t>(-1));
     if (!send_fd(e.console, master, "/dev/ptmx")) fail("send the terminal");
     close(master);
@@ -131,7 +133,12 @@ std::vector<Namespaces::Joined> namespaces_of(pid_t pid) {
     if (ioctl(0, TIOCSCTTY, 0) != 0) fail("take the terminal");
   }
   std::string program, text;
+  if (e.notify_socket >= 0) {
+    if (receive_record(e.socket, text) != 'I') _exit(1);
+    b.notify_state = notify_state(e.container, "running", e.container.pid, static_cast<pid_t>(atoi(text.c_str())));
+  }
   shed_rights(b, program);
+  debug("setns_init: about to exec");
   send_record(e.socket, 'R');
   if (receive_record(e.socket, text) != 'S') _exit(1);
   execute(b, program);
@@ -197,6 +204,7 @@ pid_t spawn(Execution& e) {
     char kind = receive_record(e.socket, text);
     if (kind == 'P') {
       real = static_cast<pid_t>(atoi(text.c_str()));
+      if (e.notify_socket >= 0) send_record(e.socket, 'I', text);
       waitpid(helper, nullptr, 0);
     } else if (kind == 'R') {
       while (!real) {  // the helper's word may come behind its child's
@@ -234,9 +242,11 @@ int verb_exec(const Options& o) {
   Foreground fg(terminal && !detach && socket_path.empty());
   e.console = socket_path.empty() ? fg.console_socket() : connect_console(socket_path);
   if (!terminal) own_stdio(e.process);
+  e.notify_socket = connect_to_seccomp_agent(e.container.spec);
   e.namespaces = namespaces_of(e.container.pid);
   if (!detach && !o.has("no-subreaper")) prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   if (!detach) fg.block_signals();
+  debug("nsexec container setup");
   pid_t pid = spawn(e);
   close_fd(e.console);
   if (o.has("pid-file")) replace_file(o.get("pid-file"), std::to_string(pid));

@@ -33,10 +33,16 @@ namespace {
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
   for (int s = 1; s < 65; ++s) signal(s, SIG_DFL);
-  execve(hook["path"].str().c_str(), args.data(), env.data());
+  execve(hook["path"].str().c_str(), args.data(), hook["env"].exists() ? env.data() : environ);
   std::string text = "exec " + hook["path"].str() + ": " + reason(errno);
   (void)!write(2, text.data(), text.size());
   _exit(127);
+}
+
+std::string signal_text(int number) {
+  std::string text = strsignal(number);
+  text[0] = static_cast<char>(text[0] | 32);
+  return text;
 }
 
 int64_t now_ms() {
@@ -91,7 +97,7 @@ std::string run_hook(const Json& hook, const std::string& state) {
   if (late) return "hook ran past specified timeout of " + std::to_string(timeout) + ".0s";
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return "";
   std::string how = WIFEXITED(status) ? "exit status " + std::to_string(WEXITSTATUS(status))
-                                      : "signal " + std::to_string(WTERMSIG(status));
+                                      : "signal: " + signal_text(WTERMSIG(status));
   return how + ", stdout and stderr: " + said;
 }
 
@@ -101,7 +107,7 @@ void run_hooks(const Json& hooks, const Json& state, const char* kind) {
   std::string text = state.dump();
   for (size_t i = 0; i < hooks.items().size(); ++i)
     if (std::string wrong = run_hook(hooks.items()[i], text); !wrong.empty())
-      refuse("error running " + std::string(kind) + " hook #" + std::to_string(i) + ": " + wrong);
+      refuse("error running hook #" + std::to_string(i) + " (" + kind + "): " + wrong);
 }
 void run_hooks_leniently(const Json& hooks, const Json& state) {
   std::string text = state.dump();

@@ -67,7 +67,8 @@ void set_sysctls(const Launch& l) {
     for (char c : m.first) path += slashes ? c : c == '.' ? '/' : c == '/' ? '.' : c;
     bool ipc = starts_with(path, "kernel/sem") || starts_with(path, "kernel/shm") || starts_with(path, "kernel/msg") ||
                starts_with(path, "fs/mqueue/");
-    bool net = starts_with(path, "net/"), uts = path == "kernel/domainname" || path == "kernel/hostname";
+    bool net = starts_with(path, "net/"), uts = path == "kernel/domainname";
+    if (path == "kernel/hostname") refuse("sysctl \"" + m.first + "\" conflicts with the hostname of the spec");
     unsigned long needed = ipc ? CLONE_NEWIPC : net ? CLONE_NEWNET : uts ? CLONE_NEWUTS : 0;
     if (!needed || path.find("..") != std::string::npos) {
       if (!(starts_with(path, "user/") && l.rootfs.user_ns))
@@ -115,13 +116,7 @@ void own_stdio(const Json& spec) {
 
 void take_terminal(Launch& l) {
   int slave = -1, master = make_terminal(l.rootfs, slave);
-  const Json& size = l.spec()["process"]["consoleSize"];
-  if (size.exists()) {
-    winsize w{};
-    w.ws_row = static_cast<unsigned short>(size["height"].int_or(0));
-    w.ws_col = static_cast<unsigned short>(size["width"].int_or(0));
-    ioctl(slave, TIOCSWINSZ, &w);
-  }
+  set_console_size(slave, l.spec()["process"]["consoleSize"]);
   if (l.rootfs.mount_ns) bind_console(l.rootfs, slave);
   (void)!fchown(slave, static_cast<uid_t>(l.spec()["process"]["user"]["uid"].int_or(0)), static_cast<gid_t>(-1));
   if (!send_fd(l.console_socket, master, "/dev/ptmx")) fail("send the terminal");
@@ -138,6 +133,7 @@ void await_start(Launch& l) {
   if (!l.waits_on_fifo) return await('S', text);
   close_fd(l.socket);
   report_failures_to(-1);
+  log_settings().path.clear();  // leads into the container from here
   int fd = open(proc_fd(l.fifo).c_str(), O_WRONLY | O_CLOEXEC);
   struct stat opened {
   }, ours{};
@@ -149,7 +145,20 @@ void await_start(Launch& l) {
   close_fd(l.fifo);
 }
 
+void run_start_hooks() {
+  const Launch& l = *g_launch;
+  run_hooks(l.spec()["hooks"]["startContainer"], l.container.oci_state("created", g_host_pid), "startContainer");
+}
+
 }  // namespace
+
+void set_console_size(int terminal, const Json& size) {
+  if (!size.exists()) return;
+  winsize w{};
+  w.ws_row = static_cast<unsigned short>(size["height"].int_or(0));
+  w.ws_col = static_cast<unsigned short>(size["width"].int_or(0));
+  ioctl(terminal, TIOCSWINSZ, &w);
+}
 
 int make_terminal(Rootfs& r, int& slave) {
   // The container's own /dev/ptmx; what the image may have put there instead is no device of that number.
@@ -171,11 +180,13 @@ void run_init(Launch& l) {
   report_failures_to(l.socket);
   const Json& spec = l.spec();
   std::string text;
+  debug("child process in init()");
   setsid();
   join_keyring(l);
   if (l.namespaces.fresh & CLONE_NEWNET) loopback_up();
   name_host(spec);
   Becoming b{&spec["process"], &spec["linux"]["seccomp"], l.preserve_fds, l.notify_socket, "", l.rootfs.user_ns};
+  b.keep_groups = spec["annotations"]["run.oci.keep_original_groups"].str() == "1";
   limit_process(b);
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);  // from here on it holds what the container must not see
   umask(022);
@@ -193,26 +204,18 @@ void run_init(Launch& l) {
     send_record(l.socket, 'H');
     await('H', text);
   }
+  if (fchdir(l.rootfs.root) != 0) fail("enter the root file system");  // where these hooks run
   run_hooks(hooks["createContainer"], l.container.oci_state("creating", g_host_pid), "createContainer");
   seal_rootfs(l.rootfs);
   enter_rootfs(l.rootfs);
   set_personality(spec["linux"]["personality"]);
-  if (l.notify_socket >= 0) {
-    Json state = Json::object(), fds = Json::array();
-    fds.append("seccompFd");
-    state.set("ociVersion", "1.2.0")
-        .set("fds", fds)
-        .set("pid", static_cast<int64_t>(g_host_pid))
-        .set("metadata", spec["linux"]["seccomp"]["listenerMetadata"].str())
-        .set("state", l.container.oci_state("creating", g_host_pid));
-    b.notify_state = state.dump();
-  }
+  if (l.notify_socket >= 0) b.notify_state = notify_state(l.container, "creating", g_host_pid, g_host_pid);
   std::string program;
   shed_rights(b, program);
+  debug("init: closing the pipe to signal completion");
   send_record(l.socket, 'R');
   await_start(l);
-  run_hooks(hooks["startContainer"], l.container.oci_state("created", g_host_pid), "startContainer");
-  execute(b, program);
+  execute(b, program, run_start_hooks);
 }
 
 }  // namespace k8lite::runc

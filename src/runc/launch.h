@@ -1,7 +1,7 @@
 // A container being made. The parent (create.cpp) owns the state folder, cgroups, id maps and hooks of the host; the
 // child (init.cpp) becomes the container. They talk over a socket of records, a letter each: child: M(aps wanted) P(id
-// of the real child) H(ooks' turn) R(eady) E(rror text), and its end when the program runs; parent: G(o on, maps are
-// there) C(groups joined, host's process id) H(ooks done) S(tart).
+// of the real child) H(ooks' turn) R(eady) L(og line) E(rror text), and its end when the program runs; parent: G(o on,
+// maps are there) C(groups joined, host's process id) H(ooks done) S(tart).
 #pragma once
 #include <string>
 
@@ -36,7 +36,11 @@ char receive_record(int socket, std::string& text);
 [[noreturn]] void run_init(Launch& l);           // the child, in its new namespaces but the cgroup's
 pid_t spawn_init(Launch& l);                     // the parent: clones, by way of a helper where namespaces are joined
 std::string run_and_wait(Launch& l, pid_t pid);  // parent's half until R: "" or the child's error
-int make_terminal(Rootfs& r, int& slave);        // in the container's own devpts: the master
+int connect_to_seccomp_agent(const Json& spec);  // -1: it has none
+// What the agent is told with a listener.
+std::string notify_state(const Container& c, const char* status, pid_t container_pid, pid_t pid);
+void set_console_size(int terminal, const Json& size);
+int make_terminal(Rootfs& r, int& slave);  // in the container's own devpts: the master
 
 int verb_create(const Options& o);
 int verb_run(const Options& o);

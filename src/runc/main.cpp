@@ -7,10 +7,13 @@
 #include "runc/common.h"
 #include "runc/launch.h"
 #include "runc/runc.h"
+#include "runc/systemd.h"
 #include "runc/verbs.h"
 
 namespace k8lite::runc {
 namespace {
+
+int verb_without_criu(const Options&) { refuse("checkpoint and restore need CRIU, which is not supported"); }
 
 struct Verb {
   const char *name, *summary, *usage, *flags;
@@ -19,8 +22,9 @@ struct Verb {
   bool anywhere = false;  // flags may stand behind the id
 };
 constexpr char kMake[] =
-    "bundle,b= console-socket= pid-file= no-pivot no-new-keyring preserve-fds= detach,d keep no-subreaper";
+    "bundle,b= config,f= console-socket= pid-file= no-pivot no-new-keyring preserve-fds= detach,d keep no-subreaper";
 constexpr Verb kVerbs[] = {
+    {"checkpoint", "not supported: needs CRIU", "[flags] ID", "", verb_without_criu, ""},
     {"create", "create a container", "[flags] ID", kMake, verb_create, "runc create failed: "},
     {"delete", "delete what a container holds", "[flags] ID", "force,f", verb_delete, "", true},
     {"events", "show a container's events and usage", "[flags] ID", "interval= stats", verb_events, "", true},
@@ -33,6 +37,7 @@ constexpr Verb kVerbs[] = {
     {"list", "list the containers of this root", "[flags]", "format,f= quiet,q", verb_list, "", true},
     {"pause", "suspend the processes of a container", "ID", "", verb_pause, ""},
     {"ps", "show the processes of a container", "[flags] ID [PS OPTIONS]", "format,f=", verb_ps, ""},
+    {"restore", "not supported: needs CRIU", "[flags] ID", "", verb_without_criu, ""},
     {"resume", "let a suspended container go on", "ID", "", verb_resume, ""},
     {"run", "create and run a container", "[flags] ID", kMake, verb_run, "runc run failed: "},
     {"spec", "write a new config.json", "[flags]", "bundle,b= rootless", verb_spec, ""},
@@ -88,8 +93,8 @@ int run_verb(const Verb& verb, std::vector<std::string> words) {
 int run(int argc, char** argv) {
   std::vector<std::string> words(argv + 1, argv + argc);
   Options global;
-  std::string wrong =
-      parse_options(words, "root= log= log-format= debug systemd-cgroup rootless= criu= help,h version,v", global);
+  std::string wrong = parse_options(
+      words, "root= log= log-format= debug systemd-cgroup cgroup-manager= rootless= criu= help,h version,v", global);
   if (!wrong.empty()) {
     fprintf(stderr, "Incorrect Usage: %s\n", wrong.c_str());
     return 1;
@@ -105,7 +110,9 @@ int run(int argc, char** argv) {
   if (global.has("version")) return version();
   if (global.args.size() == 2 && global.args[0] == "help") global.args = {global.args[1], "--help"};
   if (global.has("help") || global.args.empty() || global.args[0] == "help") return usage(stdout), 0;
-  if (global.has("systemd-cgroup")) refuse("--systemd-cgroup: this build has the cgroupfs driver only");
+  std::string manager = global.get("cgroup-manager", "cgroupfs");  // crun's word for it
+  if (manager != "cgroupfs" && manager != "systemd") refuse("unknown cgroup manager: " + manager);
+  systemd_driver() = global.has("systemd-cgroup") || manager == "systemd";
   for (const Verb& v : kVerbs)
     if (global.args[0] == v.name) return run_verb(v, global.args);
   fprintf(stderr, "No help topic for '%s'\n", global.args[0].c_str());

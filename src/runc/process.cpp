@@ -178,7 +178,8 @@ void set_user_and_capabilities(const Becoming& b) {
   std::vector<gid_t> groups;
   for (const Json& g : user["additionalGids"].items()) groups.push_back(static_cast<gid_t>(g.int_or(0)));
   bool denied = read_whole("/proc/self/setgroups") == "deny\n";
-  if (!denied && setgroups(groups.size(), groups.data()) != 0 && !(b.user_ns && groups.empty())) fail("setgroups");
+  if (!b.keep_groups && !denied && setgroups(groups.size(), groups.data()) != 0 && !(b.user_ns && groups.empty()))
+    fail("setgroups");
   if (denied && !groups.empty()) refuse("unable to set additional groups: setgroups is denied in this user namespace");
   if (setresgid(gid, gid, gid) != 0) fail("setgid " + std::to_string(gid));
   if (setresuid(uid, uid, uid) != 0) fail("setuid " + std::to_string(uid));
@@ -211,16 +212,15 @@ void verify_cwd() {
         "detected");
 }
 
-void enter_cwd(const std::string& cwd, bool again) {
+// False: root may not, but perhaps the user may (NFS); once entered, a user's lack of rights does not matter.
+bool enter_cwd(const std::string& cwd, bool as_user) {
   if (chdir(cwd.c_str()) != 0) {
-    if (again || errno == ENOENT) {
-      if (errno != ENOENT || !make_dirs(cwd) || chdir(cwd.c_str()) != 0)
-        fail("chdir to cwd (\"" + cwd + "\") set in config.json failed");
-    } else {
-      return;  // perhaps the user may, where root may not (NFS)
-    }
+    if (errno == EACCES && !as_user) return false;
+    if (errno != ENOENT || !make_dirs(cwd) || chdir(cwd.c_str()) != 0)
+      fail("chdir to cwd (\"" + cwd + "\") set in config.json failed");
   }
   verify_cwd();
+  return true;
 }
 
 std::string variable(const Json& process, const char* name) {
@@ -319,8 +319,6 @@ void limit_process(const Becoming& b) {
   }
   set_scheduler(p["scheduler"]);
   set_io_priority(p["ioPriority"]);
-  const Json& affinity = p["execCPUAffinity"];
-  (void)affinity;
 }
 
 void shed_rights(const Becoming& b, std::string& program) {
@@ -330,22 +328,27 @@ void shed_rights(const Becoming& b, std::string& program) {
   set_label("apparmor/", "exec", p["apparmorProfile"].str().empty() ? "" : "exec " + p["apparmorProfile"].str());
   set_label("", "exec", p["selinuxLabel"].str());
   if (no_new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) fail("set no_new_privs");
-  // Without no_new_privs the kernel wants a right that goes with the next step.
-  if (!no_new_privs) load_seccomp(b);
   std::string cwd = p["cwd"].str_or("/");
   if (cwd.empty()) cwd = "/";
-  enter_cwd(cwd, false);
-  const Json &user = p["user"], &size = p["consoleSize"];
-  (void)size;
+  bool entered = enter_cwd(cwd, false);
+  // Without no_new_privs the kernel wants a right that goes with the next step.
+  if (!no_new_privs) load_seccomp(b);
+  const Json& user = p["user"];
   set_user_and_capabilities(b);
-  enter_cwd(cwd, true);
+  if (!entered) enter_cwd(cwd, true);
   umask(static_cast<mode_t>(user["umask"].int_or(022)));
   program = find_program(p);
 }
 
-void execute(const Becoming& b, const std::string& program) {
+void execute(const Becoming& b, const std::string& program, void (*last)()) {
   const Json& p = *b.process;
   std::vector<std::string> variables = p["env"].strings();
+  // Of several values of a name the last counts.
+  for (size_t i = variables.size(); i-- > 0;) {
+    std::string name = variables[i].substr(0, variables[i].find('=') + 1);
+    for (size_t j = i; j-- > 0 && !name.empty();)
+      if (starts_with(variables[j], name)) variables.erase(variables.begin() + static_cast<long>(j)), --i;
+  }
   if (variable(p, "HOME").empty()) {
     std::string uid = p["user"]["uid"].exists() ? p["user"]["uid"].dump() : "0", home = "/";
     for (const auto& line : split(read_whole("/etc/passwd"), '\n')) {
@@ -377,6 +380,7 @@ void execute(const Becoming& b, const std::string& program) {
   for (int s = 1; s < 65; ++s) signal(s, SIG_DFL);
   close_on_exec_from(3 + b.preserve_fds);
   if (p["noNewPrivileges"].bool_or(false)) load_seccomp(b);
+  if (last) last();
   execve(program.c_str(), args.data(), env.data());
   fail("exec " + program);
 }

@@ -18,6 +18,7 @@ struct Becoming {
   int notify_socket = -1;         // where the seccomp listener goes, connected
   std::string notify_state;       // what is said with it
   bool user_ns = false;           // what needs the host's rights may fail
+  bool keep_groups = false;       // the caller's supplementary ones
 };
 // While the host's files can still be seen.
 void limit_process(const Becoming& b);
@@ -25,7 +26,8 @@ void limit_process(const Becoming& b);
 // wanted.
 void shed_rights(const Becoming& b, std::string& program);
 // The last step. Does not come back.
-[[noreturn]] void execute(const Becoming& b, const std::string& program);
+// `last` runs when all is as the program will find it, seccomp too: the hooks of the start.
+[[noreturn]] void execute(const Becoming& b, const std::string& program, void (*last)() = nullptr);
 // Descriptors from `first` on do not survive the exec.
 void close_on_exec_from(int first);
 

@@ -280,6 +280,9 @@ void bind_console(Rootfs& r, int terminal) {
 
 void seal_rootfs(Rootfs& r) {
   const Json& spec = *r.spec;
+  // The working folder is made while the root can still be written to.
+  int cwd = make_dirs_in_root(r.root, spec["process"]["cwd"].str());
+  close_fd(cwd);
   for (const Json& m : spec["mounts"].items()) {
     if (clean_path(m["destination"].str()) != "/dev" || m["type"].str() != "tmpfs") continue;
     unsigned long flags = parse_mount_options(m["options"].strings()).flags;

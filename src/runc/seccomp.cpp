@@ -302,6 +302,14 @@ bool seccomp_notifies(const Json& profile) {
   return false;
 }
 
+void refuse_hopeless_notifications(const Json& profile) {
+  if (profile["defaultAction"].str() == "SCMP_ACT_NOTIFY") refuse("SCMP_ACT_NOTIFY cannot be used as default action");
+  for (const Json& s : profile["syscalls"].items())
+    for (const Json& name : s["names"].items())
+      if (s["action"].str() == "SCMP_ACT_NOTIFY" && name.str() == "write")
+        refuse("SCMP_ACT_NOTIFY cannot be used for the write syscall");
+}
+
 unsigned seccomp_flags(const Json& profile) {
   unsigned flags = seccomp_notifies(profile) ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0;
   for (const Json& f : profile["flags"].items())

@@ -17,6 +17,8 @@ namespace k8lite::runc {
 std::string compile_seccomp(const Json& profile, std::vector<sock_filter>& out);
 unsigned seccomp_flags(const Json& profile);
 bool seccomp_notifies(const Json& profile);
+// The runtime itself must still write (send its listener) once the filter is there.
+void refuse_hopeless_notifications(const Json& profile);
 std::vector<std::string> seccomp_actions();
 std::vector<std::string> seccomp_operators();
 std::vector<std::string> seccomp_architectures();

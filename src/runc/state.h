@@ -16,7 +16,7 @@ struct Container {
   Json state, spec;
   pid_t pid = 0;  // 0 when it has ended
   std::string bundle() const;
-  Cgroups cgroups() const { return Cgroups::of_state(state["cgroup_paths"]); }
+  Cgroups cgroups() const { return Cgroups::of_state(state); }
   // The specification's state: for `state` and for hooks.
   Json oci_state(const char* status_now, pid_t pid_now) const;
 };

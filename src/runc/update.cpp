@@ -5,6 +5,7 @@
 #include "runc/cgroups.h"
 #include "runc/common.h"
 #include "runc/state.h"
+#include "runc/systemd.h"
 #include "runc/verbs.h"
 
 namespace k8lite::runc {
@@ -98,6 +99,7 @@ int verb_update(const Options& o) {
     wanted.set("memory", both.set("limit", old["memory"]["limit"]));
   }
   Json plain = wanted;
+  if (Cgroups cgroups = c.cgroups(); !cgroups.unit().empty()) update_unit(cgroups.unit(), plain, cgroups.v2());
   c.cgroups().apply(plain, wanted["devices"].is_array());
   Json linux_part = c.spec["linux"];
   linux_part.set("resources", merged(old, wanted));

@@ -51,7 +51,7 @@ class Box:
     count = 0
 
     def __init__(self, name, path):
-        self.name, self.path, self.ids = name, path, []
+        self.name, self.path, self.ids, self.flags = name, path, [], []
         self.top = pathlib.Path(tempfile.mkdtemp(prefix="oci-"))
         self.top.chmod(0o755)
         self.root = self.top / "state"
@@ -80,7 +80,7 @@ class Box:
 
     def call(self, *args, check=None, timeout=30, **kw):
         kw.setdefault("stdin", subprocess.DEVNULL)
-        p = subprocess.run(["runc", "--root", str(self.root), *args], executable=self.path, capture_output=True, text=True, timeout=timeout, **kw)
+        p = subprocess.run(["runc", "--root", str(self.root), *self.flags, *args], executable=self.path, capture_output=True, text=True, timeout=timeout, **kw)
         if check is not None and p.returncode != check:
             raise AssertionError(f"{args}: exit {p.returncode}: {p.stdout}{p.stderr}")
         return p
@@ -107,7 +107,7 @@ class Box:
         out = self.top / f"{i}.out"
         args = [verb, *(["-d"] if verb == "run" else []), "--bundle", str(b), *flags, i]
         with open(out, "w") as f:
-            p = subprocess.run(["runc", "--root", str(self.root), *args], executable=self.path, stdin=subprocess.DEVNULL, stdout=f, stderr=f, timeout=30)
+            p = subprocess.run(["runc", "--root", str(self.root), *self.flags, *args], executable=self.path, stdin=subprocess.DEVNULL, stdout=f, stderr=f, timeout=30)
         assert p.returncode == 0, out.read_text()
         return i, out
 
@@ -666,6 +666,292 @@ def spec_writes_a_bundle_that_runs(x):
     spec["process"].update(terminal=False, args=["echo", "from spec"])
     assert x.run(b, spec).stdout == "from spec\n"
     assert x.call("spec", cwd=b).returncode != 0
+
+
+@test
+def a_hook_without_variables_has_the_callers(x):
+    b, spec = x.bundle("true")
+    seen = x.top / "seen"
+    spec["hooks"] = {"createRuntime": [{"path": "/bin/sh", "args": ["sh", "-c", f"echo $OF_THE_CALLER > {seen}"]}]}
+    x.run(b, spec, env={**os.environ, "OF_THE_CALLER": "yes"})
+    assert seen.read_text() == "yes\n", seen.read_text()
+
+
+@test
+def hooks_of_the_container_begin_in_its_root(x):
+    b, spec = x.bundle("cat", "/tmp/made")
+    spec["hooks"] = {"createContainer": [{"path": "/bin/sh", "args": ["sh", "-c", "echo here > ./tmp/made"], "env": ["PATH=/bin"]}]}
+    if x.name == "crun":
+        raise Skip("it begins elsewhere")
+    assert x.run(b, spec).stdout == "here\n"
+
+
+@test
+def the_filter_holds_for_the_hooks_of_the_start(x):
+    b, spec = x.bundle("true")
+    spec["linux"]["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_KILL"}]}
+    spec["hooks"] = {"startContainer": [{"path": "/bin/sh", "args": ["sh", "-c", "mkdir /tmp/a"], "env": ["PATH=/bin"]}]}
+    if x.name == "crun":
+        raise Skip("its hooks come before the filter")
+    p = x.run(b, spec, check=1)
+    assert "bad system call" in p.stderr.lower(), p.stderr
+
+
+@test
+def a_working_folder_is_made_and_its_owner_alone_may_enter(x):
+    def change(spec):
+        spec["root"]["readonly"] = True
+        spec["process"]["cwd"] = "/not/yet"
+    assert x.sh("pwd", change) == "/not/yet\n"
+    b, spec = x.bundle("sleep", "60", cwd="/home")
+    (b / "rootfs/home").mkdir(mode=0o700)
+    os.chown(b / "rootfs/home", 42, 42)
+    spec["process"]["user"]["uid"] = 42
+    i, _ = x.detached(b, spec)
+    if x.name != "crun":
+        x.call("exec", "--user", "0", i, "true", check=0)
+
+
+@test
+def the_name_of_the_host_is_no_sysctl(x):
+    if x.name == "crun":
+        raise Skip("it allows that")
+    b, spec = x.bundle("true")
+    spec["linux"]["sysctl"] = {"kernel.hostname": "other"}
+    assert "kernel.hostname" in x.run(b, spec, check=1).stderr
+
+
+@test
+def debug_lines_go_to_the_log(x):
+    b, spec = x.bundle("sleep", "60")
+    log = x.top / "debug.log"
+    (b / "config.json").write_text(json.dumps(spec))
+    if x.name == "crun":
+        raise Skip("it says other things")
+    i = x.new_id()
+    p = subprocess.run(["runc", "--root", str(x.root), "--debug", "--log", str(log), "run", "-d", "--bundle", str(b), i], executable=x.path,
+                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=30)
+    assert p.returncode == 0 and "level=debug" in log.read_text() and "init: closing the pipe" in log.read_text(), log.read_text()
+    assert not (b / "rootfs" / str(log)[1:]).exists()  # not a file of that name inside of the container
+    x.call("--debug", "exec", i, "true", check=0)
+
+
+@test
+def a_cgroup_with_others_in_it_is_warned_of(x):
+    if x.name == "crun":
+        raise Skip("it does not")
+    b, spec = x.bundle("sleep", "60")
+    spec["linux"]["cgroupsPath"] = f"/oci-shared-{os.getpid()}"
+    x.detached(b, spec)
+    _, out = x.detached(b, spec)
+    assert "cgroup is not empty" in out.read_text(), out.read_text()
+
+
+@test
+def exec_joins_only_sub_cgroups_that_are_there(x):
+    if x.name == "crun":
+        raise Skip("its flag means other things")
+    b, spec = x.bundle("sleep", "60")
+    i, _ = x.detached(b, spec)
+    for where, said in (("..", "is not a sub cgroup path"), ("none", "/none/cgroup.procs: no such file"), *([("what:/", "unknown controller")] if V1 else [])):
+        p = x.call("exec", "--cgroup", where, i, "true", check=255)
+        assert said in p.stderr, (where, p.stderr)
+
+
+@test
+def exec_sets_the_size_of_its_terminal(x):
+    b, spec = x.bundle("sleep", "60")
+    i, _ = x.detached(b, spec)
+    process = x.top / "process.json"
+    process.write_text(json.dumps({"terminal": True, "consoleSize": {"height": 11, "width": 99}, "cwd": "/", "args": ["sh", "-c", "stty size > /tmp/size"], "env": ["PATH=/bin"], "user": {"uid": 0, "gid": 0}}))
+    if x.name == "crun":
+        raise Skip("it takes the caller's")
+    x.call("exec", "--process", str(process), i, check=0)
+    assert (b / "rootfs/tmp/size").read_text() == "11 99\n", (b / "rootfs/tmp/size").read_text()
+
+
+@test
+def a_shorter_period_fits_below_a_parents_quota(x):
+    if not V1:
+        raise Skip("both are one file in version 2")
+    parent = pathlib.Path(f"/sys/fs/cgroup/cpu/oci-parent-{os.getpid()}")
+    parent.mkdir(exist_ok=True)
+    try:
+        (parent / "cpu.cfs_quota_us").write_text("50000")
+        b, spec = x.bundle("sleep", "60")
+        spec["linux"]["cgroupsPath"] = f"/{parent.name}/child"
+        spec["linux"]["resources"]["cpu"] = {"quota": 30000, "period": 100000}
+        i, _ = x.detached(b, spec)
+        x.call("update", "--cpu-period", "10000", "--cpu-quota", "3000", i, check=0)
+        assert (parent / "child/cpu.cfs_quota_us").read_text() == "3000\n"
+        x.call("delete", "--force", i)
+    finally:
+        for d in [f / c for f in pathlib.Path("/sys/fs/cgroup").glob(f"*/{parent.name}") for c in ("child", "")]:
+            with contextlib.suppress(OSError):
+                d.rmdir()
+
+
+@test
+def supplementary_groups_are_kept_when_the_annotation_says_so(x):
+    if x.name == "runc":
+        raise Skip("an annotation of crun's")
+    b, spec = x.bundle("id", "-G")
+    spec["annotations"] = {"run.oci.keep_original_groups": "1"}
+    assert "4242" in x.run(b, spec, preexec_fn=lambda: os.setgroups([4242])).stdout
+
+
+@test
+def the_last_value_of_a_variable_counts(x):
+    b, spec = x.bundle("sleep", "60", env=["PATH=/bin", "A=1", "B=2", "A=3"])
+    i, _ = x.detached(b, spec)
+    out = x.call("exec", "--env", "B=4", "--env", "C=5", i, "env", check=0).stdout.split()
+    assert [v for v in out if v[0] in "ABC"] == ["A=3", "B=4", "C=5"], out
+
+
+@test
+def a_frozen_cgroup_takes_no_container(x):
+    if not V1 or x.name == "crun":
+        raise Skip("it hangs" if V1 else "of the first version here")
+    folder = pathlib.Path(f"/sys/fs/cgroup/freezer/oci-frozen-{os.getpid()}")
+    folder.mkdir(exist_ok=True)
+    try:
+        (folder / "freezer.state").write_text("FROZEN")
+        (pathlib.Path("/sys/fs/cgroup/devices") / folder.name).mkdir(exist_ok=True)
+        b, spec = x.bundle("true")
+        spec["linux"]["cgroupsPath"] = f"/{folder.name}"
+        assert "frozen" in x.run(b, spec, check=1).stderr
+    finally:
+        for f in pathlib.Path("/sys/fs/cgroup").glob(f"*/{folder.name}"):
+            with contextlib.suppress(OSError):
+                f.rmdir()
+
+
+@test
+def a_listener_of_write_is_refused_and_exec_sends_one(x):
+    if x.name == "crun":
+        raise Skip("it accepts that, and waits for ever")
+    path = x.top / "agent"
+    agent = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    agent.bind(str(path))
+    agent.listen()
+    agent.settimeout(20)
+    b, spec = x.bundle("sleep", "60")
+    spec["linux"]["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": str(path), "syscalls": [{"names": ["write"], "action": "SCMP_ACT_NOTIFY"}]}
+    assert "write" in x.run(b, spec, check=1).stderr
+    spec["linux"]["seccomp"]["syscalls"][0]["names"] = ["mkdir"]
+    i, _ = x.detached(b, spec)
+    x.call("exec", i, "true", check=0)
+    seen = []
+    for _ in range(2):
+        c, _ = agent.accept()
+        data, fds, _, _ = socket.recv_fds(c, 16384, 1)
+        seen.append(json.loads(data))
+        [os.close(f) for f in fds]
+        c.close()
+        assert fds
+    assert seen[0]["pid"] == seen[1]["state"]["pid"] != seen[1]["pid"] and seen[1]["state"]["status"] == "running", seen
+
+
+@test
+def a_filter_without_getcwd_still_starts(x):
+    b, spec = x.bundle("echo", "yes", noNewPrivileges=False)
+    spec["linux"]["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["getcwd"], "action": "SCMP_ACT_ERRNO"}]}
+    if x.name == "runc":
+        raise Skip("it looks where it is afterwards")
+    assert x.run(b, spec).stdout == "yes\n"
+
+
+def unit_has(unit, name):
+    return subprocess.run(["systemctl", "show", "--value", "-p", name, unit], capture_output=True, text=True).stdout.strip()
+
+
+@test
+def systemd_makes_the_scope_and_knows_its_limits(x):
+    if not os.path.exists("/run/systemd/private"):
+        raise Skip("no systemd here")
+    x.flags = ["--systemd-cgroup"]
+    b, spec = x.bundle("sleep", "60")
+    name = f"{x.name}{os.getpid()}"
+    spec["linux"]["cgroupsPath"] = f"system-ocisuite.slice:oci:{name}"
+    spec["linux"]["resources"] |= {"memory": {"limit": 64 << 20}, "pids": {"limit": 40}, "cpu": {"quota": 30000, "period": 100000, "shares": 512}}
+    spec["annotations"] = {"org.systemd.property.TimeoutStopUSec": "uint64 7000000", "org.systemd.property.CollectMode": "'inactive-or-failed'"}
+    i, _ = x.detached(b, spec)
+    unit, where = f"oci-{name}.scope", f"/system.slice/system-ocisuite.slice/oci-{name}.scope"
+    lines = pathlib.Path(f"/proc/{x.state(i)['pid']}/cgroup").read_text().split()
+    assert any(l.split(":", 2)[2].startswith(where) for l in lines), lines
+    limit = "MemoryLimit" if V1 else "MemoryMax"
+    got = {p: unit_has(unit, p) for p in ("ActiveState", "Slice", "Delegate", "TasksMax", "CPUQuotaPerSecUSec", "TimeoutStopUSec", limit)}
+    assert got == {"ActiveState": "active", "Slice": "system-ocisuite.slice", "Delegate": "yes", "TasksMax": "40", "CPUQuotaPerSecUSec": "300ms", "TimeoutStopUSec": "7s", limit: str(64 << 20)}, got
+    x.call("update", "--memory", "80m", "--pids-limit", "50", i, check=0)
+    assert (unit_has(unit, limit), unit_has(unit, "TasksMax")) == (str(80 << 20), "50")
+    subprocess.run(["systemctl", "daemon-reload"], check=True)
+    x.call("exec", i, "sh", "-c", "echo > /dev/null", check=0)  # the manager took no device away
+    x.call("delete", "--force", i, check=0)
+    assert unit_has(unit, "ActiveState") == "inactive" and not list(pathlib.Path("/sys/fs/cgroup").glob(f"**/oci-{name}.scope"))
+
+
+@test
+def systemd_refuses_a_path_that_names_no_unit(x):
+    if x.name == "crun":
+        raise Skip("it takes any")
+    x.flags = ["--systemd-cgroup"]
+    b, spec = x.bundle("true")
+    spec["linux"]["cgroupsPath"] = "/just/a/path"
+    assert "slice:prefix:name" in x.run(b, spec, check=1).stderr
+
+
+@test
+def version_2_limits_are_in_the_files(x):
+    if V1:
+        raise Skip("first version here")
+    b, spec = x.bundle("sleep", "60")
+    spec["linux"]["cgroupsPath"] = f"/oci-files-{os.getpid()}-{x.name}"
+    spec["linux"]["resources"] |= {
+        "memory": {"limit": 64 << 20, "swap": 96 << 20, "reservation": 32 << 20}, "pids": {"limit": 40},
+        "cpu": {"quota": 30000, "period": 100000, "shares": 1024, "cpus": "0"}, "blockIO": {"weight": 500}, "unified": {"memory.high": "60000000"}}
+    i, _ = x.detached(b, spec)
+    top = pathlib.Path("/sys/fs/cgroup") / spec["linux"]["cgroupsPath"][1:]
+    wanted = {"memory.max": str(64 << 20), "memory.low": str(32 << 20), "pids.max": "40", "cpu.max": "30000 100000", "cpuset.cpus": "0", "memory.high": str(60000000 // 4096 * 4096)}
+    if (top / "memory.swap.max").exists():
+        wanted["memory.swap.max"] = str(32 << 20)
+    got = {f: (top / f).read_text().strip() for f in wanted}
+    assert got == wanted, got
+    if x.name != "crun":
+        stats = json.loads(x.call("events", "--stats", i, check=0).stdout)["data"]
+        assert stats["pids"]["current"] == 1 and stats["memory"]["usage"]["limit"] == 64 << 20 and stats["cpu"]["usage"]["total"] > 0, stats
+    x.call("pause", i, check=0)
+    assert "frozen 1" in (top / "cgroup.events").read_text() and x.state(i)["status"] == "paused"
+    x.call("resume", i, check=0)
+    x.call("update", "--memory", "70m", "--memory-swap", "70m", "--cpu-quota", "20000", i, check=0)
+    assert (top / "memory.max").read_text() == f"{70 << 20}\n" and (top / "cpu.max").read_text() == "20000 100000\n"
+    x.call("kill", i, "KILL", check=0)
+    x.wait(i, "stopped")
+    x.call("delete", i, check=0)
+    assert not top.exists()
+
+
+@test
+def a_manager_hears_that_the_container_is_ready(x):
+    if x.name == "crun":
+        raise Skip("it keeps its socket elsewhere")
+    path = str(x.top / "manager")
+    manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    manager.bind(path)
+    manager.settimeout(20)
+    b, spec = x.bundle("sh", "-c", "echo $NOTIFY_SOCKET > /tmp/where; sleep 60")
+    (b / "config.json").write_text(json.dumps(spec))
+    i, env = x.new_id(), {**os.environ, "NOTIFY_SOCKET": path}
+    with open(os.devnull, "w") as null:
+        subprocess.run(["runc", "--root", str(x.root), "create", "--bundle", str(b), i], executable=x.path, env=env, check=True, stdin=subprocess.DEVNULL, stdout=null, stderr=null, timeout=30)
+    start = subprocess.Popen(["runc", "--root", str(x.root), "start", i], executable=x.path, env=env)
+    until(lambda: (b / "rootfs/tmp/where").exists() and (b / "rootfs/tmp/where").read_text(), "the program runs")
+    inside = (b / "rootfs/tmp/where").read_text().strip()
+    sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    sender.sendto(b"STATUS=soon", f"/proc/{x.state(i)['pid']}/root{inside}")
+    sender.sendto(b"READY=1", f"/proc/{x.state(i)['pid']}/root{inside}")
+    assert start.wait(20) == 0
+    said = manager.recv(4096).decode() + (manager.recv(4096).decode() if x.name == "runc" else "")
+    assert "READY=1" in said and f"MAINPID={x.state(i)['pid']}" in said and "STATUS" not in said, said
 
 
 @test

@@ -87,6 +87,11 @@ class Agent {
     for (Duration pause = seconds(1);; pause = std::min<Duration>(pause * 2, kLongestPause)) {
       auto r = join_cluster(loop_, config_, secret, random_);
       if (r.ok() || (!r.status().is(Reason::ServiceUnavailable) && !r.status().is(Reason::Timeout))) return r;
+      // A node that has joined before knows all it needs to go on with its pods.
+      if (auto before = joined_before(config_); before.ok()) {
+        log_warn("the server cannot be reached: the node begins with what it knows", {{"server", config_.server}, {"error", r.status()}});
+        return before;
+      }
       log_warn("the server cannot be reached yet, will try again", {{"server", config_.server}, {"error", r.status()}});
       if ((stopped_ = stopped_within(pause))) return r;
     }

@@ -50,7 +50,9 @@ class Impl : public ApiServer {
         rest_(store, clock, random, types_, *authorizer_, *addresses_, {options_.service_account_key_pem, options_.issuers.front(), options_.audiences, options_.longest_token_seconds, options_.admission}),
         authenticator_(clock, authenticator_options()), front_(loop, rest_, *authorizer_, authenticator_, clock, random, auditor_.get(), options_) {
     rest_.set_authenticator(&authenticator_);
-    auto fetch = options_.usage_of_node ? options_.usage_of_node : fetch_usage(loop, options_.kubelet_tls);
+    auto fetch = options_.usage_of_node ? options_.usage_of_node : fetch_usage(loop, rest_, options_.kubelet_tls);
+    rest_.set_tunnels(&tunnels_);
+    front_.extra.push_back([this](net::Request& q, net::ResponseWriter& r) { return tunnels_.serve(q, r); });
     if (options_.serves_usage) rest_.set_usage((usage_ = std::make_unique<UsageApi>(loop, rest_, clock, std::move(fetch))).get());
     add_checks(store);
     rest_.written = [this](const Target& t) {
@@ -206,6 +208,7 @@ class Impl : public ApiServer {
   std::unique_ptr<ServiceAddresses> addresses_;
   Rest rest_;
   std::unique_ptr<UsageApi> usage_;
+  NodeTunnels tunnels_{loop_};
   authn::Authenticator authenticator_;
   Front front_;
 };

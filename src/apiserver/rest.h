@@ -11,6 +11,7 @@
 #include "apiserver/registry/registry.h"
 #include "apiserver/resource_types.h"
 #include "apiserver/service_addresses.h"
+#include "apiserver/stream/tunnels.h"
 #include "machinery/client.h"
 
 namespace k8lite::apiserver {
@@ -121,6 +122,9 @@ class Rest {
   // Answers for metrics.k8s.io, of which nothing is stored; null: nobody does.
   UsageApi* usage() const { return usage_; }
   void set_usage(UsageApi* usage) { usage_ = usage; }
+  // The way to a node's agent where it is not to be dialled (stream/tunnels.h); empty: it is. The loop's thread only.
+  NodeTunnels::Dial way_to(const std::string& node) const { return tunnels_ ? tunnels_->dialler(node) : nullptr; }
+  void set_tunnels(NodeTunnels* tunnels) { tunnels_ = tunnels; }
 
  private:
   Result<> decode(const Target& target, json::Node& body, const WriteParams& params, const api::schema::Type* type) const;
@@ -157,6 +161,7 @@ class Rest {
   Admission admission_;
   const authn::Authenticator* authenticator_ = nullptr;
   UsageApi* usage_ = nullptr;
+  NodeTunnels* tunnels_ = nullptr;
 };
 
 }  // namespace k8lite::apiserver

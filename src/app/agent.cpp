@@ -9,6 +9,7 @@
 #include "app/join.h"
 #include "app/node.h"
 #include "app/server.h"
+#include "app/tunnel.h"
 #include "base/log.h"
 #include "base/strings.h"
 #include "machinery/http_client.h"
@@ -24,6 +25,7 @@ class Agent {
   explicit Agent(config::Config config) : config_(std::move(config)) {}
   ~Agent() {
     node_ = nullptr;
+    tunnel_ = nullptr;
     client_ = nullptr;
     loop_.stop();
   }
@@ -61,6 +63,9 @@ class Agent {
     connection.user_agent = "k8lite-agent";
     connection.field_manager = "kubelet";
     TRY(client_, machinery::make_http_api_client(loop_, connection));
+    Tunnel::Options tunnel{config_.server, nullptr, config_.kubelet_port};
+    TRY(tunnel.tls, net::make_tls_client({.ca_pem = joined.ca_pem, .certificate_pem = joined.client.certificate_pem, .key_pem = joined.client.key_pem}));
+    tunnel_ = std::make_unique<Tunnel>(loop_, std::move(tunnel));
     NodeSettings settings;
     settings.config = config_;
     settings.serving = joined.serving;
@@ -82,6 +87,11 @@ class Agent {
     for (Duration pause = seconds(1);; pause = std::min<Duration>(pause * 2, kLongestPause)) {
       auto r = join_cluster(loop_, config_, secret, random_);
       if (r.ok() || (!r.status().is(Reason::ServiceUnavailable) && !r.status().is(Reason::Timeout))) return r;
+      // A node that has joined before knows all it needs to go on with its pods.
+      if (auto before = joined_before(config_); before.ok()) {
+        log_warn("the server cannot be reached: the node begins with what it knows", {{"server", config_.server}, {"error", r.status()}});
+        return before;
+      }
       log_warn("the server cannot be reached yet, will try again", {{"server", config_.server}, {"error", r.status()}});
       if ((stopped_ = stopped_within(pause))) return r;
     }
@@ -94,6 +104,7 @@ class Agent {
   Random& random_ = system_random();
   async::Loop loop_;
   std::unique_ptr<machinery::Client> client_;
+  std::unique_ptr<Tunnel> tunnel_;
   std::unique_ptr<NodeRoot> node_;
 };
 

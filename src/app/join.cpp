@@ -139,6 +139,26 @@ Result<std::string> node_secret(const std::string& data_dir, Random& random) {
 
 Result<> bind_own_name(machinery::Client& client, const std::string& node, const std::string& secret) { return bind_name(client, node, secret, true); }
 
+namespace {
+
+constexpr const char* kJoinedFile = "/agent/joined.json";
+
+JoinedNode joined_node(const Node& n, std::string ca_pem) {
+  JoinedNode out;
+  out.ca_pem = std::move(ca_pem);
+  out.client = {n.path("client.certificate").str(), n.path("client.key").str()};
+  out.serving = {n.path("serving.certificate").str(), n.path("serving.key").str()};
+  out.cluster_cidr = n.get("clusterCIDR").str();
+  out.service_cidr = n.get("serviceCIDR").str();
+  for (const auto& component : n.get("disable").items()) out.disable.push_back(component.str());
+  out.cluster_dns = n.get("clusterDNS").str();
+  out.cluster_domain = n.get("clusterDomain").str();
+  out.flannel_backend = n.get("flannelBackend").str();
+  return out;
+}
+
+}  // namespace
+
 Result<JoinedNode> join_cluster(async::Loop& loop, const config::Config& config, const std::string& node_secret, Random& random) {
   TRY(net::Url url, net::Url::parse(config.server));
   if (url.scheme != "https") return bad_request("--server must be an https URL such as https://10.0.0.1:6443");
@@ -159,15 +179,16 @@ Result<JoinedNode> join_cluster(async::Loop& loop, const config::Config& config,
   TRY(Answer joined, ask(loop, url, out.ca_pem, {"POST", "/v1-k8lite/join", {{"Authorization", "Bearer " + token.secret}, {"Content-Type", "application/json"}}, body.dump()}));
   if (joined.status != 200) return machinery::status_from_response(joined.status, joined.body);
   TRY(Node n, Node::parse(joined.body));
-  out.client = {n.path("client.certificate").str(), n.path("client.key").str()};
-  out.serving = {n.path("serving.certificate").str(), n.path("serving.key").str()};
-  out.cluster_cidr = n.get("clusterCIDR").str();
-  out.service_cidr = n.get("serviceCIDR").str();
-  for (const auto& component : n.get("disable").items()) out.disable.push_back(component.str());
-  out.cluster_dns = n.get("clusterDNS").str();
-  out.cluster_domain = n.get("clusterDomain").str();
-  out.flannel_backend = n.get("flannelBackend").str();
-  return out;
+  Node kept = Node::obj({{"server", config.server}, {"node", config.node_name}, {"ca", out.ca_pem}, {"answer", n}});
+  if (auto r = os::write_file(config.data_dir + kJoinedFile, kept.dump(), 0600); !r.ok()) log_warn("what the server said could not be kept", {{"error", r.status()}});
+  return joined_node(n, std::move(out.ca_pem));
+}
+
+Result<JoinedNode> joined_before(const config::Config& config) {
+  TRY(std::string text, os::read_file(config.data_dir + kJoinedFile));
+  TRY(Node kept, Node::parse(text));
+  if (kept.get("server").str() != config.server || kept.get("node").str() != config.node_name) return not_found("this node has joined another server, or under another name");
+  return joined_node(kept.get("answer"), kept.get("ca").str());
 }
 
 }  // namespace k8lite::app

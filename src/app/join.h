@@ -24,6 +24,9 @@ Result<std::string> node_secret(const std::string& data_dir, Random& random);
 // replaced. Forbidden when another machine has the name.
 Result<> bind_own_name(machinery::Client& client, const std::string& node, const std::string& secret);
 
+// What the server answered when this node joined it last: for starts while it cannot be reached.
+Result<JoinedNode> joined_before(const config::Config& config);
+
 // Joins `server`; blocks. Errors say what to do: a wrong token, another cluster's CA, a node name that is taken.
 Result<JoinedNode> join_cluster(async::Loop& loop, const config::Config& config, const std::string& node_secret, Random& random);
 

@@ -101,44 +101,67 @@ void PodManager::take_known(const LocalPod& local, const runtime::shim::State& s
   if (!s.running) run.ready = run.started = false, run.termination_message = termination_message(local, name, s);
 }
 
+bool PodManager::adopt_one(const std::string& uid, const Doc& pod) {
+  auto states = runtime_->list(uid);
+  if (!pod || !states.ok()) {
+    log_info("a pod that is no more wanted is removed", {{"uid", uid}});
+    (void)runtime_->remove_pod(uid);
+    return false;
+  }
+  if (!adopt_network(uid, pod)) {
+    (void)runtime_->remove_pod(uid);
+    return false;
+  }
+  auto local = ensure(pod);
+  std::lock_guard lock(mutex_);
+  local->sandbox = true;
+  local->ip = pod.path("spec.hostNetwork").bool_or(false) ? node_ip_ : network_ ? network_->address_of(uid) : "";
+  for (const auto& s : *states) {
+    size_t dash = s.id.rfind('-');
+    ContainerRun& run = local->runs[s.id.substr(0, dash)];
+    int attempt = static_cast<int>(parse_int(s.id.substr(dash + 1)).value_or(0));
+    if (run.exists && run.current.id != s.id && attempt < run.restart_count) continue;
+    run.exists = true;
+    run.restart_count = attempt;
+    run.current = s;
+    take_known(*local, s, run);
+    if (attempt > 0) run.backoff = kFirstBackoff;
+    if (!s.running)
+      pause(run);
+    else
+      prober_->add({uid, local->key, s.id.substr(0, dash), s.id, local->ip, pod});
+  }
+  return true;
+}
+
+bool PodManager::begin_statics() {
+  if (!statics_) return false;
+  statics_->load();
+  std::map<std::string, Doc> early;  // by uid
+  for (const Doc& p : statics_->list())
+    if (p.path("spec.hostNetwork").bool_or(false)) early[p.path("metadata.uid").str()] = p;
+  if (early.empty()) return false;
+  log_warn("the server does not answer: static pods begin without it", {{"pods", early.size()}});
+  if (!std::exchange(looked_, true)) found_ = runtime_->adopt();
+  for (const auto& uid : found_)
+    if (auto it = early.find(uid); it != early.end()) (void)adopt_one(uid, it->second);
+  for (const auto& [uid, pod] : early) {
+    taken_early_.insert(uid);
+    queue_.add(machinery::object_key(pod.root()));
+  }
+  return true;
+}
+
 void PodManager::adopt() {
   std::vector<std::string> alive;
   if (statics_) statics_->load();
   const std::vector<Doc> wanted_pods = all_wanted();
-  for (const auto& uid : runtime_->adopt()) {
+  if (!std::exchange(looked_, true)) found_ = runtime_->adopt();
+  for (const auto& uid : found_) {
     Doc pod;
     for (const Doc& p : wanted_pods)
       if (p.path("metadata.uid").equals(uid)) pod = p;
-    auto states = runtime_->list(uid);
-    if (!pod || !states.ok()) {
-      log_info("a pod that is no more wanted is removed", {{"uid", uid}});
-      (void)runtime_->remove_pod(uid);
-      continue;
-    }
-    if (!adopt_network(uid, pod)) {
-      (void)runtime_->remove_pod(uid);
-      continue;
-    }
-    alive.push_back(uid);
-    auto local = ensure(pod);
-    std::lock_guard lock(mutex_);
-    local->sandbox = true;
-    local->ip = pod.path("spec.hostNetwork").bool_or(false) ? node_ip_ : network_ ? network_->address_of(uid) : "";
-    for (const auto& s : *states) {
-      size_t dash = s.id.rfind('-');
-      ContainerRun& run = local->runs[s.id.substr(0, dash)];
-      int attempt = static_cast<int>(parse_int(s.id.substr(dash + 1)).value_or(0));
-      if (run.exists && run.current.id != s.id && attempt < run.restart_count) continue;
-      run.exists = true;
-      run.restart_count = attempt;
-      run.current = s;
-      take_known(*local, s, run);
-      if (attempt > 0) run.backoff = kFirstBackoff;
-      if (!s.running)
-        pause(run);
-      else
-        prober_->add({uid, local->key, s.id.substr(0, dash), s.id, local->ip, pod});
-    }
+    if (taken_early_.count(uid) || adopt_one(uid, pod)) alive.push_back(uid);
   }
   if (network_) network_->keep_only(alive);
   if (statics_) statics_->start();

@@ -45,7 +45,7 @@ bool* condition_of(Pressure& p, Signal s) {
 
 std::string text_of(int64_t amount, Signal s) {
   bool bytes = s == Signal::MemoryAvailable || s == Signal::NodefsAvailable || s == Signal::ImagefsAvailable;
-  return bytes ? std::to_string(amount / 1024) + "Ki" : std::to_string(amount);
+  return bytes ? Quantity::of(amount, Quantity::Format::BinarySI).str() : std::to_string(amount);
 }
 
 int64_t limit_of(Value container) {

@@ -132,9 +132,9 @@ TEST_CASE("eviction: limits of emptyDir, container and pod on disk") {
 TEST_CASE("eviction: messages") {
   Threshold t{Signal::MemoryAvailable, {100 * kMi, 0}, false};
   CHECK(eviction_message(t, {50 * kMi, 1000 * kMi}) ==
-        "The node was low on resource: memory. Threshold quantity: 102400Ki, available: 51200Ki. ");
+        "The node was low on resource: memory. Threshold quantity: 100Mi, available: 50Mi. ");
   CHECK(consumption_message("main", 300 * kMi, "0", Signal::MemoryAvailable) ==
-        "Container main was using 307200Ki, request is 0, has larger consumption of memory. ");
+        "Container main was using 300Mi, request is 0, has larger consumption of memory. ");
 }
 
 TEST_CASE("kubelet arguments: unknown names and mistakes") {

@@ -137,11 +137,18 @@ void Kubelet::tell_missing_cgroups() {
   if (auto node = client_.get({"", "v1", "nodes", "", options_.node.name, ""}); node.ok()) events_.record(node->root(), "Warning", "MissingCgroups", message);
 }
 
+void Kubelet::run_controllers() {
+  runner_ = std::make_unique<machinery::Runner>(std::vector<machinery::Controller*>{manager_.get(), local_volumes_.get()}, kPodWorkers);
+  runner_->start();
+}
+
 void Kubelet::run() {
   while (true) {
     auto r = reporter_.register_node();
     if (r.ok()) break;
     log_warn("the node could not be registered, will try again", {{"error", r.status()}});
+    // Static pods are there for times like this. Those with an address of the pod network wait for it.
+    if (!runner_ && manager_->begin_statics()) run_controllers();
     if (wait(seconds(1))) return;
   }
   tell_missing_cgroups();
@@ -164,8 +171,7 @@ void Kubelet::run() {
   images_->import_folder(options_.data_dir + "/images");  // before pods ask for them
   keeper_->start();
   manager_->adopt();
-  runner_ = std::make_unique<machinery::Runner>(std::vector<machinery::Controller*>{manager_.get(), local_volumes_.get()}, kPodWorkers);
-  runner_->start();
+  if (!runner_) run_controllers();
   while (!reporter_.report(true, "").ok())
     if (wait(kRetry)) return;
   follow_shutdown();

@@ -45,6 +45,7 @@ class Kubelet {
 
  private:
   void run();
+  void run_controllers();
   void tell_missing_cgroups();
   NodeConfig node_config() const;
   void node_event(const std::string& reason, const std::string& message);  // a warning

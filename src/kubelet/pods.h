@@ -109,6 +109,8 @@ class PodManager : public machinery::Controller {
   void set_node_ip(const std::string& ip);
   // Takes over what runs from before and removes what nobody wants any more. The pod informer must be synced.
   void adopt();
+  // Before that, with a server that does not answer: the static pods that live in the node's own network. False: there are none.
+  bool begin_statics();
   // This pod shall be on the node, but is not known here yet: adoption is not over, or its worker has not looked at it.
   bool is_coming(const std::string& ns, const std::string& pod) const;
 
@@ -134,6 +136,7 @@ class PodManager : public machinery::Controller {
   Result<AttachPoint> attach(const std::string& ns, const std::string& pod, const std::string& container, bool with_input, os::Fd out, os::Fd err);
   Result<std::string> pod_address(const std::string& ns, const std::string& pod) const;
   int sandbox_pid(const std::string& ns, const std::string& pod) const;
+  std::vector<json::Doc> known_pods() const { return all_wanted(); }  // that shall run here, as the API shows them
   std::vector<PodTarget> stat_targets() const;  // what runs here (stats_targets.cpp)
 
  private:
@@ -144,6 +147,7 @@ class PodManager : public machinery::Controller {
   LocalPtr ensure(const json::Doc& pod);
   void take_known(const LocalPod& local, const runtime::shim::State& state, ContainerRun& run);
   std::string termination_message(const LocalPod& local, const std::string& container, const runtime::shim::State& state) const;  // termination.cpp
+  bool adopt_one(const std::string& uid, const json::Doc& pod);
   void remove_orphans();
   Result<machinery::Action> reconcile_pod(const std::string& key);
   Result<machinery::Action> sync(const LocalPtr& local);
@@ -240,6 +244,9 @@ class PodManager : public machinery::Controller {
   std::mutex ports_mutex_;
   machinery::Informer& pods_;
   std::atomic<bool> adopted_{false};
+  std::vector<std::string> found_;  // shims of the process before; and which of their pods were taken over early
+  std::set<std::string> taken_early_;
+  bool looked_ = false;
   machinery::Informer& services_;
   image::ImageStore& images_;
   image::Puller& puller_;

@@ -69,6 +69,7 @@ void StatsSampler::look_at_disk(const std::vector<PodTarget>& pods) {
     };
     for (const PodTarget& p : pods) {
       want(p.folder);
+      for (const VolumeTarget& v : p.volumes) want(v.folder);
       for (const ContainerTarget& c : p.containers) want(c.folder);
     }
   }
@@ -114,7 +115,10 @@ SnapshotPtr StatsSampler::take(const std::vector<PodTarget>& pods, Detail detail
     pod.figures = read_cgroup(options_.cgroups, target.cgroup, options_.v2, brief);
     pod.cpu = rate(key_of(target), pod.figures, target.started_us);
     if (!brief && target.pid > 0) pod.interfaces = parse_interfaces(os::read_file(options_.proc + "/" + std::to_string(target.pid) + "/net/dev").value_or(""));
-    if (detail == Detail::Disk) pod.files = disk_usage(target.folder);
+    if (detail == Detail::Disk) {
+      pod.files = disk_usage(target.folder);
+      for (const VolumeTarget& v : target.volumes) pod.volumes.push_back({v, read_file_system(v.folder), disk_usage(v.folder)});
+    }
     for (const ContainerTarget& c : target.containers) {
       ContainerStats& s = pod.containers.emplace_back();
       s.target = c;

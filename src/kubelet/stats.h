@@ -21,11 +21,15 @@ struct ContainerTarget {
   int64_t started_us = 0, restarts = 0;
   int64_t cpu_shares = 0, cpu_quota_us = 0, cpu_period_us = 0, memory_limit = 0, memory_request = 0;
 };
+struct VolumeTarget {
+  std::string name, folder, claim;  // claim: "" for a volume of the pod alone
+};
 struct PodTarget {
   std::string ns, name, uid, id, cgroup, folder;
   int64_t started_us = 0;
   int pid = 0;  // inside its network; 0: it is in the node's own
   std::vector<ContainerTarget> containers;
+  std::vector<VolumeTarget> volumes;  // those that lie on this machine
 };
 
 // CPU in use, in thousand-millionths of a core, over the window before the snapshot; nothing where there was no earlier look.
@@ -40,6 +44,11 @@ struct ContainerStats {
   std::optional<CpuRate> cpu;
   DiskUsage layer, logs;  // with Detail::Disk
 };
+struct VolumeStats {
+  VolumeTarget target;
+  FileSystem disk;  // on which it lies
+  DiskUsage usage;  // of its own
+};
 struct PodStats {
   PodTarget target;
   CgroupFigures figures;
@@ -47,6 +56,7 @@ struct PodStats {
   std::vector<Interface> interfaces;
   DiskUsage files;  // of its volumes that live on the node's disk
   std::vector<ContainerStats> containers;
+  std::vector<VolumeStats> volumes;  // with Detail::Disk
 };
 // How much is read: what metrics.k8s.io needs (CPU and memory of containers and the machine), everything of the kernel's, or what lies on the
 // disk too.
@@ -112,6 +122,7 @@ class StatsSampler {
 // The forms in which it is told (stats_json.cpp, stats_text.cpp). Pure.
 json::Node stats_summary(const Snapshot& snapshot, const StatsOptions& options, bool only_cpu_and_memory);  // stats/v1alpha1 Summary
 json::Node usage_report(const Snapshot& snapshot, const StatsOptions& options);  // what the API server makes metrics.k8s.io from
+std::string volume_metrics(const Snapshot& snapshot);                            // kubelet_volume_stats_* of /metrics
 std::string resource_metrics(const Snapshot& snapshot);                          // /metrics/resource
 std::string container_metrics(const Snapshot& snapshot, const Machine& machine);  // /metrics/cadvisor
 

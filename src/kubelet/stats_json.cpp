@@ -67,6 +67,12 @@ Node pod_of(const Snapshot& s, const PodStats& p, const std::string& time, bool 
   n.set("swap", swap_of(p.figures, time));
   if (brief) return n;
   if (!p.interfaces.empty()) n.set("network", network_of(p.interfaces, time));
+  for (const VolumeStats& v : p.volumes) {
+    Node one = file_system(v.disk, time, v.usage.bytes, v.usage.inodes);
+    one.set("name", v.target.name);
+    if (!v.target.claim.empty()) one.set("pvcRef", Node::obj({{"name", v.target.claim}, {"namespace", p.target.ns}}));
+    n["volume"].append(std::move(one));
+  }
   n.set("ephemeral-storage", file_system(s.disk_of_node, time, bytes, inodes));
   n.set("process_stats", Node::obj({{"process_count", p.figures.threads}}));
   return n;

@@ -56,6 +56,25 @@ int64_t lines_in(const std::string& path) {
   return std::count(text.begin(), text.end(), '\n');
 }
 
+// "8:0 rbytes=1 wbytes=2 rios=3 wios=4 …" a device, of which all count together.
+void read_io_v2(CgroupFigures& out, const std::string& text) {
+  static constexpr Field kFields[] = {{"rbytes", &CgroupFigures::read_bytes}, {"wbytes", &CgroupFigures::written_bytes}, {"rios", &CgroupFigures::reads}, {"wios", &CgroupFigures::writes}};
+  for (auto line : split(text, '\n'))
+    for (auto word : split(line, ' '))
+      for (const Field& f : kFields)
+        if (word.size() > f.name.size() && word.starts_with(f.name) && word[f.name.size()] == '=') out.*f.into += parse_int(word.substr(f.name.size() + 1)).value_or(0);
+}
+
+// "8:0 Read 123" a device and kind.
+void read_io_v1(const std::string& text, int64_t& read, int64_t& written) {
+  for (auto line : split(text, '\n')) {
+    auto words = split(line, ' ');
+    if (words.size() != 3) continue;
+    if (words[1] == "Read") read += parse_int(words[2]).value_or(0);
+    if (words[1] == "Write") written += parse_int(words[2]).value_or(0);
+  }
+}
+
 CgroupFigures read_v1(const std::string& root, const std::string& path, bool brief) {
   CgroupFigures out;
   std::string memory = root + "/memory/" + path + "/", account = root + "/cpuacct/" + path + "/", pids = root + "/pids/" + path + "/";
@@ -74,6 +93,8 @@ CgroupFigures read_v1(const std::string& root, const std::string& path, bool bri
   out.memory_limit = number_in(memory + "memory.limit_in_bytes");
   out.processes = lines_in((os::exists(pids + "cgroup.procs") ? pids : account) + "cgroup.procs");
   out.threads = number_in(pids + "pids.current");
+  read_io_v1(text_in(root + "/blkio/" + path + "/blkio.throttle.io_service_bytes"), out.read_bytes, out.written_bytes);
+  read_io_v1(text_in(root + "/blkio/" + path + "/blkio.throttle.io_serviced"), out.reads, out.writes);
   return out;
 }
 
@@ -93,6 +114,7 @@ CgroupFigures read_v2(const std::string& folder, bool brief) {
   out.memory_limit = number_in(folder + "memory.max");  // "max" reads as 0
   out.processes = lines_in(folder + "cgroup.procs");
   out.threads = number_in(folder + "pids.current");
+  read_io_v2(out, text_in(folder + "io.stat"));
   return out;
 }
 

@@ -18,6 +18,7 @@ struct CgroupFigures {
   int64_t page_faults = 0, major_faults = 0, failures = 0;
   int64_t memory_limit = 0;  // 0: none
   int64_t processes = 0, threads = 0;
+  int64_t read_bytes = 0, written_bytes = 0, reads = 0, writes = 0;  // of block devices
 };
 
 struct Interface {

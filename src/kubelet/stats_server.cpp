@@ -1,5 +1,7 @@
 #include "kubelet/stats_server.h"
 
+#include <utility>
+
 #include "base/metrics.h"
 
 namespace k8lite::kubelet {
@@ -42,16 +44,28 @@ std::string agent_metrics(const std::vector<PodTarget>& pods, const std::string&
 Task<bool> serve_stats(StatsCorePtr core, net::Request& request, net::ResponseWriter& response) {
   const std::string& path = request.path;
   bool summary = path == "/stats/summary" || path == "/stats/summary/", usage = path == "/v1-k8lite/usage", resource = path == "/metrics/resource", containers = path == "/metrics/cadvisor", agent = path == "/metrics",
-       probes = path == "/metrics/probes";
-  if (!summary && !usage && !resource && !containers && !agent && !probes) co_return false;
+       probes = path == "/metrics/probes", pods = path == "/pods" || path == "/pods/";
+  if (!summary && !usage && !resource && !containers && !agent && !probes && !pods) co_return false;
   if (request.method != "GET" && request.method != "HEAD") {
     (void)co_await response.send(405, {{"Content-Type", kText}}, "method not allowed\n");
     co_return true;
   }
   if (core->base->stopping) co_return false;  // its pods may be gone
   std::string body;
-  if (agent) {
+  if (pods) {
+    body = R"({"kind":"PodList","apiVersion":"v1","metadata":{},"items":[)";
+    bool first = true;
+    for (const json::Doc& pod : core->base->pods.known_pods()) {
+      if (!std::exchange(first, false)) body += ',';
+      json::Node served = pod.to_node();
+      served.erase("apiVersion");
+      served.erase("kind");
+      body += served.dump();
+    }
+    body += "]}\n";
+  } else if (agent) {
     body = agent_metrics(core->base->pods.stat_targets(), core->sampler.options().node, core->sampler.options().proc);
+    if (SnapshotPtr s = co_await take(core, Detail::Disk)) body += volume_metrics(*s);
   } else if (!probes) {
     bool brief = request.query.get("only_cpu_and_memory") == "true";
     SnapshotPtr s;
@@ -65,7 +79,7 @@ Task<bool> serve_stats(StatsCorePtr core, net::Request& request, net::ResponseWr
     else if (usage) body = usage_report(*s, core->sampler.options()).dump();
     else body = resource ? resource_metrics(*s) : container_metrics(*s, core->sampler.machine());
   }
-  (void)co_await response.send(200, {{"Content-Type", summary || usage ? kJson : kText}}, std::move(body));
+  (void)co_await response.send(200, {{"Content-Type", summary || usage || pods ? kJson : kText}}, std::move(body));
   co_return true;
 }
 

@@ -1,5 +1,9 @@
 // Whom the figures are of: the pods that run on this node and their containers, as the pod manager knows them.
+#include <stdlib.h>
+
+#include "api/volumes.h"
 #include "base/quantity.h"
+#include "kubelet/mounts.h"
 #include "kubelet/pods.h"
 #include "kubelet/stats.h"
 
@@ -26,6 +30,7 @@ std::vector<PodTarget> PodManager::stat_targets() const {
       if (local->sandbox && !local->removed) known.push_back({local, local->pod, local->runs});
   }
   std::vector<PodTarget> out;
+  const auto mounts = mounts_now();
   for (const auto& [local, pod, runs] : known) {
     PodTarget p;
     p.ns = pod.path("metadata.namespace").str();
@@ -36,6 +41,14 @@ std::vector<PodTarget> PodManager::stat_targets() const {
     p.folder = pod_dir(local->uid) + "/volumes";
     p.started_us = started_us(pod.root());
     if (!pod.path("spec.hostNetwork").bool_or(false)) p.pid = runtime_->shim_pid(local->uid);
+    for (json::Value v : pod.path("spec.volumes").items()) {
+      bool other = v["hostPath"] || v["image"] || v["nfs"];  // not the pod's own, or of a server that may not answer
+      std::string claim = api::claim_of(pod.root(), v), dir = volume_dir(pod_dir(local->uid), v["name"].str());
+      char real[4096];
+      if (other || !::realpath(dir.c_str(), real)) continue;
+      if (!claim.empty() && mount_of(mounts, real).type.starts_with("nfs")) continue;
+      p.volumes.push_back({v["name"].str(), real, claim});
+    }
     for (const auto& [name, run] : runs) {
       json::Value spec = find_container(pod.root(), name);
       if (!run.exists || !run.current.running || !spec) continue;

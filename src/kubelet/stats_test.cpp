@@ -224,3 +224,44 @@ TEST_CASE("stats: the summary, the usage report and both metrics pages tell the 
   for (size_t at = 0; (at = cadvisor.find("# TYPE container_cpu_usage_seconds_total ", at)) != cadvisor.npos; ++at) ++heads;
   CHECK(heads == 1);
 }
+
+TEST_CASE("figures: block devices' of v1 and v2 are summed over the devices") {
+  Tree t;
+  t.put("cpuacct/kubepods/podu/cpuacct.usage", "1\n");
+  t.put("blkio/kubepods/podu/blkio.throttle.io_service_bytes", "8:0 Read 100\n8:0 Write 7\n8:16 Read 20\nTotal 127\n");
+  t.put("blkio/kubepods/podu/blkio.throttle.io_serviced", "8:0 Read 3\n8:0 Write 2\n");
+  auto v1 = read_cgroup(t.root, "kubepods/podu", false);
+  CHECK(v1.read_bytes == 120);
+  CHECK(v1.written_bytes == 7);
+  CHECK(v1.reads == 3);
+  CHECK(v1.writes == 2);
+  t.put("two/podu/cpu.stat", "usage_usec 5\n");
+  t.put("two/podu/io.stat", "8:0 rbytes=10 wbytes=20 rios=3 wios=4 dbytes=0 dios=0\n8:16 rbytes=1 wbytes=2 rios=1 wios=1\n");
+  auto v2 = read_cgroup(t.root + "/two", "podu", true);
+  CHECK(v2.read_bytes == 11);
+  CHECK(v2.written_bytes == 22);
+  CHECK(v2.reads == 4);
+  CHECK(v2.writes == 5);
+}
+
+TEST_CASE("figures: volumes are in the summary, and those of claims in /metrics, once each") {
+  Snapshot s;
+  for (const char* name : {"a", "b"}) {
+    PodStats p;
+    p.target.ns = "default";
+    p.target.name = name;
+    p.volumes.push_back({{"data", "/x", "claim"}, {1000, 400, 600, 10, 4}, {50, 3, true}});
+    p.volumes.push_back({{"tmp", "/y", ""}, {1000, 400, 600, 10, 4}, {70, 2, true}});
+    s.pods.push_back(p);
+  }
+  auto pods = stats_summary(s, {}, false)["pods"];
+  auto volumes = pods.items().at(0).get("volume");
+  REQUIRE(volumes.size() == 2);
+  CHECK(volumes.items().at(0).path("pvcRef.name").str() == "claim");
+  CHECK(volumes.items().at(0).get("usedBytes").int_or(0) == 50);
+  CHECK(volumes.items().at(0).get("capacityBytes").int_or(0) == 1000);
+  CHECK_FALSE(volumes.items().at(1).get("pvcRef").exists());
+  std::string text = volume_metrics(s);
+  CHECK_THAT(text, Catch::Contains("kubelet_volume_stats_used_bytes{namespace=\"default\",persistentvolumeclaim=\"claim\"} 50\n"));
+  CHECK(text.find("used_bytes{") == text.rfind("used_bytes{"));
+}

@@ -3,6 +3,8 @@
 #include "base/metrics.h"
 #include "kubelet/stats.h"
 
+#include <set>
+
 namespace k8lite::kubelet {
 namespace {
 
@@ -161,7 +163,21 @@ void write_network(Text& text, const Snapshot& s) {
   }
 }
 
+struct BlockRow {
+  std::string_view name, help;
+  int64_t CgroupFigures::*figure;
+};
+constexpr BlockRow kBlockRows[] = {{"container_fs_reads_bytes_total", "Bytes read from block devices.", &CgroupFigures::read_bytes},
+                                   {"container_fs_writes_bytes_total", "Bytes written to block devices.", &CgroupFigures::written_bytes},
+                                   {"container_fs_reads_total", "Reads of block devices.", &CgroupFigures::reads},
+                                   {"container_fs_writes_total", "Writes to block devices.", &CgroupFigures::writes}};
+
 void write_file_systems(Text& text, const Snapshot& s, const std::vector<Subject>& subjects) {
+  for (const BlockRow& row : kBlockRows) {
+    text.begin(row.name, Type::Counter, row.help);
+    for (const Subject& subject : subjects)
+      if (subject.figures != &s.machine) text.add(joined("device=\"\"", subject.labels), std::to_string((*subject.figures).*row.figure));
+  }
   text.begin("container_fs_usage_bytes", Type::Gauge, "Bytes that the writable layer holds.");
   text.add(joined("device=\"/\"", machine_labels("/")), std::to_string(s.disk_of_node.used));
   for (const Subject& subject : subjects)
@@ -188,6 +204,34 @@ void write_machine(Text& text, const Machine& m) {
 }
 
 }  // namespace
+
+std::string volume_metrics(const Snapshot& s) {
+  struct Row {
+    std::string_view name, help;
+    int64_t (*figure)(const VolumeStats&);
+  };
+  static constexpr Row kRows[] = {
+      {"kubelet_volume_stats_available_bytes", "Bytes that are free in the volume.", [](const VolumeStats& v) { return v.disk.available; }},
+      {"kubelet_volume_stats_capacity_bytes", "Bytes that the volume can hold.", [](const VolumeStats& v) { return v.disk.capacity; }},
+      {"kubelet_volume_stats_used_bytes", "Bytes that the volume holds.", [](const VolumeStats& v) { return v.usage.bytes; }},
+      {"kubelet_volume_stats_inodes", "Inodes of the volume.", [](const VolumeStats& v) { return v.disk.inodes; }},
+      {"kubelet_volume_stats_inodes_free", "Inodes of the volume that are free.", [](const VolumeStats& v) { return v.disk.inodes_free; }},
+      {"kubelet_volume_stats_inodes_used", "Inodes that the volume holds.", [](const VolumeStats& v) { return v.usage.inodes; }},
+  };
+  std::string out;
+  for (const Row& row : kRows) {
+    std::set<std::string> told;  // several pods may have one claim
+    for (const PodStats& p : s.pods)
+      for (const VolumeStats& v : p.volumes) {
+        std::string who = labels({{"namespace", p.target.ns}, {"persistentvolumeclaim", v.target.claim}});
+        if (v.target.claim.empty() || told.contains(who)) continue;
+        if (told.empty()) metrics::write_head(out, row.name, Type::Gauge, row.help);
+        told.insert(who);
+        out.append(row.name).append("{").append(who).append("} ").append(std::to_string(row.figure(v))).append("\n");
+      }
+  }
+  return out;
+}
 
 std::string resource_metrics(const Snapshot& s) {
   Text text(s.time);

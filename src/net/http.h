@@ -121,6 +121,7 @@ struct HttpClientOptions {
   Duration connect_timeout = seconds(10);
   Duration response_timeout = seconds(60);  // until the head; 0 = none
   size_t max_idle = 8;
+  std::function<Task<Result<StreamPtr>>()> dial = {};  // another way to the server than to dial `host`; TLS is spoken over it
 };
 class HttpClient {
  public:

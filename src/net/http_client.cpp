@@ -150,6 +150,13 @@ class Client : public HttpClient {
   }
 
  private:
+  static Task<Result<StreamPtr>> connect(std::shared_ptr<ClientState> state) {
+    const HttpClientOptions& o = state->options;
+    if (!o.dial) co_return co_await dial(state->loop, o.host, o.port, o.tls, o.connect_timeout);
+    CO_TRY(StreamPtr raw, co_await o.dial());
+    if (!o.tls) co_return raw;
+    co_return co_await tls_handshake_client(raw, o.tls, o.host);
+  }
   static Task<Result<std::unique_ptr<Response>>> exchange(std::shared_ptr<ClientState> state, ClientRequest request) {
     bool has_body = !request.body.empty() || request.method == "POST" || request.method == "PUT" || request.method == "PATCH";
     if (!request.headers.has("Host")) request.headers.add("Host", state->authority());
@@ -165,7 +172,7 @@ class Client : public HttpClient {
       StreamPtr stream = state->take();
       bool reused = stream != nullptr;
       if (!reused) {
-        CO_TRY(stream, co_await dial(state->loop, state->options.host, state->options.port, state->options.tls, state->options.connect_timeout));
+        CO_TRY(stream, co_await connect(state));
       }
       auto r = co_await try_once(state, stream, wire, request.method == "HEAD");
       if (r.result.ok() || !reused || !r.untouched) co_return std::move(r.result);

@@ -9,7 +9,7 @@ busybox_image other
 on n1 cp "$E2E_DIR/other/data/agent/images/busybox.tar" "$data/agent/images/"
 taken() { awk -F/ '{print $2}' /proc/loadavg | cut -d' ' -f1; }
 most=$(cat /proc/sys/kernel/pid_max /proc/sys/kernel/threads-max | sort -n | head -1)
-pids=$((most - $(taken) - 400))
+pids=$((most - $(taken) - 1500))
 server_up n1 --kubelet-arg "eviction-hard=nodefs.available<60Mi,pid.available<$pids" --kubelet-arg eviction-pressure-transition-period=5s \
   --kubelet-arg container-log-max-size=1Mi --kubelet-arg container-log-max-files=3
 condition() { is "$2" node/n1 ".status.conditions[?(@.type==\"$1\")].status"; }
@@ -54,7 +54,7 @@ wait_for 30 "the disk is free again" free_again
 wait_for 60 "and the node says so" condition DiskPressure False
 
 say "process numbers"
-expect "a pod of many processes" k create -f - <<<"$(busybox_pod many 'for i in $(seq 900); do sleep 1000 & done; wait')"
+expect "a pod of many processes" k create -f - <<<"$(busybox_pod many 'for i in $(seq 2200); do sleep 1000 & done; wait')"
 wait_for 90 "is evicted" is Evicted pod/many .status.reason
 out=$(field pod/many .status.message) && says 'The node was low on resource: pids. '
 wait_for 60 "the node recovers" condition PIDPressure False

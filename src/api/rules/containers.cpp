@@ -126,8 +126,6 @@ void check_mount(Check& c, const Node& container, const Node& m, const Devices& 
   // Upstream leaves the index out of these paths.
   for (const char* field : {"subPath", "subPathExpr"}) {
     if (m.get(field).str().empty()) continue;
-    if (volume_named(c, m.get("name").str()).get("image").exists())
-      c.invalid(at + "." + field, m.get(field), "not allowed in image volume sources");
     c.format("volumeMounts." + std::string(field), m.get(field), Format::RelativePath);
   }
   if (!m.get("subPath").str().empty() && !m.get("subPathExpr").str().empty())

@@ -50,6 +50,7 @@ bool is_ready_node(json::Value node) {
 
 struct Connections {
   std::map<std::string, std::shared_ptr<net::HttpClient>> by_address;
+  std::set<std::string> by_tunnel;  // nodes
 };
 
 Task<Result<Node>> ask(std::shared_ptr<net::HttpClient> client) {
@@ -61,13 +62,18 @@ Task<Result<Node>> ask(std::shared_ptr<net::HttpClient> client) {
 
 }  // namespace
 
-UsageApi::Fetch fetch_usage(async::Loop& loop, std::shared_ptr<net::TlsClientContext> tls) {
+UsageApi::Fetch fetch_usage(async::Loop& loop, const Rest& rest, std::shared_ptr<net::TlsClientContext> tls) {
   auto kept = std::make_shared<Connections>();
-  return [&loop, tls, kept](UsageApi::Agent agent) {
+  return [&loop, &rest, tls, kept](UsageApi::Agent agent) {
     if (kept->by_address.size() > kMostConnections) kept->by_address.clear();
     auto& client = kept->by_address[agent.address + " " + std::to_string(agent.port)];
-    if (!client)
-      client = net::make_http_client(loop, {.host = agent.address, .port = agent.port, .tls = tls, .connect_timeout = kConnectTimeout, .response_timeout = kAnswerTimeout, .max_idle = 1});
+    auto way = rest.way_to(agent.node);
+    // Kept connections stay; a new one must know by which way.
+    if (!client || way.operator bool() != kept->by_tunnel.contains(agent.node)) {
+      if (way) kept->by_tunnel.insert(agent.node);
+      else kept->by_tunnel.erase(agent.node);
+      client = net::make_http_client(loop, {.host = agent.address, .port = agent.port, .tls = tls, .connect_timeout = kConnectTimeout, .response_timeout = kAnswerTimeout, .max_idle = 1, .dial = std::move(way)});
+    }
     return ask(client);
   };
 }

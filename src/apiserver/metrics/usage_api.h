@@ -48,6 +48,6 @@ class UsageApi {
 };
 
 // Asks nodes over HTTPS; connections are kept.
-UsageApi::Fetch fetch_usage(async::Loop& loop, std::shared_ptr<net::TlsClientContext> tls);
+UsageApi::Fetch fetch_usage(async::Loop& loop, const Rest& rest, std::shared_ptr<net::TlsClientContext> tls);
 
 }  // namespace k8lite::apiserver

@@ -14,7 +14,7 @@ using async::Task;
 constexpr size_t kMaxRefusal = 64 * 1024;
 
 struct Destination {
-  std::string address, container;
+  std::string address, container, node;
   int port = 10250;
 };
 
@@ -52,6 +52,7 @@ Result<Destination> find_node(const Rest& rest, const Target& t, const net::Quer
   Destination out;
   out.container = query.get("container");
   if (t.subresource != "portforward") TRY_OK(choose_container(d, t.name, out.container));
+  out.node = node;
   json::Doc n = rest.admission().find("", "nodes", "", node);
   if (!n) return not_found_object("", "nodes", node);
   for (json::Value a : n.path("status.addresses").items())
@@ -145,7 +146,7 @@ Task<void> proxy_to_node(async::Loop& loop, const Rest& rest, std::shared_ptr<ne
     if (auto valid = check_log_options(target.name, request.query); !valid.ok()) co_return co_await send_status(response, valid.status());
   auto destination = find_node(rest, target, request.query);
   if (!destination.ok()) co_return co_await send_status(response, destination.status());
-  auto client = net::make_http_client(loop, {.host = destination->address, .port = destination->port, .tls = tls, .response_timeout = Duration{0}});
+  auto client = net::make_http_client(loop, {.host = destination->address, .port = destination->port, .tls = tls, .response_timeout = Duration{0}, .dial = rest.way_to(destination->node)});
   net::ClientRequest out{request.method, kubelet_target(target, *destination, request.query), forwarded(request.headers), {}};
   if (!request.headers.has("Upgrade")) {
     if (target.subresource != "log") co_return co_await send_status(response, bad_request("Upgrade request required"));

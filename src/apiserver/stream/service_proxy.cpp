@@ -17,6 +17,7 @@ struct Destination {
   std::string address;
   int port = 80;
   std::shared_ptr<net::TlsClientContext> tls;
+  NodeTunnels::Dial dial = {};  // of a node's agent
 };
 
 // What a pod or a service shows on https is nobody's to verify: upstream does not either.
@@ -81,9 +82,10 @@ Result<Destination> find_kubelet(const Rest& rest, const Target& t, const ProxyN
   if (out.address.empty()) return unavailable("node " + n.name + " has no address");
   int own = static_cast<int>(d.path("status.daemonEndpoints.kubeletEndpoint.Port").int_or(10250));
   out.port = static_cast<int>(parse_int(n.port).value_or(own));
-  if (out.port == own)
+  if (out.port == own) {
     out.tls = std::move(tls);
-  else {
+    out.dial = rest.way_to(n.name);
+  } else {
     TRY(out.tls, tls_for(n));
   }
   return out;
@@ -182,7 +184,8 @@ Task<void> proxy_to_target(async::Loop& loop, const Rest& rest, std::shared_ptr<
   auto client = net::make_http_client(loop, {.host = destination->address,
                                              .port = destination->port,
                                              .tls = destination->tls,
-                                             .response_timeout = Duration{0}});
+                                             .response_timeout = Duration{0},
+                                             .dial = destination->dial});
   net::ClientRequest out{request.method, std::move(path), proxied_headers(request.headers), {}};
   out.headers.set("X-Forwarded-Uri", prefix);
   out.headers.set("X-Forwarded-Host", std::string(request.headers.get("Host")));

@@ -104,7 +104,7 @@ figures() {
       "$(ls /proc/$pid/task | wc -l)" "$(on $name sh -c 'wc -l </proc/self/mountinfo')" "$(on $name find /sys/fs/cgroup -type d | wc -l)" \
       "$(on $name ip -o link | wc -l)" "$(on $name iptables-save | wc -l)"
   done
-  printf ' | processes %s database %s KiB\n' "$(ls -d /proc/[0-9]* | wc -l)" "$(du -sk "$E2E_DIR/n1/data/server" | cut -f1)"
+  printf ' | processes %s database %s KiB\n' "$(pgrep -cr S,R,D .)" "$(du -sk "$E2E_DIR/n1/data/server" | cut -f1)"
 }
 none_left() { local got; got=$(k get pods,pvc,pv,endpointslices -A -o name | grep -v -E 'endpointslice.*/(kubernetes)'); [ -z "$got" ] || { echo "$got" | head -n5; return 1; }; }
 no_programs() { local got; got=$(pgrep -fa '^(k8lite-shim|(/bin/)?echoserver|pause)' | head -n3); [ -z "$got" ] || { echo "$got"; return 1; }; }

@@ -63,7 +63,13 @@ Result<os::Fd> lock_data_dir(const std::string& data_dir) {
   std::string path = data_dir + "/lock";
   os::Fd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (!fd) return Status::from_errno("open " + path, errno);
-  if (flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+  // One that was killed a moment ago may still hold it: in its last threads, or in a child on its way to another program.
+  int locked = flock(fd.get(), LOCK_EX | LOCK_NB);
+  for (int i = 0; i < 60 && locked != 0 && errno == EWOULDBLOCK; ++i) {
+    if (stopped_within(milliseconds(50))) break;
+    locked = flock(fd.get(), LOCK_EX | LOCK_NB);
+  }
+  if (locked != 0) {
     if (errno != EWOULDBLOCK) return Status::from_errno("lock " + path, errno);
     return Status(Reason::ServiceUnavailable, "data-dir " + data_dir + " is in use by another k8lite (process " + std::string(trim(os::read_file(path).value_or("?"))) + ")");
   }

@@ -8,6 +8,7 @@
 
 #include "base/strings.h"
 #include "base/yaml.h"
+#include "kubectl/kustomize.h"
 #include "os/files.h"
 
 namespace k8lite::kubectl {
@@ -121,7 +122,15 @@ Result<std::string> read_source(Session& s, const std::string& name) {
 
 Result<std::vector<Target>> targets_from_files(Session& s) {
   std::vector<Target> out;
-  if (s.flags.changed("kustomize")) return usage("-k/--kustomize is not in this kubectl");
+  if (s.flags.changed("kustomize")) {
+    if (s.flags.changed("filename")) return usage("only one of -f and -k can be given");
+    auto objects = build_kustomization(s.flags.text("kustomize"));
+    if (!objects.ok()) return usage(objects.status().message());
+    for (Node& o : *objects) {
+      auto added = add_object(s, std::move(o), s.flags.text("kustomize"), out);
+      if (!added.ok()) s.fail(added.status());
+    }
+  }
   for (const std::string& given : s.flags.list("filename")) {
     std::vector<std::string> files;
     if (given != "-" && is_dir(given)) {

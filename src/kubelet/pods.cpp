@@ -139,6 +139,8 @@ Result<Action> PodManager::reconcile_pod(const std::string& key) {
 }
 
 Result<Action> PodManager::sync(const LocalPtr& local) {
+  // It has ended and was cleaned up; that this is not seen in the pod yet is only the watch being late.
+  if (local->removed) return Action::wait_for_change();
   Value pod = local->pod.root();
   if (int64_t limit = pod.path("spec.activeDeadlineSeconds").int_or(0); limit > 0)
     if (auto start = parse_rfc3339(pod.path("status.startTime").str()); start && clock_.now() - *start > seconds(limit)) {

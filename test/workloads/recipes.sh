@@ -103,14 +103,17 @@ if [ ! -e $data/.made ]; then
   echo "mariadb: making the tables"
   chown mysql:mysql $data
   {
-    echo "CREATE DATABASE mysql; USE mysql; SET @auth_root_socket=NULL, @skip_auth_anonymous=1;"
+    # One statement a line is what --bootstrap reads.
+    printf '%s;\n' "CREATE DATABASE mysql" "USE mysql" "SET @auth_root_socket=NULL, @skip_auth_anonymous=1"
     cd /usr/share/mysql
     cat mysql_system_tables.sql mysql_performance_tables.sql mysql_system_tables_data.sql maria_add_gis_sp_bootstrap.sql
     echo "FLUSH PRIVILEGES;"
-    echo "CREATE USER 'root'@'%' IDENTIFIED BY '$password'; GRANT ALL ON *.* TO 'root'@'%' WITH GRANT OPTION;"
+    echo "CREATE USER 'root'@'%' IDENTIFIED BY '$password';
+GRANT ALL ON *.* TO 'root'@'%' WITH GRANT OPTION;"
     echo "ALTER USER 'root'@'localhost' IDENTIFIED BY '$password';"
     [ -z "${MYSQL_DATABASE:-}" ] || echo "CREATE DATABASE \`$MYSQL_DATABASE\`;"
-    [ -z "${MYSQL_USER:-}" ] || echo "CREATE USER '$MYSQL_USER'@'%' IDENTIFIED BY '$MYSQL_PASSWORD'; GRANT ALL ON \`${MYSQL_DATABASE:-}\`.* TO '$MYSQL_USER'@'%';"
+    [ -z "${MYSQL_USER:-}" ] || echo "CREATE USER '$MYSQL_USER'@'%' IDENTIFIED BY '$MYSQL_PASSWORD';
+GRANT ALL ON \`${MYSQL_DATABASE:-}\`.* TO '$MYSQL_USER'@'%';"
   } | mariadbd --bootstrap --silent-startup
   sync
   : >$data/.made

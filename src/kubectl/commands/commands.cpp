@@ -16,7 +16,7 @@ const Command* Command::child(std::string_view word) const {
 const std::vector<Command>& commands() {
   static const std::vector<Command> table = [] {
     std::vector<Command> all;
-    for (auto family : {create_commands, run_commands, set_commands, explain_commands, get_commands, describe_commands, edit_commands, delete_commands, rollout_commands, certificate_commands, top_commands, node_commands, info_commands, auth_commands, log_commands, exec_commands, port_forward_commands, copy_commands, event_commands, diff_commands, apply_commands, wait_commands, config_commands, help_commands}) {
+    for (auto family : {create_commands, run_commands, set_commands, explain_commands, kustomize_commands, get_commands, describe_commands, edit_commands, delete_commands, rollout_commands, certificate_commands, top_commands, node_commands, info_commands, auth_commands, log_commands, exec_commands, port_forward_commands, copy_commands, event_commands, diff_commands, apply_commands, wait_commands, config_commands, help_commands}) {
       std::vector<Command> some = family();
       std::move(some.begin(), some.end(), std::back_inserter(all));
     }
@@ -52,7 +52,7 @@ FlagSpec output_flag() {
 std::vector<FlagSpec> file_flags() {
   return {{"filename", 'f', FlagKind::List, "", "File, folder or URL with the objects; - is stdin"},
           {"recursive", 'R', FlagKind::Bool, "false", "Also read folders below"},
-          {"kustomize", 'k', FlagKind::Text, "", "Kustomization folder (not in this kubectl)"}};
+          {"kustomize", 'k', FlagKind::Text, "", "Folder with a kustomization.yaml"}};
 }
 
 std::vector<FlagSpec> selector_flags() {

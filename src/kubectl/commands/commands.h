@@ -63,6 +63,7 @@ std::vector<Command> top_commands();
 std::vector<Command> node_commands();
 std::vector<Command> certificate_commands();
 std::vector<Command> explain_commands();
+std::vector<Command> kustomize_commands();
 std::vector<Command> help_commands();
 
 }  // namespace k8lite::kubectl

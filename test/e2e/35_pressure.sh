@@ -34,6 +34,27 @@ expect "its end is read" k logs flood --tail=1
 out=${out##*$'\n'} && says 012345678901234567
 expect "gone" k delete pod flood --timeout=60s
 
+say "a memory hog"
+expect "a pod that takes more than it may" k create -f - <<END
+apiVersion: v1
+kind: Pod
+metadata: {name: fat}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+  - {name: main, image: "busybox:e2e", command: [sh, -c, "exec tail /dev/zero"], resources: {limits: {memory: 24Mi}}}
+  - {name: thin, image: "busybox:e2e", command: [sleep, "1000"], resources: {limits: {memory: 24Mi}}}
+END
+main_of() { field pod/fat ".status.containerStatuses[?(@.name==\"main\")].$1"; }
+killed() { [ "$(main_of lastState.terminated.reason) $(main_of lastState.terminated.exitCode)" = "OOMKilled 137" ] || { k get pod fat -o yaml | tail -n 60; return 1; }; }
+wait_for 30 "is killed for it" killed
+again() { [ "$(main_of restartCount)" -ge 2 ] || { main_of restartCount; return 1; }; }
+wait_for 40 "and again, with pauses" again
+same "alone" 0 "$(field pod/fat '.status.containerStatuses[?(@.name=="thin")].restartCount')"
+one_off() { case $(main_of state.waiting.reason) in CrashLoopBackOff) ;; *) return 1 ;; esac; }
+wait_for 30 "it is said so" one_off
+expect "gone" k delete pod fat --timeout=60s
+
 say "a full disk"
 # An image that nobody uses goes before any pod does.
 dir=$E2E_DIR/junk && mkdir -p "$dir/root" && dd if=/dev/urandom of="$dir/root/junk" bs=1M count=50 status=none

@@ -56,13 +56,6 @@ wait_for 30 "it is said so" one_off
 expect "gone" k delete pod fat --timeout=60s
 
 say "a full disk"
-# An image that nobody uses goes before any pod does.
-dir=$E2E_DIR/junk && mkdir -p "$dir/root" && dd if=/dev/urandom of="$dir/root/junk" bs=1M count=50 status=none
-tar -C "$dir/root" -cf "$dir/layer.tar" .
-layer=$(sha256sum "$dir/layer.tar")
-printf '{"architecture":"%s","os":"linux","config":{},"rootfs":{"type":"layers","diff_ids":["sha256:%s"]}}' "$(image_architecture)" "${layer%% *}" >"$dir/config.json"
-printf '[{"Config":"config.json","RepoTags":["junk:e2e"],"Layers":["layer.tar"]}]' >"$dir/manifest.json"
-tar -C "$dir" -cf "$E2E_DIR/junk.tar" manifest.json config.json layer.tar
 expect "a quiet pod" k create -f - <<<"$(busybox_pod quiet 'sleep 1000')"
 wait_for 30 "it runs" phase quiet Running
 expect "a pod that fills the disk" k create -f - <<<"$(busybox_pod hog 'dd if=/dev/zero of=/fill/f bs=1M count=170; sleep 1000' '  volumes: [{name: fill, emptyDir: {}}]' | sed 's/    image: busybox:e2e/    image: busybox:e2e\n    volumeMounts: [{name: fill, mountPath: \/fill}]/')"

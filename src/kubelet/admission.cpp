@@ -79,12 +79,17 @@ std::vector<std::string> victims(Value pod, const NodeOffer& offer, const Usage&
   int64_t priority = pod.path("spec.priority").int_or(0);
   for (Value p : offer.pods)
     if (!is_critical(p) && (is_static(pod) || p.path("spec.priority").int_or(0) < priority)) candidates.push_back(p);
-  std::stable_sort(candidates.begin(), candidates.end(), [](Value a, Value b) {
+  auto goes_before = [](Value a, Value b) {
     int64_t x = a.path("spec.priority").int_or(0), y = b.path("spec.priority").int_or(0);
     return x != y ? x < y : static_cast<int>(qos_of(a)) > static_cast<int>(qos_of(b));
-  });
+  };
   std::vector<std::string> out;
-  for (Value p : candidates) {
+  while (!candidates.empty()) {
+    size_t first = 0;
+    for (size_t i = 1; i < candidates.size(); ++i)
+      if (goes_before(candidates[i], candidates[first])) first = i;
+    Value p = candidates[first];
+    candidates.erase(candidates.begin() + static_cast<ptrdiff_t>(first));
     auto missing = shortages(wanted, used, offer.allocatable);
     if (missing.empty()) break;
     Usage his = requests_of(p);

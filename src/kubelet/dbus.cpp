@@ -259,7 +259,7 @@ Result<bool> Dbus::next_signal(int stop, DbusMessage& out) {
   for (;;) {
     if (!signals_.empty()) {
       out = std::move(signals_.front());
-      signals_.pop_front();
+      signals_.erase(signals_.begin());
       return true;
     }
     DbusMessage m;

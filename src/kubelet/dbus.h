@@ -2,7 +2,6 @@
 // and signals. (D-Bus Specification 0.41: authentication EXTERNAL, wire format version 1.)
 #pragma once
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -62,7 +61,7 @@ class Dbus {
   os::Fd fd_;
   std::string in_;
   std::vector<os::Fd> fds_;  // that came and belong to the next message that has some
-  std::deque<DbusMessage> signals_;
+  std::vector<DbusMessage> signals_;
   uint32_t serial_ = 0;
 };
 

@@ -34,14 +34,28 @@ expect "its end is read" k logs flood --tail=1
 out=${out##*$'\n'} && says 012345678901234567
 expect "gone" k delete pod flood --timeout=60s
 
+say "a memory hog"
+expect "a pod that takes more than it may" k create -f - <<END
+apiVersion: v1
+kind: Pod
+metadata: {name: fat}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+  - {name: main, image: "busybox:e2e", command: [sh, -c, "exec tail /dev/zero"], resources: {limits: {memory: 24Mi}}}
+  - {name: thin, image: "busybox:e2e", command: [sleep, "1000"], resources: {limits: {memory: 24Mi}}}
+END
+main_of() { field pod/fat ".status.containerStatuses[?(@.name==\"main\")].$1"; }
+killed() { [ "$(main_of lastState.terminated.reason) $(main_of lastState.terminated.exitCode)" = "OOMKilled 137" ] || { k get pod fat -o yaml | tail -n 60; return 1; }; }
+wait_for 30 "is killed for it" killed
+again() { [ "$(main_of restartCount)" -ge 2 ] || { main_of restartCount; return 1; }; }
+wait_for 40 "and again, with pauses" again
+same "alone" 0 "$(field pod/fat '.status.containerStatuses[?(@.name=="thin")].restartCount')"
+one_off() { case $(main_of state.waiting.reason) in CrashLoopBackOff) ;; *) return 1 ;; esac; }
+wait_for 30 "it is said so" one_off
+expect "gone" k delete pod fat --timeout=60s
+
 say "a full disk"
-# An image that nobody uses goes before any pod does.
-dir=$E2E_DIR/junk && mkdir -p "$dir/root" && dd if=/dev/urandom of="$dir/root/junk" bs=1M count=50 status=none
-tar -C "$dir/root" -cf "$dir/layer.tar" .
-layer=$(sha256sum "$dir/layer.tar")
-printf '{"architecture":"%s","os":"linux","config":{},"rootfs":{"type":"layers","diff_ids":["sha256:%s"]}}' "$(image_architecture)" "${layer%% *}" >"$dir/config.json"
-printf '[{"Config":"config.json","RepoTags":["junk:e2e"],"Layers":["layer.tar"]}]' >"$dir/manifest.json"
-tar -C "$dir" -cf "$E2E_DIR/junk.tar" manifest.json config.json layer.tar
 expect "a quiet pod" k create -f - <<<"$(busybox_pod quiet 'sleep 1000')"
 wait_for 30 "it runs" phase quiet Running
 expect "a pod that fills the disk" k create -f - <<<"$(busybox_pod hog 'dd if=/dev/zero of=/fill/f bs=1M count=170; sleep 1000' '  volumes: [{name: fill, emptyDir: {}}]' | sed 's/    image: busybox:e2e/    image: busybox:e2e\n    volumeMounts: [{name: fill, mountPath: \/fill}]/')"

@@ -11,6 +11,7 @@ using json::Node;
 using machinery::Action;
 
 namespace {
+constexpr Duration kCountAgain = seconds(1);
 constexpr Duration kGoneGrace = seconds(40);  // a node made again in the meantime keeps its pods
 constexpr size_t kFinishedKept = 12'500;      // pods that are over, as upstream's terminated-pod-gc-threshold
 constexpr std::string_view kOutOfService = "node.kubernetes.io/out-of-service";
@@ -150,17 +151,19 @@ Result<bool> NodeController::give_network(const Doc& node) {
 }
 
 Eviction NodeController::may_evict(const Doc& node, Duration& again) {
-  std::map<std::string, EvictionPace::Zone> zones;
-  std::vector<Doc> all = nodes_.list();
   std::lock_guard lock(mutex_);
   if (granted_.count(name_of(node))) return Eviction::Now;
   Duration now = context_.clock.mono();
-  for (const Doc& n : all) {
-    auto it = seen_.find(name_of(n));
-    EvictionPace::Zone& z = zones[zone_of(n.root())];
-    ++(node_is_well(n, it == seen_.end() ? Duration{0} : now - it->second) ? z.well : z.ill);
+  if (counted_ < Duration{0} || now - counted_ >= kCountAgain) {
+    counted_ = now;
+    zones_.clear();
+    for (const Doc& n : nodes_.list()) {
+      auto it = seen_.find(name_of(n));
+      EvictionPace::Zone& z = zones_[zone_of(n.root())];
+      ++(node_is_well(n, it == seen_.end() ? Duration{0} : now - it->second) ? z.well : z.ill);
+    }
   }
-  Eviction answer = pace_.ask(zone_of(node.root()), zones, now, again);
+  Eviction answer = pace_.ask(zone_of(node.root()), zones_, now, again);
   if (answer == Eviction::Now) granted_.insert(name_of(node));
   return answer;
 }

@@ -30,6 +30,8 @@ class NodeController : public Base {
   PodNetworks networks_;
   std::map<std::string, std::string> given_;  // networks, by the node's uid
   EvictionPace pace_;
+  std::map<std::string, EvictionPace::Zone> zones_;  // as counted at `counted_`: not for each of many nodes anew
+  Duration counted_{-1};
   std::set<std::string> granted_;  // nodes whose turn has come, until they are well
 };
 

@@ -65,13 +65,14 @@ expect "everything goes" k delete pod --all --grace-period=0 --force
 expect "node b goes" k delete node b
 wait_for 15 "nothing is left" is "" pod ".items[*].metadata.name"
 expect "a class" k create priorityclass high --value=1000
+expect "a patient one" k create priorityclass patient --value=1000 --preemption-policy=Never
 pod guarded 1 default-scheduler "" '"app":"guarded"'
 pod free 1
 wait_for 10 "one is there" on_node guarded a
 wait_for 10 "the other too" on_node free a
 expect "a budget" k create -f - <<<'{"apiVersion":"policy/v1","kind":"PodDisruptionBudget","metadata":{"name":"guard"},"spec":{"minAvailable":1,"selector":{"matchLabels":{"app":"guarded"}}}}'
 wait_for 10 "the budget is counted" is 0 pdb/guard .status.disruptionsAllowed
-pod patient 1 default-scheduler '"priorityClassName":"high","preemptionPolicy":"Never",'
+pod patient 1 default-scheduler '"priorityClassName":"patient",'
 pod urgent 1 default-scheduler '"priorityClassName":"high",'
 wait_for 10 "the urgent one goes there" on_node urgent a
 wait_for 10 "for the one that no budget spared" gone pod free

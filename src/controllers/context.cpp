@@ -57,7 +57,7 @@ void set_condition(json::Node& list, json::Value old, std::string_view type, std
   list.append(std::move(c));
 }
 
-Result<> write_status(machinery::Client& client, machinery::Path kind, const json::Doc& object, const json::Node& status, const machinery::WriteOptions& options) {
+Result<> write_status(machinery::Client& client, machinery::Path kind, const json::Doc& object, const json::Node& status, const machinery::WriteOptions& options, json::Doc* written) {
   if (status == object["status"].to_node()) return {};
   kind.ns = namespace_of(object);
   kind.name = name_of(object);
@@ -65,6 +65,7 @@ Result<> write_status(machinery::Client& client, machinery::Path kind, const jso
   json::Node patch = json::Node::arr({json::Node::obj({{"op", "test"}, {"path", "/metadata/uid"}, {"value", uid_of(object)}}), json::Node::obj({{"op", "add"}, {"path", "/status"}, {"value", status}})});
   auto r = client.patch(kind, machinery::PatchType::Json, patch.dump(), options);
   if (!r.ok() && !r.status().is(Reason::NotFound)) return r.status();
+  if (r.ok() && written) *written = *r;
   return {};
 }
 

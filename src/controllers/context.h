@@ -75,6 +75,7 @@ std::string safe_hash(std::string_view text);
 // A condition list for a status: sets one condition, keeping its lastTransitionTime while its status stays (`old`: the stored list).
 void set_condition(json::Node& list, json::Value old, std::string_view type, std::string_view status, std::string_view reason, std::string_view message, Instant now);
 // Writes the status where it differs from the object's; an object that is gone is no error. `kind` names group, version and resource.
-Result<> write_status(machinery::Client& client, machinery::Path kind, const json::Doc& object, const json::Node& status, const machinery::WriteOptions& options);
+// `written`: what is stored now, where something was written.
+Result<> write_status(machinery::Client& client, machinery::Path kind, const json::Doc& object, const json::Node& status, const machinery::WriteOptions& options, json::Doc* written = nullptr);
 
 }  // namespace k8lite::controllers

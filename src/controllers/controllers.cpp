@@ -13,6 +13,7 @@
 #include "controllers/endpoints.h"
 #include "controllers/garbage.h"
 #include "controllers/job.h"
+#include "controllers/mirroring.h"
 #include "controllers/namespaces.h"
 #include "controllers/nodes.h"
 #include "controllers/replicaset.h"
@@ -56,6 +57,7 @@ constexpr Row kControllers[] = {
     {make<VolumeController>, "persistent-volume-binder"},
     {make<EphemeralVolumeController>, "ephemeral-volume-controller"},
     {make<EndpointsController>, "endpointslice-controller"},
+    {make<MirroringController>, "endpointslicemirroring-controller"},
     {make<ResourceQuotaController>, "resourcequota-controller"},
     {make<CertificateController>, "certificate-controller"},
     {make<StorageProtectionController>, "pvc-protection-controller"},

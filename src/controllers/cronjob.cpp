@@ -21,7 +21,8 @@ CronJobController::CronJobController(Context& c) : Base(c, "cronjob-controller")
 
 Result<Action> CronJobController::reconcile(const std::string& key) {
   Doc cron = crons_.get(key);
-  if (!cron) return Action::wait_for_change();
+  if (!cron) return ledger_.forget(key), Action::wait_for_change();
+  if (ledger_.is_behind(key, cron)) return Action::wait_for_change();
   TimeZone zone;
   if (!cron.path("spec.timeZone").empty()) {
     auto loaded = TimeZone::load(cron.path("spec.timeZone").str());
@@ -50,7 +51,9 @@ Result<Action> CronJobController::reconcile(const std::string& key) {
       return r.status();
     }
   }
-  TRY_OK(write_status(context_.client, {"batch", "v1", "cronjobs", "", "", ""}, cron, plan.status, as_manager()));
+  Doc written;
+  TRY_OK(write_status(context_.client, {"batch", "v1", "cronjobs", "", "", ""}, cron, plan.status, as_manager(), &written));
+  if (written) ledger_.wrote(key, written);
   for (const auto& e : plan.events) context_.events.record(cron.root(), e.type, e.reason, e.message);
   return plan.again.count() ? Action::after(plan.again) : Action::wait_for_change();
 }

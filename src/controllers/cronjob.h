@@ -1,6 +1,6 @@
 // Makes Jobs by the clock.
 #pragma once
-#include "controllers/context.h"
+#include "controllers/ledger.h"
 
 namespace k8lite::controllers {
 
@@ -11,6 +11,7 @@ class CronJobController : public Base {
 
  private:
   machinery::Informer &crons_, &jobs_;
+  Ledger ledger_;  // an older status has not heard of the last start, whose Job may be over and gone already
 };
 
 }  // namespace k8lite::controllers

@@ -41,8 +41,8 @@ void manage(const Doc& set, std::map<std::string, OnNode>& nodes, const std::vec
   std::map<std::string, bool> occupied;  // nodes where a pod is still on its way out
   for (const Doc& p : pods) {
     auto it = nodes.find(target_node(p.root()));
-    if (it == nodes.end()) {  // its node is gone
-      if (!going(p)) plan.remove.push_back(name_of(p));
+    if (it == nodes.end()) {  // its node is gone, or not known yet: what stands there already is not ours to judge
+      if (!going(p) && p.path("spec.nodeName").empty()) plan.remove.push_back(name_of(p));
       continue;
     }
     if (going(p)) {

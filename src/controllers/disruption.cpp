@@ -1,6 +1,7 @@
 #include "controllers/disruption.h"
 
 #include "api/selector.h"
+#include "base/strings.h"
 #include "controllers/disruption_plan.h"
 
 namespace k8lite::controllers {
@@ -31,23 +32,37 @@ DisruptionController::DisruptionController(Context& c)
     });
 }
 
-int64_t DisruptionController::expected(const std::vector<Doc>& pods) const {
+Result<int64_t> DisruptionController::expected(const std::vector<Doc>& pods, std::vector<std::string>& unmanaged) const {
   std::map<std::string, int64_t> scales;  // by the controller's uid
-  int64_t single = 0;
   for (const Doc& p : pods) {
     json::Value owner = controller_of(p.root());
+    if (!owner) {
+      unmanaged.push_back(name_of(p));
+      continue;
+    }
     std::string kind = owner["kind"].str(), key = machinery::object_key(namespace_of(p), owner["name"].str());
     Doc controller = kind == "ReplicaSet" ? sets_.get(key) : kind == "StatefulSet" ? stateful_.get(key) : kind == "ReplicationController" ? old_.get(key) : Doc();
-    if (controller && kind == "ReplicaSet") {
+    if (!controller || uid_of(controller) != owner["uid"].str()) return not_found("found no controllers for pod " + json::quoted(name_of(p)));
+    if (kind == "ReplicaSet") {
       json::Value above = controller_of(controller.root());
       if (above["kind"].equals("Deployment"))
         if (Doc d = deployments_.get(machinery::object_key(namespace_of(p), above["name"].str()))) controller = d;
     }
-    if (!controller) ++single;
-    else scales[uid_of(controller)] = controller.path("spec.replicas").int_or(1);
+    scales[uid_of(controller)] = controller.path("spec.replicas").int_or(1);
   }
-  for (const auto& [uid, n] : scales) single += n;
-  return single;
+  int64_t sum = 0;
+  for (const auto& [uid, n] : scales) sum += n;
+  return sum;
+}
+
+// On this version only: an eviction that was granted meanwhile must not be forgotten.
+Result<> DisruptionController::write(const Doc& budget, const Node& status) {
+  if (status == budget["status"].to_node()) return {};
+  Node next = budget.to_node();
+  next.set("status", status);
+  auto r = context_.client.update({"policy", "v1", "poddisruptionbudgets", namespace_of(budget), name_of(budget), "status"}, Doc::from(next), as_manager());
+  if (!r.ok() && !r.status().is(Reason::Conflict) && !r.status().is(Reason::NotFound)) return r.status();
+  return {};
 }
 
 Result<Action> DisruptionController::reconcile(const std::string& key) {
@@ -57,14 +72,19 @@ Result<Action> DisruptionController::reconcile(const std::string& key) {
   std::vector<Doc> pods;
   for (const Doc& p : pods_.list(namespace_of(budget)))
     if (selector.matches(p["metadata"]["labels"])) pods.push_back(p);
-  DisruptionPlan plan = plan_disruption(budget, pods, expected(pods), context_.clock.now());
-  if (!(plan.status == budget["status"].to_node())) {
-    // On this version only: an eviction that was granted meanwhile must not be forgotten.
-    Node next = budget.to_node();
-    next.set("status", plan.status);
-    auto r = context_.client.update({"policy", "v1", "poddisruptionbudgets", namespace_of(budget), name_of(budget), "status"}, Doc::from(next), as_manager());
-    if (!r.ok() && !r.status().is(Reason::Conflict) && !r.status().is(Reason::NotFound)) return r.status();
+  bool by_number = !budget.path("spec.maxUnavailable") && !budget.path("spec.minAvailable").is_string();
+  std::vector<std::string> unmanaged;
+  auto wanted = by_number ? Result<int64_t>(0) : expected(pods, unmanaged);
+  if (!wanted.ok()) {
+    // What cannot be counted allows nobody to go.
+    context_.events.record(budget.root(), "Warning", "CalculateExpectedPodCountFailed", "Failed to calculate the number of expected pods: " + wanted.status().message());
+    TRY_OK(write(budget, failed_disruption(budget, wanted.status().message(), context_.clock.now())));
+    return wanted.status();
   }
+  if (!unmanaged.empty())
+    context_.events.record(budget.root(), "Warning", "UnmanagedPods", "Pods selected by this PodDisruptionBudget were found to be unmanaged: " + join(unmanaged, ", ") + ". They cannot be counted as expected, so its status may not be what was meant");
+  DisruptionPlan plan = plan_disruption(budget, pods, *wanted, context_.clock.now());
+  TRY_OK(write(budget, plan.status));
   return plan.again.count() ? Action::after(plan.again) : Action::wait_for_change();
 }
 

@@ -52,4 +52,14 @@ DisruptionPlan plan_disruption(const Doc& budget, const std::vector<Doc>& pods, 
   return plan;
 }
 
+Node failed_disruption(const Doc& budget, const std::string& why, Instant now) {
+  Node status = budget["status"].exists() ? budget["status"].to_node() : Node::object();
+  status.set("disruptionsAllowed", 0);
+  Node conditions = budget.path("status.conditions").exists() ? budget.path("status.conditions").to_node() : Node::array();
+  set_condition(conditions, budget.path("status.conditions"), "DisruptionAllowed", "False", "SyncFailed", why, now);
+  for (Node& c : conditions.items()) c.set("observedGeneration", budget.path("metadata.generation").int_or(0));
+  status.set("conditions", std::move(conditions));
+  return status;
+}
+
 }  // namespace k8lite::controllers

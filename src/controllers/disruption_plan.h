@@ -11,4 +11,7 @@ struct DisruptionPlan {
 // `pods`: those its selector matches; `expected`: how many their controllers want together.
 DisruptionPlan plan_disruption(const json::Doc& budget, const std::vector<json::Doc>& pods, int64_t expected, Instant now);
 
+// The status when the expected pods cannot be counted: nobody may go.
+json::Node failed_disruption(const json::Doc& budget, const std::string& why, Instant now);
+
 }  // namespace k8lite::controllers

@@ -13,6 +13,7 @@ using machinery::Operation;
 
 namespace {
 constexpr std::string_view kServiceName = "kubernetes.io/service-name", kManagedBy = "endpointslice.kubernetes.io/managed-by", kManager = "endpointslice-controller.k8s.io";
+constexpr std::string_view kZone = "topology.kubernetes.io/zone";
 constexpr Duration kExpectationLimit = seconds(5);  // then the slice was deleted before it was seen
 
 bool selected(const Doc& service, const Doc& pod) {
@@ -25,7 +26,7 @@ bool selected(const Doc& service, const Doc& pod) {
 }  // namespace
 
 EndpointsController::EndpointsController(Context& c)
-    : Base(c, "endpointslice-controller"), services_(c.informer("", "services")), pods_(c.informer("", "pods")), endpoints_(c.informer("", "endpoints")), slices_(c.informer("discovery.k8s.io", "endpointslices")) {
+    : Base(c, "endpointslice-controller"), services_(c.informer("", "services")), pods_(c.informer("", "pods")), endpoints_(c.informer("", "endpoints")), slices_(c.informer("discovery.k8s.io", "endpointslices")), nodes_(c.informer("", "nodes")) {
   services_.on_change([this](const Doc& before, const Doc& after) { queue_.add(machinery::object_key((after ? after : before).root())); });
   pods_.on_change([this](const Doc& before, const Doc& after) {
     const Doc& pod = after ? after : before;
@@ -38,9 +39,22 @@ EndpointsController::EndpointsController(Context& c)
     if (std::string service = slice["metadata"]["labels"][kServiceName].str(); !service.empty() && slice["metadata"]["labels"][kManagedBy].equals(kManager))
       queue_.add(machinery::object_key(namespace_of(slice), service));
   });
+  nodes_.on_change([this](const Doc& before, const Doc& after) {
+    if (!after || before["metadata"]["labels"][kZone].raw() == after["metadata"]["labels"][kZone].raw()) return;
+    for (const Doc& s : services_.list()) queue_.add(machinery::object_key(s.root()));
+  });
   endpoints_.on_change([this](const Doc& before, const Doc& after) {
     if (before && services_.get(machinery::object_key(before.root()))) queue_.add(machinery::object_key((after ? after : before).root()));
   });
+}
+
+std::map<std::string, std::string> EndpointsController::zones_of(const std::vector<Doc>& pods) const {
+  std::map<std::string, std::string> out;
+  for (const Doc& p : pods) {
+    std::string node = p.path("spec.nodeName").str();
+    if (!node.empty() && !out.count(node)) out[node] = nodes_.get(node)["metadata"]["labels"][kZone].str();
+  }
+  return out;
 }
 
 bool EndpointsController::settled(const std::string& key) {
@@ -76,7 +90,7 @@ Result<Action> EndpointsController::reconcile(const std::string& key) {
   std::vector<Doc> pods;
   for (const Doc& p : pods_.list(ns))
     if (selected(service, p)) pods.push_back(p);
-  ServiceEndpoints plan = plan_endpoints(service, pods);
+  ServiceEndpoints plan = plan_endpoints(service, pods, zones_of(pods));
   if (plan.slices.empty()) plan.slices.push_back(Node::obj({{"addressType", "IPv4"}, {"endpoints", Node::array()}, {"ports", Node::array()}}));
 
   Node labels = service.path("metadata.labels").exists() ? service.path("metadata.labels").to_node() : Node::object();
@@ -111,7 +125,7 @@ Result<Action> EndpointsController::reconcile(const std::string& key) {
   Node wanted_labels = service.path("metadata.labels").exists() ? service.path("metadata.labels").to_node() : Node::object();
   wanted_labels.set("endpoints.kubernetes.io/managed-by", "endpoint-controller");
   Node subsets = plan.subsets;
-  bool same = current && (subsets.is_null() ? current["subsets"].empty() : current["subsets"].to_node() == subsets);
+  bool same = current && current["metadata"]["labels"].to_node() == wanted_labels && (subsets.is_null() ? current["subsets"].empty() : current["subsets"].to_node() == subsets);
   if (!same) {
     Node e = current ? current.to_node() : Node::obj({{"apiVersion", "v1"}, {"kind", "Endpoints"}, {"metadata", Node::obj({{"name", name}, {"namespace", ns}})}});
     e["metadata"].set("labels", wanted_labels);

@@ -14,7 +14,8 @@ class EndpointsController : public Base {
 
  private:
   bool settled(const std::string& key);
-  machinery::Informer &services_, &pods_, &endpoints_, &slices_;
+  std::map<std::string, std::string> zones_of(const std::vector<json::Doc>& pods) const;
+  machinery::Informer &services_, &pods_, &endpoints_, &slices_, &nodes_;
   // Slices made but not seen by the informer yet: counting without them would make them twice.
   struct Expected {
     std::set<std::string> created;

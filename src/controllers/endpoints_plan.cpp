@@ -34,6 +34,19 @@ Node ports_of(const Doc& service, const Doc& pod) {
 
 Node target_ref(const Doc& pod) { return Node::obj({{"kind", "Pod"}, {"namespace", namespace_of(pod)}, {"name", name_of(pod)}, {"uid", uid_of(pod)}}); }
 
+// Its zone, and who should prefer it.
+void add_place(const Doc& service, const Doc& pod, const std::map<std::string, std::string>& zones, Node& endpoint) {
+  std::string node = pod.path("spec.nodeName").str(), wish = service.path("spec.trafficDistribution").str();
+  auto zone = zones.find(node);
+  if (zone == zones.end() || zone->second.empty()) zone = zones.end();
+  else endpoint.set("zone", zone->second);
+  if (!endpoint.path("conditions.ready").bool_or(false)) return;
+  bool same_node = wish == "PreferSameNode";
+  if (!same_node && wish != "PreferClose" && wish != "PreferSameZone") return;
+  if (same_node && !node.empty()) endpoint["hints"]["forNodes"] = Node::arr({Node::obj({{"name", node}})});
+  if (zone != zones.end()) endpoint["hints"]["forZones"] = Node::arr({Node::obj({{"name", zone->second}})});
+}
+
 Node without_empty_names(Node ports) {
   for (Node& p : ports.items())
     if (p.get("name").str().empty()) p.erase("name");
@@ -42,7 +55,7 @@ Node without_empty_names(Node ports) {
 
 }  // namespace
 
-ServiceEndpoints plan_endpoints(const Doc& service, const std::vector<Doc>& pods) {
+ServiceEndpoints plan_endpoints(const Doc& service, const std::vector<Doc>& pods, const std::map<std::string, std::string>& zones) {
   bool publish_all = service.path("spec.publishNotReadyAddresses").bool_or(false);
   struct Group {
     Node ports, ready = Node::array(), not_ready = Node::array(), endpoints = Node::array();
@@ -62,6 +75,7 @@ ServiceEndpoints plan_endpoints(const Doc& service, const std::vector<Doc>& pods
     Node endpoint = Node::obj({{"addresses", Node::arr({ip})}, {"conditions", Node::obj({{"ready", publish_all || (serving && !terminating)}, {"serving", serving}, {"terminating", terminating}})}, {"targetRef", target_ref(pod)}});
     if (!pod.path("spec.nodeName").empty()) endpoint.set("nodeName", pod.path("spec.nodeName").str());
     if (named) endpoint.set("hostname", hostname);
+    add_place(service, pod, zones, endpoint);
     g.endpoints.append(std::move(endpoint));
     if (terminating && !publish_all) continue;
     Node address = Node::obj({{"ip", ip}, {"targetRef", target_ref(pod)}});

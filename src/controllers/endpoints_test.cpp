@@ -180,3 +180,19 @@ TEST_CASE("endpoints: random churn leaves every pod once") {
     REQUIRE(w.addresses() == want);
   }
 }
+
+TEST_CASE("endpoints: zones are told, and with a traffic distribution hints for those that are ready") {
+  Node s = service();
+  std::vector<Doc> pods = {Doc::from(pod("a", "1.1.1.1")), Doc::from(pod("b", "1.1.1.2", false))};
+  auto first = [&](size_t i) { return plan_endpoints(Doc::from(s), pods, {{"n1", "zone-a"}}).slices.at(0).get("endpoints").items().at(i); };
+  CHECK(first(0).get("zone").str() == "zone-a");
+  CHECK_FALSE(first(0).get("hints").exists());
+  for (const char* wish : {"PreferClose", "PreferSameZone"}) {
+    s["spec"].set("trafficDistribution", wish);
+    CHECK(first(0).get("hints").dump() == R"({"forZones":[{"name":"zone-a"}]})");
+    CHECK_FALSE(first(1).get("hints").exists());
+  }
+  s["spec"].set("trafficDistribution", "PreferSameNode");
+  CHECK(first(0).get("hints").dump() == R"({"forNodes":[{"name":"n1"}],"forZones":[{"name":"zone-a"}]})");
+  CHECK_FALSE(plan_endpoints(Doc::from(s), pods).slices.at(0).get("endpoints").items().at(0).path("hints.forZones").exists());
+}

@@ -22,6 +22,7 @@ constexpr std::pair<std::string_view, std::string_view> kCollected[] = {
     {"rbac.authorization.k8s.io", "roles"}, {"rbac.authorization.k8s.io", "rolebindings"}, {"coordination.k8s.io", "leases"},
 };
 constexpr size_t kAbsentKept = 10'000;
+constexpr size_t kTogether = 500;  // deletions of one go
 constexpr Duration kLookAgain = seconds(5);  // an owner that waits; normally its last dependent's end wakes it
 
 std::string group_of(std::string_view api_version) {
@@ -215,6 +216,7 @@ Result<Action> GarbageCollector::reconcile(const std::string& key) {
   auto [r, object] = look_up(key);
   if (!object) return Action::wait_for_change();
   if (object.path("metadata.deletionTimestamp")) return finalize(*r, object);
+  if (was_removed(uid_of(object))) return Action::after(kLookAgain);  // with its siblings; the cache is behind
   std::vector<OwnerState> owners;
   for (Value o : object.path("metadata.ownerReferences").items()) {
     TRY(OwnerState state, state_of(o, namespace_of(object)));
@@ -230,12 +232,44 @@ Result<Action> GarbageCollector::reconcile(const std::string& key) {
     if (!p.ok() && !p.status().is(Reason::NotFound)) return p.status();
   }
   if (!plan.remove) return Action::wait_for_change();
-  machinery::DeleteOptions options;
-  options.uid = uid_of(object);
-  options.propagation_policy = plan.propagation;
-  auto d = context_.client.remove(r->path_of(object), options);
-  if (!d.ok() && !d.status().is(Reason::NotFound) && !d.status().is(Reason::Conflict)) return d.status();
+  std::vector<machinery::Operation> operations;
+  auto remove = [&operations](const Resource& of, const Doc& what, const GarbagePlan& how) {
+    machinery::DeleteOptions options;
+    options.uid = uid_of(what);
+    options.propagation_policy = how.propagation;
+    operations.push_back({machinery::Operation::Kind::Delete, of.path_of(what), {}, {}, {}, {}, options});
+  };
+  remove(*r, object, plan);
+  // Those that had this one owner only go with it in the same commit: there may be thousands, and a disk is slow.
+  if (owners.size() == 1 && !plan.owners)
+    for (const auto& sibling : dependents_of(object.path("metadata.ownerReferences").at(0)["uid"].str())) {
+      if (operations.size() >= kTogether) break;
+      auto [resource, d] = look_up(sibling);
+      if (!d || sibling == key || d.path("metadata.deletionTimestamp") || d.path("metadata.ownerReferences").size() != 1 || was_removed(uid_of(d)) || !dependents_of(uid_of(d)).empty()) continue;
+      GarbagePlan its = plan_garbage(d, owners, false);
+      if (its.remove && !its.owners) remove(*resource, d, its);
+    }
+  std::vector<std::string> uids;
+  for (const auto& o : operations) uids.push_back(o.delete_options.uid);
+  auto results = context_.client.submit(std::move(operations));
+  Status failure;
+  for (size_t i = 0; i < results.size(); ++i) {
+    bool done = results[i].ok() || results[i].status().is(Reason::NotFound) || results[i].status().is(Reason::Conflict);
+    if (done) removed_[uids[i]] = context_.clock.mono();
+    else if (failure.ok()) failure = results[i].status();
+  }
+  if (!failure.ok()) return failure;
   return Action::wait_for_change();
+}
+
+bool GarbageCollector::was_removed(const std::string& uid) {
+  Duration now = context_.clock.mono();
+  if (removed_.size() > kAbsentKept) std::erase_if(removed_, [now](const auto& r) { return now - r.second >= kLookAgain; });
+  auto it = removed_.find(uid);
+  if (it == removed_.end()) return false;
+  if (now - it->second < kLookAgain) return true;
+  removed_.erase(it);
+  return false;
 }
 
 }  // namespace k8lite::controllers

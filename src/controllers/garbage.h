@@ -6,6 +6,7 @@
 #include <deque>
 #include <mutex>
 #include <set>
+#include <unordered_map>
 
 #include "controllers/custom_kinds.h"
 #include "controllers/garbage_plan.h"
@@ -47,6 +48,9 @@ class GarbageCollector : public Base {
   mutable std::mutex mutex_;
   std::map<std::string, std::set<std::string>> dependents_;  // owner's uid -> keys
   std::vector<ResourcePtr> resources_;                       // last: their informers end first
+  bool was_removed(const std::string& uid);
+  // Deleted by this controller not long ago, by uid; its one worker's own.
+  std::unordered_map<std::string, Duration> removed_;
 };
 
 }  // namespace k8lite::controllers

@@ -1,12 +1,8 @@
 #include "controllers/job.h"
 
-#include "base/strings.h"
 #include "controllers/job_plan.h"
 
 namespace k8lite::controllers {
-namespace {
-int64_t version_of(const json::Doc& d) { return parse_int(d.path("metadata.resourceVersion").str()).value_or(0); }
-}  // namespace
 
 using json::Doc;
 using json::Node;
@@ -41,10 +37,7 @@ Result<Action> JobController::reconcile(const std::string& key) {
   Doc job = jobs_.get(key);
   if (!job) {
     control_.forget(key);
-    {
-      std::lock_guard lock(mutex_);
-      written_.erase(key);
-    }
+    ledger_.forget(key);
     // Pods of a Job that is gone must not wait for its counters.
     auto [ns, name] = machinery::split_key(key);
     for (const Doc& p : pods_.list(ns)) {
@@ -54,12 +47,7 @@ Result<Action> JobController::reconcile(const std::string& key) {
     return Action::wait_for_change();
   }
   if (job.path("spec.managedBy") && !job.path("spec.managedBy").equals("kubernetes.io/job-controller")) return Action::wait_for_change();
-  {
-    std::lock_guard lock(mutex_);
-    auto it = written_.find(key);
-    if (it != written_.end() && version_of(job) < it->second) return Action::wait_for_change();  // which is on its way
-    if (it != written_.end()) written_.erase(it);
-  }
+  if (ledger_.is_behind(key, job)) return Action::wait_for_change();
   if (!control_.settled(key)) return Action::after(kExpectationLimit);
   TRY(auto selector, api::LabelSelector::from_object(job.path("spec.selector")));
   TRY(auto pods, control_.claim(job, selector));
@@ -87,8 +75,7 @@ Result<Action> JobController::reconcile(const std::string& key) {
       auto r = context_.client.update({"batch", "v1", "jobs", namespace_of(job), name_of(job), "status"}, Doc::from(next), as_manager());
       if (!r.ok() && (r.status().is(Reason::Conflict) || r.status().is(Reason::NotFound))) return Action::wait_for_change();
       if (!r.ok()) return r.status();
-      std::lock_guard lock(mutex_);
-      written_[key] = version_of(*r);
+      ledger_.wrote(key, *r);
     }
     for (const auto& e : plan.events) context_.events.record(job.root(), e.type, e.reason, e.message);
   }

@@ -1,8 +1,6 @@
 // Runs Jobs to their end.
 #pragma once
-#include <map>
-#include <mutex>
-
+#include "controllers/ledger.h"
 #include "controllers/pod_control.h"
 
 namespace k8lite::controllers {
@@ -16,10 +14,8 @@ class JobController : public Base {
   Result<> release(const json::Doc& pod);
   machinery::Informer &jobs_, &pods_;
   PodControl control_;
-  // The version of each Job that this controller has written last. The ledger of an older one knows nothing of pods whose finalizers
-  // went after it, and their work would be done twice.
-  std::mutex mutex_;
-  std::map<std::string, int64_t> written_;
+  // The counters of an older Job know nothing of pods whose finalizers went after them, and their work would be done twice.
+  Ledger ledger_;
 };
 
 }  // namespace k8lite::controllers

@@ -61,25 +61,69 @@ std::optional<uint32_t> ipv4(std::string_view text) {
 
 }  // namespace
 
-std::string next_pod_cidr(const std::string& cluster_cidr, const std::vector<std::string>& used, int bits) {
+bool node_is_well(const Doc& node, Duration silent_for) { return silent_for < kNodeGrace && condition_status(node, "Ready") == "True"; }
+
+std::string zone_of(Value node) {
+  Value labels = node["metadata"]["labels"];
+  return labels["topology.kubernetes.io/region"].str() + "/" + labels["topology.kubernetes.io/zone"].str();
+}
+
+Eviction EvictionPace::ask(const std::string& zone, const std::map<std::string, Zone>& zones, Duration now, Duration& again) {
+  constexpr int64_t kLargeZone = 50, kUnhealthyPercent = 55;
+  constexpr Duration kPace = seconds(10), kSlowPace = seconds(100), kLookAgain = seconds(5);
+  bool all_ill = std::none_of(zones.begin(), zones.end(), [](const auto& z) { return z.second.well > 0; });
+  again = kLookAgain;
+  if (all_ill) return Eviction::Never;
+  auto it = zones.find(zone);
+  const Zone z = it == zones.end() ? Zone{} : it->second;
+  Duration pace = kPace;
+  if (z.well > 0 && z.ill > 2 && z.ill * 100 >= kUnhealthyPercent * (z.ill + z.well)) {
+    if (z.ill + z.well <= kLargeZone) return Eviction::NotYet;
+    pace = kSlowPace;
+  }
+  auto next = next_.find(zone);
+  if (next != next_.end() && next->second > now) {
+    again = next->second - now;
+    return Eviction::NotYet;
+  }
+  next_[zone] = now + pace;
+  return Eviction::Now;
+}
+
+PodNetworks::PodNetworks(const std::string& cluster_cidr, int bits) : bits_(bits) {
   auto parts = split(cluster_cidr, '/');
   auto base = ipv4(parts[0]);
   auto cluster_bits = parts.size() == 2 ? parse_int(parts[1]) : std::nullopt;
-  if (!base || !cluster_bits || *cluster_bits > bits) return "";
-  std::set<std::string> taken(used.begin(), used.end());
-  uint32_t step = uint32_t{1} << (32 - bits), n = uint32_t{1} << (bits - *cluster_bits);
-  for (uint32_t i = 0; i < n; ++i) {
-    uint32_t a = *base + i * step;
-    std::string text = std::to_string(a >> 24) + "." + std::to_string(a >> 16 & 255) + "." + std::to_string(a >> 8 & 255) + "." + std::to_string(a & 255) + "/" + std::to_string(bits);
-    if (!taken.count(text)) return text;
+  if (!base || !cluster_bits || *cluster_bits < 0 || *cluster_bits > bits) return;
+  base_ = *base;
+  count_ = uint32_t{1} << (bits - *cluster_bits);
+}
+
+std::string PodNetworks::at(uint32_t i) const {
+  uint32_t a = base_ + i * (uint32_t{1} << (32 - bits_));
+  return std::to_string(a >> 24) + "." + std::to_string(a >> 16 & 255) + "." + std::to_string(a >> 8 & 255) + "." + std::to_string(a & 255) + "/" + std::to_string(bits_);
+}
+
+std::string PodNetworks::take() {
+  if (held_.size() >= count_) return "";
+  for (uint32_t i = 0; i < count_; ++i) {
+    std::string text = at(next_);
+    next_ = (next_ + 1) % count_;
+    if (!held_.count(text)) return hold(text), text;
   }
   return "";
+}
+
+void PodNetworks::hold(const std::string& cidr) { ++held_[cidr]; }
+
+void PodNetworks::release(const std::string& cidr) {
+  if (auto it = held_.find(cidr); it != held_.end() && --it->second == 0) held_.erase(it);
 }
 
 namespace {
 
 // The taints the node should have: others' as they are, ours as its conditions say.
-Node wanted_taints(const Doc& node, std::string_view ready_taint, Instant now) {
+Node wanted_taints(const Doc& node, std::string_view ready_taint, Eviction eviction, Instant now) {
   Node out = Node::array(), kept = Node::array();
   auto add = [&](std::string_view key, const char* effect) {
     std::string since = rfc3339(now);
@@ -92,7 +136,12 @@ Node wanted_taints(const Doc& node, std::string_view ready_taint, Instant now) {
     out.append(t.to_node());
     if (t["effect"].equals("NoExecute") && !t["timeAdded"]) out.items().back().set("timeAdded", rfc3339(now));
   }
-  if (!ready_taint.empty()) add(ready_taint, "NoSchedule"), add(ready_taint, "NoExecute");
+  if (!ready_taint.empty()) {
+    add(ready_taint, "NoSchedule");
+    bool there = false;  // what was granted once stays granted
+    for (Value t : node.path("spec.taints").items()) there |= (t["key"].equals(kNotReady) || t["key"].equals(kUnreachable)) && t["effect"].equals("NoExecute");
+    if (eviction == Eviction::Now || (eviction == Eviction::NotYet && there)) add(ready_taint, "NoExecute");
+  }
   for (const auto& [condition, key] : kConditionTaints)
     if (condition_status(node, condition) == "True") add(key, "NoSchedule");
   if (node.path("spec.unschedulable").bool_or(false)) add(kUnschedulable, "NoSchedule");
@@ -110,7 +159,7 @@ bool same_taints(const Node& a, const Node& b) {
 
 }  // namespace
 
-NodePlan plan_node(const Doc& node, Duration silent_for, const std::vector<Doc>& pods, Instant now) {
+NodePlan plan_node(const Doc& node, Duration silent_for, const std::vector<Doc>& pods, Instant now, Eviction eviction) {
   NodePlan plan;
   std::string ready = condition_status(node, "Ready");
   if (silent_for >= kNodeGrace) {
@@ -119,7 +168,7 @@ NodePlan plan_node(const Doc& node, Duration silent_for, const std::vector<Doc>&
   } else {
     plan.again = kNodeGrace - silent_for;
   }
-  plan.taints = wanted_taints(node, ready == "True" ? std::string_view() : ready == "False" ? kNotReady : kUnreachable, now);
+  plan.taints = wanted_taints(node, ready == "True" ? std::string_view() : ready == "False" ? kNotReady : kUnreachable, eviction, now);
   plan.change_taints = !same_taints(plan.taints, node.path("spec.taints").to_node());
   Doc taints = Doc::from(plan.taints);
   for (const Doc& p : pods) {

@@ -97,11 +97,77 @@ TEST_CASE("nodes: a NoExecute taint of an administrator evicts too, from when it
 }
 
 TEST_CASE("nodes: pod networks are free ones inside the cluster's") {
-  CHECK(next_pod_cidr("10.42.0.0/16", {}) == "10.42.0.0/24");
-  CHECK(next_pod_cidr("10.42.0.0/16", {"10.42.0.0/24", "10.42.2.0/24"}) == "10.42.1.0/24");
-  CHECK(next_pod_cidr("10.42.0.0/23", {"10.42.0.0/24", "10.42.1.0/24"}) == "");
-  CHECK(next_pod_cidr("10.42.0.0/25", {}) == "");
-  CHECK(next_pod_cidr("nonsense", {}) == "");
+  PodNetworks n("10.42.0.0/22");
+  n.hold("10.42.1.0/24");
+  CHECK(n.take() == "10.42.0.0/24");
+  CHECK(n.take() == "10.42.2.0/24");
+  CHECK(n.take() == "10.42.3.0/24");
+  CHECK(n.take() == "");
+  n.release("10.42.2.0/24");
+  CHECK(n.take() == "10.42.2.0/24");
+  CHECK(PodNetworks("10.42.0.0/25").take() == "");
+  CHECK(PodNetworks("nonsense").take() == "");
+}
+
+TEST_CASE("nodes: a zone loses one node in ten seconds, a failing one fewer, and nobody loses any when all fail") {
+  EvictionPace pace;
+  Duration again{0};
+  std::map<std::string, EvictionPace::Zone> zones = {{"a", {5, 2}}, {"b", {0, 3}}};
+  CHECK(pace.ask("a", zones, seconds(100), again) == Eviction::Now);
+  CHECK(pace.ask("b", zones, seconds(100), again) == Eviction::Now);  // all of this zone, but not of all zones
+  CHECK(pace.ask("a", zones, seconds(103), again) == Eviction::NotYet);
+  CHECK(again == Duration(seconds(7)));
+  CHECK(pace.ask("a", zones, seconds(110), again) == Eviction::Now);
+  zones["a"] = {4, 6};
+  CHECK(pace.ask("a", zones, seconds(1000), again) == Eviction::NotYet);
+  zones["a"] = {40, 60};
+  CHECK(pace.ask("a", zones, seconds(1000), again) == Eviction::Now);
+  CHECK(pace.ask("a", zones, seconds(1099), again) == Eviction::NotYet);
+  zones["a"] = {0, 100};
+  CHECK(pace.ask("a", zones, seconds(9000), again) == Eviction::Never);
+}
+
+TEST_CASE("nodes: the only node of a cluster keeps its pods however long it is silent") {
+  ControllerWorld w;
+  w.run<NodeController>();
+  w.cluster.put(w.path("", "nodes", "", ""), node("n"));
+  w.cluster.put(w.pods(), pod("p", "n"));
+  w.settle();
+  for (int i = 0; i < 5; ++i) w.pass(seconds(60));
+  CHECK(words(w.cluster.at(w.path("", "nodes", "n", "")).path("spec.taints").to_node()) == "node.kubernetes.io/unreachable:NoSchedule");
+  CHECK(w.cluster.at(w.pods("p")));
+}
+
+TEST_CASE("nodes: a pod that ends on a node out of service is over at once, and says why") {
+  ControllerWorld w;
+  w.cluster.graceful_pods = true;
+  w.run<NodeController>();
+  w.cluster.put(w.path("", "nodes", "", ""), node("n", "False", R"([{"key":"node.kubernetes.io/out-of-service","value":"nodeshutdown","effect":"NoExecute"}])"));
+  w.cluster.put(w.pods(), pod("stays", "n", R"([{"operator":"Exists"}])"));
+  w.cluster.put(w.pods(), pod("goes", "n"));
+  std::string told;
+  w.after_round = [&] {
+    if (Doc p = w.cluster.at(w.pods("goes")); p && p.path("status.conditions").size()) told = p.path("status.conditions").at(0)["reason"].str();
+  };
+  w.settle();
+  w.pass(seconds(1));
+  CHECK(told == "DeletionByTaintManager");
+  CHECK(w.cluster.names(w.pods()) == std::vector<std::string>{"stays"});
+}
+
+TEST_CASE("nodes: eviction survives that every write fails once") {
+  ControllerWorld w;
+  w.run<NodeController>();
+  w.cluster.put(w.path("", "nodes", "", ""), node("n", "True", R"([{"key":"maintenance","effect":"NoExecute"}])"));
+  Node without = node("m");
+  without["spec"].erase("podCIDR");
+  w.cluster.put(w.path("", "nodes", "", ""), without);
+  w.cluster.put(w.pods(), pod("p", "n"));
+  w.cluster.put(w.pods(), pod("ghost", "never-there"));
+  for (const char* what : {"patch nodes", "patch pods/status", "delete pods"}) w.cluster.fail_next(what, unavailable("busy"));
+  for (int i = 0; i < 10; ++i) w.pass(seconds(5));
+  CHECK(w.cluster.all(w.pods()).empty());
+  CHECK(w.cluster.at(w.path("", "nodes", "m", "")).path("spec.podCIDR").str() == "10.42.1.0/24");
 }
 
 TEST_CASE("nodes: silence makes a node unknown, taints it, and in time evicts; a word from it ends that") {
@@ -111,14 +177,19 @@ TEST_CASE("nodes: silence makes a node unknown, taints it, and in time evicts; a
   w.cluster.put(nodes, node("n"));
   auto renew = [&](int n) { w.cluster.put(leases, Node::obj({{"metadata", Node::obj({{"name", "n"}})}, {"spec", Node::obj({{"renewTime", std::to_string(n)}})}})); };
   renew(0);
+  w.cluster.put(nodes, node("neighbour"));  // which is well all the time
+  auto neighbour_renews = [&, i = 0]() mutable { w.cluster.put(leases, Node::obj({{"metadata", Node::obj({{"name", "neighbour"}})}, {"spec", Node::obj({{"renewTime", std::to_string(++i)}})}})); };
   constexpr const char* kPatient = R"([{"key":"node.kubernetes.io/unreachable","operator":"Exists","effect":"NoExecute","tolerationSeconds":300}])";
   w.cluster.put(w.pods(), pod("p", "n", kPatient));
   w.settle();
   w.set_status(w.cluster.at(w.pods("p")), true);
+  neighbour_renews();
   w.pass(seconds(39));
   Path n = w.path("", "nodes", "n", "");
   CHECK(words(w.cluster.at(n).path("spec.taints").to_node()) == "");
+  neighbour_renews();
   w.pass(seconds(2));
+  neighbour_renews();
   w.pass(seconds(1));
   CHECK(words(w.cluster.at(n).path("spec.taints").to_node()) == "node.kubernetes.io/unreachable:NoExecute node.kubernetes.io/unreachable:NoSchedule");
   CHECK(w.cluster.at(n).path("status.conditions").at(0)["status"].equals("Unknown"));
@@ -129,10 +200,14 @@ TEST_CASE("nodes: silence makes a node unknown, taints it, and in time evicts; a
   w.cluster.merge({"", "v1", "nodes", "", "n", "status"}, R"({"status":{"conditions":[{"type":"Ready","status":"True"}]}})");
   w.settle();
   CHECK(words(w.cluster.at(n).path("spec.taints").to_node()) == "");
+  neighbour_renews();
   w.pass(seconds(39));
   CHECK(w.cluster.at(w.pods("p")));
+  neighbour_renews();
   w.pass(seconds(2));
+  neighbour_renews();
   w.pass(seconds(300));
+  neighbour_renews();
   w.pass(seconds(2));
   CHECK_FALSE(w.cluster.at(w.pods("p")));
 }

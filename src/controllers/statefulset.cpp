@@ -64,8 +64,10 @@ Result<Action> StatefulSetController::reconcile(const std::string& key) {
   Doc set = sets_.get(key);
   if (!set) {
     control_.forget(key);
+    ledger_.forget(key);
     return Action::wait_for_change();
   }
+  if (ledger_.is_behind(key, set)) return Action::wait_for_change();
   if (!control_.settled(key)) return Action::after(kExpectationLimit);
   TRY(auto selector, api::LabelSelector::from_object(set.path("spec.selector")));
   if (selector.empty()) return Action::wait_for_change();
@@ -90,8 +92,13 @@ Result<Action> StatefulSetController::reconcile(const std::string& key) {
     json::Value pod_template = from_old ? old_revision->path("data.spec.template") : set.path("spec.template");
     orders.create.push_back(stateful_pod(set, pod_from_template(set, pod_template), c.ordinal, from_old ? current : history.update));
   }
+  // A claim that went before its pod was started is missed by that pod only now.
+  for (const Doc& p : pods)
+    if (p.path("status.phase").equals("Pending") && !p.path("metadata.deletionTimestamp") && ordinal_of(name_of(set), name_of(p)) >= 0) TRY_OK(make_claims(set, name_of(p)));
   Status failure = control_.carry_out(key, set, std::move(orders));
-  TRY_OK(write_status(context_.client, {"apps", "v1", "statefulsets", "", "", ""}, set, plan.status, as_manager()));
+  Doc written;
+  TRY_OK(write_status(context_.client, {"apps", "v1", "statefulsets", "", "", ""}, set, plan.status, as_manager(), &written));
+  if (written) ledger_.wrote(key, written);
   // A name still taken by somebody else's pod, or by an own one that the cache has forgotten already.
   if (!failure.ok()) return failure;
   return plan.waiting ? Action::after(seconds(set.path("spec.minReadySeconds").int_or(0))) : Action::wait_for_change();

@@ -49,7 +49,10 @@ TEST_CASE("daemonset: a pod on every node that fits, none elsewhere") {
   CHECK(plan.status.get("numberUnavailable").int_or(-1) == 2);
   Node on_c = Node::obj({{"nodeName", "c"}}), on_e = Node::obj({{"nodeName", "e"}}), on_gone = Node::obj({{"nodeName", "gone"}});
   plan = plan_daemon_set(set, nodes, {pod("p1", "Running", true, {}, on_c), pod("p2", "Running", true, {}, on_e), pod("p3", "Running", true, {}, on_gone)}, "h", kNow);
-  CHECK(plan.remove == std::vector<std::string>{"p2", "p3"});  // a NoSchedule taint lets those stay that are there
+  CHECK(plan.remove == std::vector<std::string>{"p2"});  // a NoSchedule taint lets those stay that are there; of nodes not known nothing is
+  Node waits = daemon_pod(set, Node::obj({{"metadata", Node::object()}, {"spec", Node::object()}}), "gone", "h").get("spec");
+  plan = plan_daemon_set(set, nodes, {pod("p1", "Running", true, {}, on_c), pod("p4", "Pending", false, {}, waits)}, "h", kNow);
+  CHECK(plan.remove == std::vector<std::string>{"p4"});  // but one that waits for a node that is gone
   CHECK(plan.status.get("numberMisscheduled").int_or(-1) == 1);
   Doc picky = doc("{'metadata':{'name':'d'},'spec':{'template':{'spec':{'nodeSelector':{'disk':'b'}}}}}");
   CHECK(plan_daemon_set(picky, nodes, {}, "h", kNow).create == std::vector<std::string>{"b"});

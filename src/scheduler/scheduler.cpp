@@ -221,7 +221,11 @@ void Scheduler::waiting_pod_changed(const std::string& key, const Doc& after) {
   if (after.path("metadata.deletionTimestamp") || is_over(after) || after.path("spec.schedulingGates").size() ||
       profile == configuration_.profiles.end()) {
     queue_.erase(key);
-    return snapshot_.remove_pod(key);
+    snapshot_.remove_pod(key);
+    if (after.path("metadata.deletionTimestamp") || profile == configuration_.profiles.end() || !after.path("spec.schedulingGates").size()) return;
+    for (Value c : after.path("status.conditions").items())
+      if (c["type"].equals("PodScheduled") && c["reason"].equals("SchedulingGated")) return;
+    return hand_over({std::make_shared<PodInfo>(after), "", "Scheduling is blocked due to non-empty scheduling gates", {}, {}, false, {}, true});
   }
   auto pod = std::make_shared<PodInfo>(after);
   Waiting* w = queue_.find(key);
@@ -258,14 +262,14 @@ void Scheduler::place(Waiting& w) {
     PodPtr pod = w.pod;
     w.awaits_claims = true;
     queue_.refused(w, bit(kVolumeBinding), clock_.mono());
-    return hand_over({pod, d.node, "", d.claims, {}, false, {}});
+    return hand_over({pod, d.node, "", d.claims, {}, false, {}, false});
   }
   PodPtr pod = w.pod;
   snapshot_.assume(pod, d.node);  // the next one sees it there
   assumed_[pod->key] = pod;
   queue_.erase(pod->key);
   queue_.wake(kOnCompany, clock_.mono());
-  hand_over({pod, d.node, "", {}, {}, false, {}});
+  hand_over({pod, d.node, "", {}, {}, false, {}, false});
 }
 
 void Scheduler::refused(Waiting& w, const Decision& d) {

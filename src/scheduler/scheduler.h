@@ -33,6 +33,7 @@ class Scheduler {
     std::vector<std::string> claims, displaced;
     bool clear_nomination = false;
     Preemption preemption;
+    bool gated = false;  // it is told that its gates are closed
   };
 
   void watch(machinery::Informer& informer, News::Kind kind);

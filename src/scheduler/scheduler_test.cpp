@@ -84,6 +84,7 @@ TEST_CASE("scheduler: a refused binding is tried again, gated and ending pods ar
   w.scheduler->start();
   CHECK(eventually([&] { return w.on("p") == "a"; }));
   CHECK(w.on("gated") == "");
+  CHECK(eventually([&] { return w.told("gated") == "Scheduling is blocked due to non-empty scheduling gates"; }));
   w.cluster.merge({"", "v1", "pods", "default", "gated", ""}, R"({"spec":{"schedulingGates":null}})");
   CHECK(eventually([&] { return w.on("gated") == "a"; }));
 }
@@ -104,4 +105,27 @@ TEST_CASE("scheduler: an important pod takes the place of a lesser one, and its 
   (void)w.cluster.remove({"", "v1", "pods", "default", "low", ""}, now);
   CHECK(eventually([&] { return w.on("high") == "a"; }));
   CHECK(w.on("successor") == "");
+}
+
+TEST_CASE("scheduler: each profile takes the pods that name it, and a budget decides who makes room") {
+  World w;
+  auto configuration = scheduler::read_configuration("apiVersion: kubescheduler.config.k8s.io/v1\nkind: KubeSchedulerConfiguration\nprofiles: [{}, {schedulerName: calm, plugins: {postFilter: {disabled: [{name: DefaultPreemption}]}}}]", "f");
+  REQUIRE(configuration.ok());
+  w.scheduler = std::make_unique<scheduler::Scheduler>(w.cluster, system_clock(), w.random, *configuration);
+  w.node("a", "2");
+  Node guarded = w.pod("guarded", "1", 1);
+  guarded["metadata"]["labels"].set("app", "db");
+  w.cluster.put({"policy", "v1", "poddisruptionbudgets", "default", "", ""}, Node::obj({{"metadata", Node::obj({{"name", "b"}})}, {"spec", Node::obj({{"selector", Node::obj({{"matchLabels", Node::obj({{"app", "db"}})}})}})}, {"status", Node::obj({{"disruptionsAllowed", 0}})}}));
+  w.put(guarded);
+  w.put(w.pod("free", "1", 5));
+  w.scheduler->start();
+  REQUIRE(eventually([&] { return w.on("guarded") == "a" && w.on("free") == "a"; }));
+  Node calm = w.pod("calm", "1", 1000);
+  calm["spec"].set("schedulerName", "calm");
+  w.put(calm);
+  CHECK(eventually([&] { return w.told("calm") == "0/1 nodes are available: 1 Insufficient cpu."; }));
+  w.put(w.pod("urgent", "1", 1000));
+  CHECK(eventually([&] { return w.on("urgent") == "a" || w.on("calm") == "a"; }));
+  CHECK(eventually([&] { return !w.at("free"); }));
+  CHECK(w.on("guarded") == "a");
 }

@@ -140,9 +140,9 @@ void Scheduler::tell(const std::vector<Work>& works) {
   for (const Work& w : works) {
     const Doc& pod = w.pod->pod;
     end_victims(w);
-    events_of(*w.pod).record(pod.root(), "Warning", "FailedScheduling", w.text);
+    if (!w.gated) events_of(*w.pod).record(pod.root(), "Warning", "FailedScheduling", w.text);
     Node condition =
-        Node::obj({{"type", "PodScheduled"}, {"status", "False"}, {"reason", "Unschedulable"}, {"message", w.text}});
+        Node::obj({{"type", "PodScheduled"}, {"status", "False"}, {"reason", w.gated ? "SchedulingGated" : "Unschedulable"}, {"message", w.text}});
     Node status = Node::obj({{"conditions", with_condition(pod, std::move(condition), rfc3339(clock_.now()))}});
     if (!w.preemption.node.empty())
       status.set("nominatedNodeName", w.preemption.node);

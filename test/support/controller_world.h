@@ -68,6 +68,7 @@ class ControllerWorld {
   }
   bool caught_up() {
     for (auto& [name, informer] : context.informers) {
+      if (cluster.is_held(informer->path())) continue;
       ListOptions select;
       if (!name.ends_with("?kept")) select.field_selector = name.substr(name.find('?') + 1);
       std::set<std::string> stored, seen;

@@ -31,11 +31,14 @@ class FakeCluster : public machinery::Client {
   Doc put(Path path, Node object) {
     path.name = object.path("metadata.name").str();
     if (!object.path("metadata.namespace").exists() && !path.ns.empty()) object["metadata"].set("namespace", path.ns);
-    if (at(path)) return update(path, Doc::from(object), {}).value();
-    return create(path, Doc::from(object), {}).value();
+    if (at(path)) return surely([&] { return update(path, Doc::from(object), {}); });
+    path.name.clear();
+    return surely([&] { return create(path, Doc::from(object), {}); });
   }
   // Changes status or spec as a kubelet or user would, without conflicts.
-  Doc merge(const Path& path, const std::string& patch) { return this->patch(path, machinery::PatchType::Merge, patch, {}).value(); }
+  Doc merge(const Path& path, const std::string& patch) {
+    return surely([&] { return this->patch(path, machinery::PatchType::Merge, patch, {}); });
+  }
   // Neither counts as a call, nor fails.
   Doc at(const Path& path) {
     std::lock_guard lock(mutex_);
@@ -67,6 +70,31 @@ class FakeCluster : public machinery::Client {
   void fail_next(std::string what, Status why, int n = 1) {
     std::lock_guard lock(mutex_);
     failures_.push_back({std::move(what), std::move(why), n});
+  }
+  // Every write fails the first time that it is tried: each verb on each object once.
+  void fail_each_write_once() {
+    std::lock_guard lock(mutex_);
+    fails_once_ = true;
+  }
+  // Watches of this resource tell nothing until release(): caches of different ages.
+  void hold(const std::string& group, const std::string& resource) {
+    std::lock_guard order(order_);
+    held_.insert(group + "/" + resource + "/");
+  }
+  void release() {
+    std::lock_guard order(order_);
+    held_.clear();
+    std::vector<std::shared_ptr<Watcher>> open;
+    {
+      std::lock_guard lock(mutex_);
+      open = watchers_;
+    }
+    for (const Change& c : std::exchange(kept_back_, {}))
+      for (auto& w : open) w->offer(c);
+  }
+  bool is_held(const Path& path) {
+    std::lock_guard order(order_);
+    return held_.count(path.group + "/" + path.resource + "/") > 0;
   }
   int calls(const std::string& what) {  // "create pods", "list pods"
     std::lock_guard lock(mutex_);
@@ -235,6 +263,14 @@ class FakeCluster : public machinery::Client {
     int left;
   };
 
+  // What the test itself says comes through, also when every write fails once.
+  template <class Fn>
+  static Doc surely(Fn write) {
+    auto r = write();
+    if (!r.ok()) r = write();
+    return r.value();
+  }
+
   static std::string key(const Path& p) { return p.group + "/" + p.resource + "/" + (p.ns.empty() ? "" : p.ns + "/") + p.name; }
 
   Result<> call(const std::string& verb, const Path& p) {
@@ -242,6 +278,7 @@ class FakeCluster : public machinery::Client {
     std::lock_guard lock(mutex_);
     std::string what = verb + " " + p.resource + (p.subresource.empty() ? "" : "/" + p.subresource);
     ++calls_[what];
+    if (fails_once_ && verb != "get" && verb != "list" && verb != "watch" && p.resource != "events" && failed_once_.insert(what + " " + key(p)).second) return unavailable("it fails the first time");
     for (Failure& f : failures_)
       if (f.left > 0 && what.starts_with(f.what)) {
         --f.left;
@@ -312,6 +349,7 @@ class FakeCluster : public machinery::Client {
     auto open = watchers_;
     lock.unlock();
     std::lock_guard order(order_);
+    if (held_.count(c.key.substr(0, c.key.find('/', c.key.find('/') + 1) + 1))) return kept_back_.push_back(std::move(c));
     for (auto& w : open) w->offer(c);
   }
 
@@ -322,6 +360,9 @@ class FakeCluster : public machinery::Client {
   std::vector<Change> history_;
   std::vector<std::shared_ptr<Watcher>> watchers_;
   std::vector<Failure> failures_;
+  bool fails_once_ = false;
+  std::set<std::string> failed_once_, held_;
+  std::vector<Change> kept_back_;
   std::map<std::string, int> calls_;
   int64_t revision_ = 0, compacted_ = 0;
   int generated_ = 0, uids_ = 0;

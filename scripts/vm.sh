@@ -2,7 +2,8 @@
 # vm.sh [amd64|arm64] [K8LITE] - a real Debian machine with systemd and cgroup version 2 alone, for what containers on a
 # developer's host cannot show: builds its disk once (kept in a cache), boots it in qemu (KVM where there is one, else
 # emulated: one to two minutes), runs test/vm/smoke.sh in it and gives its exit code. Needs root, qemu-system, debootstrap.
-# Not part of CI. K8LITE_VM_CACHE: where the disk's parts are kept. K8LITE_VM_SECONDS: patience (1800).
+# Not part of CI. K8LITE_VM_CACHE: where the disk's parts are kept. K8LITE_VM_SECONDS: patience (1800). K8LITE_VM_PARTS:
+# of "runtime peers pod". K8LITE_VM_LOG: a file for the console's text.
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 arch=${1:-amd64}
@@ -54,6 +55,7 @@ cp -a "$cache/root" "$work/root"
 install -m 755 "$binary" "$work/root/usr/local/bin/k8lite"
 mkdir -p "$work/root/smoke"
 cp "$here/test/oci/suite.py" "$here/test/vm/smoke.sh" "$work/root/smoke/"
+echo "${K8LITE_VM_PARTS:-runtime pod}" >"$work/root/smoke/parts"
 echo k8lite-vm >"$work/root/etc/hostname"
 printf '127.0.0.1 localhost\n10.0.2.15 k8lite-vm\n' >"$work/root/etc/hosts"
 cat >"$work/root/etc/systemd/system/smoke.service" <<END

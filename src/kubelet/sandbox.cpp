@@ -57,7 +57,8 @@ Result<> PodManager::ensure_sandbox(const LocalPtr& local) {
   config.hostname = pod.path("spec.hostname").str(pod.path("metadata.name").str().substr(0, 63));
   if (config.host_network) config.hostname = "";
   TRY_OK(make_cgroup(pod));
-  config.cgroup_procs = cgroups_.procs_files(pod_cgroup(pod));
+  TRY(std::string keeper, cgroups_.create_keeper(pod_cgroup(pod)));
+  config.cgroup_procs = cgroups_.procs_files(keeper);
   TRY_OK(os::make_dirs(facts_.run_dir, 0700));
   TRY_OK(runtime_->start_pod(config));
   std::string ip = node_ip();

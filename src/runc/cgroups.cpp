@@ -117,22 +117,23 @@ void collect(const std::string& folder, std::vector<pid_t>& out) {
   }
 }
 
-bool remove_folder(const std::string& folder) {
+// `patience` is shared by all folders: a process that does not die (frozen by others) is in each of them.
+bool remove_folder(const std::string& folder, int& patience) {
   if (rmdir(folder.c_str()) == 0 || errno == ENOENT) return true;
   for (const auto& name : list_dir(folder)) {
     struct stat st;
-    if (stat((folder + "/" + name).c_str(), &st) == 0 && S_ISDIR(st.st_mode)) remove_folder(folder + "/" + name);
+    if (stat((folder + "/" + name).c_str(), &st) == 0 && S_ISDIR(st.st_mode))
+      remove_folder(folder + "/" + name, patience);
   }
-  for (int attempt = 0; attempt < 300; ++attempt) {
+  for (int attempt = 0;; ++attempt) {
     if (rmdir(folder.c_str()) == 0 || errno == ENOENT) return true;
-    if (errno != EBUSY) return false;
+    if (errno != EBUSY || --patience < 0) return false;
     std::vector<pid_t> left;
     collect(folder, left);
     for (pid_t pid : left)
       if (pid > 1) kill(pid, SIGKILL);
     pause_ms(attempt < 10 ? 1 : 20);
   }
-  return false;
 }
 
 }  // namespace
@@ -195,8 +196,8 @@ std::string Cgroups::folder(std::string_view controller) const {
 void Cgroups::create(const Json& spec, const std::string& id, pid_t pid) {
   if (!unit_.empty()) {
     start_unit(unit_of(spec["linux"]["cgroupsPath"].str(), id), spec, id, pid, v2_);
-  } else if (exists(folder(v2_ ? "" : "devices"))) {
-    size_t others = pids().size();
+  } else if (bool there = exists(folder("devices")); there || exists(folder("freezer"))) {
+    size_t others = there ? pids().size() : 0;
     shared_ = others > 0;
     if (frozen()) refuse("container's cgroup unexpectedly frozen");
     if (others) warn("container's cgroup is not empty: " + std::to_string(others) + " process(es) found");
@@ -318,6 +319,7 @@ bool Cgroups::signal_all(int number) const {
 
 bool Cgroups::remove() const {
   bool good = true;
+  int patience = 300;
   if (!unit_.empty()) {
     signal_all(SIGKILL);
     stop_unit(unit_);
@@ -326,7 +328,7 @@ bool Cgroups::remove() const {
     if (shared_)
       rmdir(folder.c_str());
     else
-      good &= remove_folder(folder);
+      good &= remove_folder(folder, patience);
   return good;
 }
 

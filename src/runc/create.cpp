@@ -274,7 +274,7 @@ void prepare(Launch& l, const Options& o, bool create_only) {
   if (o.args.size() != 1) refuse("exactly one argument, the container's id, is required");
   Container& c = l.container;
   c.id = o.args[0];
-  if (!valid_id(c.id)) refuse("invalid container ID format: " + c.id);
+  if (!valid_id(c.id)) refuse_id(c.id);
   c.folder = folder_of(c.id);
   std::string bundle = o.get("bundle", ".");
   char real[4096];

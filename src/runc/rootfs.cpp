@@ -90,7 +90,7 @@ void make_all_devices(Rootfs& r) {
     const std::string& type = d["type"].str();
     mode_t kind = type == "b" ? S_IFBLK : type == "p" ? S_IFIFO : type == "c" || type == "u" ? S_IFCHR : 0;
     if (!kind) refuse("invalid device type \"" + type + "\"");
-    make_device(r, d["path"].str(), kind | static_cast<mode_t>(d["fileMode"].int_or(0666)),
+    make_device(r, clean_path(d["path"].str()), kind | static_cast<mode_t>(d["fileMode"].int_or(0666)),
                 makedev(static_cast<unsigned>(d["major"].int_or(0)), static_cast<unsigned>(d["minor"].int_or(0))),
                 static_cast<uid_t>(d["uid"].int_or(0)), static_cast<gid_t>(d["gid"].int_or(0)));
   }

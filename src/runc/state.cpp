@@ -22,6 +22,10 @@ bool valid_id(const std::string& id) {
       return false;
   return true;
 }
+void refuse_id(const std::string& id) {
+  refuse("invalid container ID format: " + id +
+         (id.find('/') == std::string::npos ? "" : ": invalid character `/` in the ID"));
+}
 std::string folder_of(const std::string& id) { return state_root() + "/" + id; }
 
 uint64_t start_time_of(pid_t pid, char* process_state) {
@@ -54,7 +58,7 @@ Json Container::oci_state(const char* status_now, pid_t pid_now) const {
 
 bool try_load(const std::string& id, Container& c) {
   bool found = false;
-  if (!valid_id(id)) refuse("invalid container ID format: " + id);
+  if (!valid_id(id)) refuse_id(id);
   c.id = id;
   c.folder = folder_of(id);
   std::string text = read_whole(c.folder + "/state.json", &found);
@@ -94,7 +98,7 @@ void destroy(Container& c) {
   Cgroups cgroups = c.cgroups();
   if (!cgroups.empty()) {
     if (c.status == "paused") cgroups.signal_all(SIGKILL), cgroups.freeze(false);
-    if (!cgroups.remove()) warn("unable to remove the cgroups of container " + c.id);
+    if (!cgroups.remove()) warn("unable to remove the cgroups of container " + c.id + ": Device or resource busy");
   }
   remove_tree(c.folder);
   run_hooks_leniently(c.spec["hooks"]["poststop"], c.oci_state("stopped", 0));

@@ -23,6 +23,7 @@ struct Container {
 
 std::string& state_root();
 bool valid_id(const std::string& id);
+[[noreturn]] void refuse_id(const std::string& id);
 std::string folder_of(const std::string& id);
 Container load(const std::string& id);  // fails: "container does not exist"
 bool try_load(const std::string& id, Container& c);

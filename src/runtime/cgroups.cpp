@@ -114,6 +114,13 @@ Result<> Cgroups::create(const std::string& path, const Resources& resources) co
   return {};
 }
 
+Result<std::string> Cgroups::create_keeper(const std::string& pod) const {
+  if (!v2_) return pod;
+  std::string path = pod + "/_shim";  // no container's name
+  TRY_OK(create(path, {}));
+  return path;
+}
+
 std::vector<std::string> Cgroups::hierarchies(std::string_view text) const {
   std::vector<std::string> out;
   for (const auto& line : split_strings(text, '\n')) {  // "4:cpu,cpuacct:/path"

@@ -32,6 +32,9 @@ class Cgroups {
   std::vector<std::string> missing() const;
   // Creates "kubepods/burstable/pod…/…" in every hierarchy and applies the resources. A controller the kernel lacks is left out.
   Result<> create(const std::string& path, const Resources& resources) const;
+  // Where a pod's own keeper (the shim) goes, made if need be: in v2 a cgroup with a process of its own cannot hand memory
+  // and cpu down to its containers' cgroups, so the keeper gets one beside theirs.
+  Result<std::string> create_keeper(const std::string& pod) const;
   // The cgroup.procs files a process joins.
   std::vector<std::string> procs_files(const std::string& path) const;
   // The hierarchies of v1 that containers are to see, as the kernel's mount options name them ("cpu,cpuacct", "memory"); none on v2.

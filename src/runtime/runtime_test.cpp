@@ -42,6 +42,16 @@ TEST_CASE("cgroups: containers see the hierarchies of v1 by the kernel's options
   fs::remove_all(root);
 }
 
+TEST_CASE("cgroups: a pod's keeper has a cgroup of its own in v2, beside those that limits are handed down to") {
+  char name[] = "/tmp/k8lite-cgroups-XXXXXX";
+  std::string root = mkdtemp(name);
+  CHECK(Cgroups(root).create_keeper("kubepods/pod1").value_or("") == "kubepods/pod1");
+  REQUIRE(os::write_file(root + "/cgroup.controllers", "cpu memory pids\n").ok());
+  CHECK(Cgroups(root).create_keeper("kubepods/pod1").value_or("") == "kubepods/pod1/_shim");
+  CHECK(fs::is_directory(root + "/kubepods/pod1/_shim"));
+  fs::remove_all(root);
+}
+
 TEST_CASE("launch: capabilities are added and dropped by name") {
   CHECK(capability_mask({}, {}, false) == default_capabilities());
   CHECK(capability_mask({}, {"ALL"}, false) == 0);

@@ -178,6 +178,16 @@ Result<> Network::repair_link(Netlink& host, const std::string& name, const Link
   return not_found("the pod's link has no end on this host");
 }
 
+namespace {
+// Made of the address itself: a pod's next sandbox, and the next pod with its address, are reached by all who remember the former one,
+// whose memory would be wrong for half a minute otherwise.
+std::string mac_of(Ipv4 address) {
+  char text[18];
+  snprintf(text, sizeof text, "0a:58:%02x:%02x:%02x:%02x", address.value >> 24, address.value >> 16 & 255, address.value >> 8 & 255, address.value & 255);
+  return text;
+}
+}  // namespace
+
 Result<std::string> Network::attach(const std::string& uid, int netns_fd) {
   TRY(auto inside, Netlink::open_in(netns_fd));
   TRY(auto host, Netlink::open());
@@ -197,7 +207,7 @@ Result<std::string> Network::attach(const std::string& uid, int netns_fd) {
   if (eth0) TRY_OK(repair_link(host, name, *eth0));
   lock.unlock();
   if (!eth0) {
-    TRY_OK(host.add_veth(name, options_.bridge, "eth0", netns_fd, mtu));
+    TRY_OK(host.add_veth(name, options_.bridge, "eth0", netns_fd, mtu, mac_of(address)));
     TRY_OK(host.set_up(name));
     (void)host.set_hairpin(name);
   } else if (eth0->mtu != mtu) {

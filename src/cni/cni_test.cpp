@@ -44,6 +44,21 @@ TEST_CASE("cni: pods of a node reach each other, keep their addresses and give t
   CHECK((*network)->attach("c", c.get()).value() == "10.42.0.4");
 }
 
+TEST_CASE("cni: a pod's next sandbox is reached at once by those who knew the former one", "[root]") {
+  Isolated here;
+  auto network = Network::open({.pod_cidr = "10.42.0.0/24", .cluster_cidr = "10.42.0.0/16", .service_cidr = "10.43.0.0/16", .state_file = here.dir + "/ips", .backend = "none", .node_ip = "127.0.0.1", .interface = "", .dns_ip = ""});
+  REQUIRE(network.ok());
+  os::Fd a = new_netns(), b = new_netns(), again = new_netns();
+  std::string ip = (*network)->attach("a", a.get()).value();
+  REQUIRE((*network)->attach("b", b.get()).ok());
+  REQUIRE(std::system(("busybox ping -c1 -W5 " + ip).c_str()) == 0);
+  REQUIRE(run_in(b.get(), "busybox ping -c1 -W5 " + ip) == 0);
+  REQUIRE((*network)->attach("a", again.get()).value() == ip);
+  // The first packet may meet a link that is not up yet.
+  CHECK(std::system(("busybox ping -c4 -W5 " + ip).c_str()) == 0);
+  CHECK(run_in(b.get(), "busybox ping -c4 -W5 " + ip) == 0);
+}
+
 TEST_CASE("cni: pods of two nodes reach each other over vxlan", "[root]") {
   Isolated here;
   // Two "nodes" joined by a veth pair; each runs in its own namespace, visited by this thread.

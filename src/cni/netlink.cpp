@@ -116,7 +116,7 @@ Result<> Netlink::add_bridge(const std::string& name, int mtu, const std::string
   return {};
 }
 
-Result<> Netlink::add_veth(const std::string& name, const std::string& bridge, const std::string& peer, int peer_netns_fd, int mtu) {
+Result<> Netlink::add_veth(const std::string& name, const std::string& bridge, const std::string& peer, int peer_netns_fd, int mtu, const std::string& peer_mac) {
   int master = index_of(bridge);
   if (!master) return not_found("bridge " + bridge + " not found");
   (void)remove_link(name);  // left over from a pod that is gone
@@ -127,6 +127,8 @@ Result<> Netlink::add_veth(const std::string& name, const std::string& bridge, c
   size_t data = m.begin(IFLA_INFO_DATA);
   size_t other = m.begin(VETH_INFO_PEER);
   m.body(link_by_index(0)).text(IFLA_IFNAME, peer).number<uint32_t>(IFLA_MTU, static_cast<uint32_t>(mtu)).number<uint32_t>(IFLA_NET_NS_FD, static_cast<uint32_t>(peer_netns_fd));
+  std::string hw = mac_bytes(peer_mac);
+  m.attribute(IFLA_ADDRESS, hw.data(), hw.size());
   m.end(other).end(data).end(info);
   TRY_OK(request(m.take(), "create veth " + name));
   return {};

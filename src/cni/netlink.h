@@ -83,7 +83,7 @@ class Netlink {
 
   Result<> add_bridge(const std::string& name, int mtu, const std::string& mac);
   // A veth pair, the peer made inside of the other namespace at once and attached `name` to the bridge.
-  Result<> add_veth(const std::string& name, const std::string& bridge, const std::string& peer, int peer_netns_fd, int mtu);
+  Result<> add_veth(const std::string& name, const std::string& bridge, const std::string& peer, int peer_netns_fd, int mtu, const std::string& peer_mac);
   Result<> add_vxlan(const std::string& name, const VxlanOptions& options, int mtu, const std::string& mac);  // an error when it exists
   Result<> remove_link(const std::string& name);
   Result<> set_up(const std::string& name);

@@ -22,12 +22,12 @@ class ControllerWorld {
   // Works until every informer shows what is stored and no key is due.
   void settle() {
     start();
-    for (int quiet = 0, rounds = 0; quiet < 2 && rounds < 5000; ++rounds) {
+    for (int quiet = 0, rounds = 0; quiet < 3 && rounds < 5000; ++rounds) {
       bool still = caught_up();
       size_t worked = machinery::Runner::drain(all_);
       quiet = still && worked == 0 && caught_up() ? quiet + 1 : 0;
       if (after_round) after_round();
-      std::this_thread::sleep_for(std::chrono::microseconds(quiet ? 500 : 100));
+      std::this_thread::sleep_for(std::chrono::microseconds(quiet ? 1500 : 100));
     }
   }
   void pass(Duration d) {

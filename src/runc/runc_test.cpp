@@ -8,11 +8,13 @@
 #include <catch2/catch.hpp>
 
 #include "runc/cgroups.h"
+#include "runc/dbus.h"
 #include "runc/devices.h"
 #include "runc/json.h"
 #include "runc/mount_options.h"
 #include "runc/options.h"
 #include "runc/seccomp.h"
+#include "runc/systemd.h"
 
 using namespace k8lite::runc;
 
@@ -71,6 +73,24 @@ std::string value_of(const std::vector<CgroupWrite>& writes, const std::string& 
 }
 
 }  // namespace
+
+TEST_CASE("systemd: a path of slice, prefix and name is a unit below its slices") {
+  CHECK(unit_of("a-b.slice:pre:name", "id").path() == "/a.slice/a-b.slice/pre-name.scope");
+  CHECK(unit_of("-.slice::name", "id").path() == "/name.scope");
+  CHECK(unit_of("user.slice:x:inner.slice", "id").path() == "/user.slice/inner.slice");
+  CHECK(unit_of(":pre:name", "id").name == "pre-name.scope");
+  CHECK(unit_of("", "id").name == "runc-id.scope");
+}
+
+TEST_CASE("dbus: values are aligned, and an array's length leaves out the padding before its first item") {
+  DbusText t;
+  t.byte(1);
+  t.string("ab");
+  size_t array = t.begin_array(8);
+  t.u64(7);
+  t.end_array(array);
+  CHECK(t.text() == std::string("\1\0\0\0\2\0\0\0ab\0\0\10\0\0\0\7\0\0\0\0\0\0\0", 24));
+}
 
 TEST_CASE("runc json: what is written reads back, numbers keep all their digits") {
   Json j =

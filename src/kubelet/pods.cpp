@@ -246,6 +246,11 @@ void PodManager::remove_orphans() {
       if (!status.ok()) log_warn("what a pod left behind could not be removed", {{"uid", uid}, {"error", status}});
     for (const char* parent : {"kubepods/pod", "kubepods/burstable/pod", "kubepods/besteffort/pod"}) (void)cgroups_.remove(parent + uid);
   }
+  // A cgroup is made first: of a start that was cut short there may be nothing else.
+  for (const std::string parent : {"kubepods", "kubepods/burstable", "kubepods/besteffort"})
+    for (const std::string& file : cgroups_.procs_files(parent))
+      for (const auto& name : os::list_dir(file.substr(0, file.rfind('/'))))
+        if (name.starts_with("pod") && !known.count(name.substr(3))) (void)cgroups_.remove(parent + "/" + name);
   for (const auto& name : os::list_dir(facts_.data_dir + "/logs"))  // <namespace>_<pod>_<uid>
     if (!known.count(name.substr(name.rfind('_') + 1))) (void)os::remove_tree(facts_.data_dir + "/logs/" + name);
 }
@@ -532,11 +537,14 @@ Result<Action> PodManager::terminate(const LocalPtr& local, int64_t grace) {
 }
 
 Result<> PodManager::clean_up(const LocalPtr& local) {
+  bool made = false;
   {
     std::lock_guard lock(mutex_);
-    if (!local->sandbox && !runtime_->has_pod(local->uid)) return {};
+    made = local->sandbox || runtime_->has_pod(local->uid);
     local->sandbox = false;
   }
+  // Its cgroup is made before all else: a start that failed or was cut short there has left one.
+  if (!made) return (void)cgroups_.remove(pod_cgroup(local->pod.root())), Result<>();
   TRY_OK(runtime_->remove_pod(local->uid));
   if (network_ && !local->pod.path("spec.hostNetwork").bool_or(false)) {
     // Before somebody else may get the address.

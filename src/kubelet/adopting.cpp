@@ -190,6 +190,11 @@ void PodManager::remove_orphans() {
     for (const char* parent : {"kubepods/pod", "kubepods/burstable/pod", "kubepods/besteffort/pod"})
       (void)cgroups_.remove(parent + uid);
   }
+  // A cgroup is made first: of a start that was cut short there may be nothing else.
+  for (const std::string parent : {"kubepods", "kubepods/burstable", "kubepods/besteffort"})
+    for (const std::string& file : cgroups_.procs_files(parent))
+      for (const auto& name : os::list_dir(file.substr(0, file.rfind('/'))))
+        if (name.starts_with("pod") && !known.count(name.substr(3))) (void)cgroups_.remove(parent + "/" + name);
   for (const auto& name : os::list_dir(facts_.data_dir + "/logs"))  // <namespace>_<pod>_<uid>
     if (!known.count(name.substr(name.rfind('_') + 1))) (void)os::remove_tree(facts_.data_dir + "/logs/" + name);
 }

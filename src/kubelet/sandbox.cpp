@@ -115,11 +115,14 @@ Result<> PodManager::ensure_volumes(const LocalPtr& local) {
 }
 
 Result<> PodManager::clean_up(const LocalPtr& local) {
+  bool made = false;
   {
     std::lock_guard lock(mutex_);
-    if (!local->sandbox && !runtime_->has_pod(local->uid)) return {};
+    made = local->sandbox || runtime_->has_pod(local->uid);
     local->sandbox = false;
   }
+  // Its cgroup is made before all else: a start that failed or was cut short there has left one.
+  if (!made) return (void)cgroups_.remove(pod_cgroup(local->pod.root())), Result<>();
   TRY_OK(runtime_->remove_pod(local->uid));
   if (network_ && !local->pod.path("spec.hostNetwork").bool_or(false)) {
     // Before somebody else may get the address.

@@ -47,6 +47,7 @@ ResourceTypePtr make_resource_type(api::KindPtr row, int64_t refresh_until, std:
   o.resource = row->plural;
   o.namespaced = row->namespaced;
   o.has_status = row->status;
+  o.born_with_status = row->group.empty() && row->plural == "nodes";  // upstream's only one
   o.counts_generation = row->counts_generation;
   o.name_is_label = row->name_is_label;
   o.name_is_path_segment = row->name_is_path_segment;

@@ -222,3 +222,16 @@ TEST_CASE("writes: status and spec are written apart, and only spec counts gener
   CHECK(kept.path("metadata.uid").str() == made.path("metadata.uid").str());
   CHECK(kept.path("metadata.creationTimestamp").str() == made.path("metadata.creationTimestamp").str());
 }
+
+TEST_CASE("writes: a node is born with the status it is given, later only /status changes it") {
+  ApiWorld w;
+  auto made = w.ask("POST", "/api/v1/nodes", R"({"metadata":{"name":"n"},"status":{"capacity":{"cpu":"4"}}})");
+  REQUIRE(made.status == 201);
+  CHECK(made.json().path("status.capacity.cpu").str() == "4");
+  auto put = w.ask("PUT", "/api/v1/nodes/n", R"({"metadata":{"name":"n"},"status":{"capacity":{"cpu":"8"}}})");
+  CHECK(put.status == 200);
+  CHECK(put.json().path("status.capacity.cpu").str() == "4");
+  auto d = w.ask("POST", "/apis/apps/v1/namespaces/default/deployments", std::string(kDeployment).insert(1, R"("status":{"replicas":3},)"));
+  REQUIRE(d.status == 201);
+  CHECK(d.json().path("status.replicas").int_or(0) == 0);
+}

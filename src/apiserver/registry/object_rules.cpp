@@ -100,7 +100,7 @@ Result<> prepare_create(Node& object, const ObjectKind& kind, const CreateContex
   metadata.set("uid", context.uid);
   metadata.set("creationTimestamp", rfc3339(context.now));
   if (kind.counts_generation && has_wish(object, kind)) metadata.set("generation", 1);
-  if (kind.has_status) object.erase("status");
+  if (kind.has_status && !kind.born_with_status) object.erase("status");
   object.erase("apiVersion");
   object.erase("kind");
   return {};

@@ -18,6 +18,7 @@ struct ObjectKind {
   std::string group, version, kind, resource;
   bool namespaced = true;
   bool has_status = false;       // status is written only through /status
+  bool born_with_status = false; // and at creation
   bool counts_generation = true;  // a change of spec bumps metadata.generation
   bool name_is_label = false;     // names are DNS labels (services, namespaces), else subdomains
   bool name_is_path_segment = false;  // RBAC kinds: any text that can stand in a path

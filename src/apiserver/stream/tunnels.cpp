@@ -44,6 +44,7 @@ Task<bool> NodeTunnels::serve(net::Request& request, net::ResponseWriter& respon
   waiting->stream = *stream;
   while (node->waiting.size() >= kMostWaiting) node->waiting.front()->stream->close(), node->waiting.pop_front();
   node->waiting.push_back(waiting);
+  node->lost = false;
   if (!node->wanting.empty()) node->wanting.front()->notify(), node->wanting.pop_front();
   async::spawn(loop_, watch(node, waiting));
   co_return true;
@@ -57,13 +58,14 @@ Task<void> NodeTunnels::watch(NodePtr node, WaitingPtr waiting) {
   waiting->ended = !waiting->stands;
   std::erase(node->waiting, waiting);
   if (waiting->ended) waiting->stream->close();
+  if (waiting->ended && !waiting->asked && node->waiting.empty()) node->lost = true;
   waiting->changed.notify();
 }
 
 NodeTunnels::Dial NodeTunnels::dialler(const std::string& name) {
-  // Who came this way once comes again, also when all of them are in use just now.
+  // Who came this way once comes again, also when all of them are in use just now; but not who went.
   auto it = nodes_.find(name);
-  if (it == nodes_.end()) return {};
+  if (it == nodes_.end() || it->second->lost) return {};
   return [loop = &loop_, node = it->second, name] { return connect(loop, node, name); };
 }
 

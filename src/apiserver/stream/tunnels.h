@@ -35,6 +35,7 @@ class NodeTunnels {
   struct Node {
     std::deque<WaitingPtr> waiting;
     std::deque<std::shared_ptr<async::Notify>> wanting;  // those who wait for one to come
+    bool lost = false;  // the last one ended without being used: its agent is gone, or cannot come any more
   };
   using NodePtr = std::shared_ptr<Node>;
   static async::Task<void> watch(NodePtr node, WaitingPtr waiting);

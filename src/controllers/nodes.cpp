@@ -21,6 +21,17 @@ bool has_taint(const Doc& node, std::string_view key, std::string_view effect) {
     if ((key.empty() || t["key"].equals(key)) && (effect.empty() || t["effect"].equals(effect))) return true;
   return false;
 }
+// A word from the node itself: its readiness is told anew. (Of a silent one this controller says Unknown.)
+bool has_spoken(const Doc& before, const Doc& after) {
+  auto ready = [](const Doc& node) {
+    for (json::Value c : node.path("status.conditions").items())
+      if (c["type"].equals("Ready")) return c;
+    return json::Value();
+  };
+  json::Value was = ready(before), is = ready(after);
+  if (!is || is["status"].equals("Unknown")) return false;
+  return is["status"].str() != was["status"].str() || is["lastHeartbeatTime"].str() != was["lastHeartbeatTime"].str();
+}
 bool is_over(const Doc& pod) { return pod.path("status.phase").equals("Succeeded") || pod.path("status.phase").equals("Failed"); }
 }  // namespace
 
@@ -38,6 +49,11 @@ NodeController::NodeController(Context& c)
         networks_.release(it->second);
         given_.erase(it);
       }
+    }
+    // Its lease may be known only later, and a node that is back must not be called silent meanwhile.
+    if (after && has_spoken(before, after)) {
+      std::lock_guard lock(mutex_);
+      seen_[name_of(after)] = context_.clock.mono();
     }
     queue_.add(name_of(after ? after : before));
   });

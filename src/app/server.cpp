@@ -100,6 +100,8 @@ class Server {
     if (scheduler_) scheduler_->stop();
     if (controllers_) controllers_->stop();
     if (http_) http_->stop();
+    // Whoever waits for an answer has it before the store and the loop that give it are gone.
+    pool_.stop();
     if (store_) store_->stop();
     loop_.stop();
     http_ = nullptr;

@@ -102,6 +102,7 @@ void Controllers::stop() {
   for (auto& [name, informer] : context_.informers) informer->stop();
   if (runner_) runner_->stop();
   for (auto& end : context_.at_stop) end();
+  events_.stop();
   runner_ = nullptr;
 }
 

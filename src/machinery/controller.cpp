@@ -157,14 +157,16 @@ EventRecorder::EventRecorder(Client& client, const Clock& clock, Random& random,
   impl_->thread = std::thread([impl = impl_] { impl->run(); });
 }
 
-EventRecorder::~EventRecorder() {
+EventRecorder::~EventRecorder() { stop(); }
+
+void EventRecorder::stop() {
   {
     std::lock_guard lock(impl_->mutex);
     impl_->stopping = true;
     impl_->queue.clear();
     impl_->wake.notify_all();
   }
-  impl_->thread.join();
+  if (impl_->thread.joinable()) impl_->thread.join();
 }
 
 void EventRecorder::record(json::Value object, std::string_view type, std::string_view reason, std::string message, std::string_view field_path) {

@@ -53,6 +53,7 @@ class EventRecorder {
   // `object` needs apiVersion, kind and metadata; `type` is Normal or Warning. `field_path` as in spec.containers{web}.
   void record(json::Value object, std::string_view type, std::string_view reason, std::string message, std::string_view field_path = {});
   void flush();  // waits until everything recorded so far has been sent or given up
+  void stop();   // waits for the one being sent, so while its client still answers; later ones are dropped
 
  private:
   struct Impl;

@@ -182,3 +182,46 @@ TEST_CASE("events: a flood of one object is held back, others are not") {
   events.flush();
   CHECK(c.all({"", "v1", "events", "app", "", ""}).size() == 27);
 }
+
+TEST_CASE("events: who stops the recorder waits for the event that is being sent, and later ones are dropped") {
+  struct Slow : FakeCluster {
+    using FakeCluster::FakeCluster;
+    Result<Doc> create(const Path& path, const Doc& body, const WriteOptions& options) override {
+      {
+        std::unique_lock lock(gate);
+        entered = true;
+        changed.notify_all();
+        changed.wait(lock, [this] { return open; });
+      }
+      auto r = FakeCluster::create(path, body, options);
+      sent = true;
+      return r;
+    }
+    std::mutex gate;
+    std::condition_variable changed;
+    bool entered = false, open = false;
+    std::atomic<bool> sent{false};
+  };
+  ManualClock clock;
+  SeededRandom random(2);
+  Slow c(clock);
+  EventRecorder events(c, clock, random, "test");
+  Doc node = Doc::parse(R"({"kind":"Node","metadata":{"name":"n","uid":"2"}})").value();
+  events.record(node.root(), "Normal", "One", "m");
+  {
+    std::unique_lock lock(c.gate);
+    c.changed.wait(lock, [&c] { return c.entered; });
+  }
+  std::thread letting_go([&c] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    std::lock_guard lock(c.gate);
+    c.open = true;
+    c.changed.notify_all();
+  });
+  events.stop();
+  CHECK(c.sent);
+  letting_go.join();
+  events.record(node.root(), "Normal", "Two", "m");
+  events.stop();
+  CHECK(c.all({"", "v1", "events", "default", "", ""}).size() == 1);
+}

@@ -79,6 +79,7 @@ void Scheduler::stop() {
   for (machinery::Informer* i : informers_) i->stop();
   if (thread_.joinable()) thread_.join();
   if (writer_.joinable()) writer_.join();
+  for (auto& e : events_) e->stop();
 }
 
 machinery::EventRecorder& Scheduler::events_of(const PodInfo& pod) {

@@ -154,6 +154,7 @@ void StaticPods::start() {
 
 void StaticPods::run() {
   pollfd fds[2] = {{wake_.get(), POLLIN, 0}, {watch_.get(), POLLIN, 0}};
+  changed_();  // what changed between the first load() and the watch
   for (int patience = -1;;) {
     int n = ::poll(fds, 2, patience);
     if (n > 0 && fds[0].revents) return;

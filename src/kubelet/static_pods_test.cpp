@@ -114,3 +114,25 @@ TEST_CASE("static pods: files that come, change and go are followed") {
   CHECK_FALSE(pods.get("default/web-edge"));
   pods.stop();
 }
+
+TEST_CASE("static pods: what changed between the first look and the watch is told too") {
+  Folder folder;
+  std::mutex mutex;
+  std::condition_variable told;
+  bool changed = false;
+  StaticPods pods(folder.path + "/manifests", "edge", [&] {
+    std::lock_guard lock(mutex);
+    changed = true;
+    told.notify_all();
+  });
+  REQUIRE(os::make_dirs(folder.path + "/manifests").ok());
+  CHECK(pods.load().empty());
+  REQUIRE(os::write_file(folder.path + "/manifests/web.yaml", kPod, 0644, false).ok());
+  pods.start();
+  {
+    std::unique_lock lock(mutex);
+    REQUIRE(told.wait_for(lock, seconds(20), [&] { return changed; }));
+  }
+  CHECK(pods.load() == std::vector<std::string>{"default/web-edge"});
+  pods.stop();
+}

@@ -83,7 +83,8 @@ expect "and plain" timeout 10 busybox wget -qO- "http://192.0.2.10:$http/"
 says 'Welcome to nginx'
 
 say "no request fails during a restart of all pods"
-expect "graceful ends" k patch deployment my-nginx -p '{"spec":{"template":{"spec":{"containers":[{"name":"my-nginx","lifecycle":{"preStop":{"sleep":{"seconds":2}}}}]}}}}'
+# A container that has just started may not listen yet, and who ends is asked until every rule is changed.
+expect "graceful ends" k patch deployment my-nginx -p '{"spec":{"template":{"spec":{"containers":[{"name":"my-nginx","readinessProbe":{"httpGet":{"port":80},"periodSeconds":1},"lifecycle":{"preStop":{"sleep":{"seconds":5}}}}]}}}}'
 expect "it rolls" k rollout status deployment/my-nginx --timeout=60s
 expect "restart" k rollout restart deployment/my-nginx
 (while [ ! -e "$E2E_DIR/enough" ]; do get n1 "http://$ip/" >/dev/null 2>&1 && echo ok || echo lost; done >"$E2E_DIR/requests") &
